@@ -1,0 +1,95 @@
+# make train | test | wheel: each sets up what it needs in .venv, once.
+PYTHON ?= python3
+# The CPU build; another version may bring several gigabytes of CUDA packages.
+TORCH ?= torch==2.13.0
+PRESET ?= tiny
+RUN ?= runs/$(PRESET)
+JOBS ?= $(shell nproc)
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+NATIVE := $(shell find csrc -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt) CMakeLists.txt pyproject.toml
+PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -path '*/__pycache__/*' -print)
+CPP_TESTS := $(shell find tests/cpp -type f)
+CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
+
+.PHONY: train test lint types cpp-test sanitizers python-test editable-test wheel wheel-test clean
+.DEFAULT_GOAL := train
+
+$(VENV)/.system: scripts/system_packages.sh
+	PYTHON=$(PYTHON) scripts/system_packages.sh
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=24'
+	touch $@
+
+# The dependencies of the package itself, apart from the package: they change with pyproject.toml alone.
+$(VENV)/.train-extra: $(VENV)/.system pyproject.toml
+	$(PIP) install '$(TORCH)'
+	$(BIN)/python scripts/extra_requirements.py train > $@.txt
+	$(PIP) install -r $@.txt
+	touch $@
+
+$(VENV)/.dev-extra: $(VENV)/.train-extra pyproject.toml
+	$(BIN)/python scripts/extra_requirements.py dev > $@.txt
+	$(PIP) install -r $@.txt
+	touch $@
+
+$(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
+	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PIP) install --no-deps --force-reinstall .
+	touch $@
+
+train: $(VENV)/.package
+	$(BIN)/vista-fast train --preset $(PRESET) --run $(RUN) --resume
+
+test: lint types cpp-test sanitizers python-test editable-test
+
+lint: $(VENV)/.dev-extra
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h')
+
+types: $(VENV)/.dev-extra
+	$(BIN)/mypy
+
+build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt
+	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
+
+build/asan/build.ninja: CMAKE_FLAGS = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined
+build/tsan/build.ninja: CMAKE_FLAGS = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=thread
+
+build/%/.tested: build/%/build.ninja $(NATIVE) $(CPP_TESTS)
+	$(BIN)/ninja -C build/$* -j $(JOBS)
+	$(BIN)/ctest --test-dir build/$* --output-on-failure -j $(JOBS)
+	touch $@
+
+cpp-test: build/cpp/.tested
+
+sanitizers: build/asan/.tested build/tsan/.tested
+
+# From tests/, because ./vista_fast would hide the installed package and its compiled core.
+python-test: $(VENV)/.dev-extra $(VENV)/.package
+	cd tests && $(BIN)/python -m pytest -q
+
+# A second, small environment that borrows the dependencies of the first, with the package installed in editable mode.
+EDITABLE := build/editable-env
+editable-test: $(VENV)/.dev-extra
+	$(PYTHON) -m venv --without-pip $(EDITABLE)
+	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	  > "$$($(EDITABLE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
+	$(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed -e .
+	cd tests && $(CURDIR)/$(EDITABLE)/bin/python -m pytest -q engine image
+
+wheel: $(VENV)/.dev-extra
+	rm -rf dist wheelhouse
+	$(PIP) wheel --no-deps -w dist .
+	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair -w wheelhouse dist/*.whl
+
+wheel-test: wheel
+	rm -rf build/wheel-env
+	$(PYTHON) -m venv build/wheel-env
+	build/wheel-env/bin/python -m pip -q --disable-pip-version-check install wheelhouse/*.whl
+	cd tests && $(CURDIR)/build/wheel-env/bin/python ../scripts/check_wheel.py
+
+clean:
+	rm -rf $(VENV) build dist wheelhouse

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that building and testing need, when they are missing. Does nothing when all are
+# there; without root or sudo it prints the one line to run and fails.
+set -euo pipefail
+
+packages=(g++ make pkg-config libjpeg-dev libpng-dev libwebp-dev libgtest-dev)
+# The interpreter may come from elsewhere (pyenv, conda); only the distribution's own lacks venv and headers.
+if [ "$(command -v "${PYTHON:-python3}")" = /usr/bin/python3 ]; then
+  packages+=(python3-venv python3-dev)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+install="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=()
+elif sudo -n true 2>/dev/null; then
+  as_root=(sudo)
+else
+  printf 'System packages are missing. Run this, then make again:\n  sudo %s\n' "$install" >&2
+  exit 1
+fi
+"${as_root[@]}" apt-get update -q
+DEBIAN_FRONTEND=noninteractive "${as_root[@]}" $install
