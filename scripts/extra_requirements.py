@@ -1,4 +1,4 @@
-"""Prints the requirements of an extra of pyproject.toml, one per line, with those of the extras that it names in turn."""
+"""Prints the requirements of an extra of pyproject.toml, one per line, following the extras that it names."""
 
 from __future__ import annotations
 
