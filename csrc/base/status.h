@@ -1,5 +1,5 @@
-// Status and Result: how the core reports failure. Nothing in csrc/ throws across a function boundary; the binding
-// in python/ turns a Status into a typed exception.
+// Status and Result: how the core reports failure. Nothing in csrc/ throws across a function
+// boundary; the binding in python/ turns a Status into a typed exception.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,19 @@ namespace vista {
 
 enum class StatusCode : std::uint8_t {
   kOk,
-  kInvalidArgument,    // the caller's argument is wrong; the message says which, its value, and what to do
-  kNotFound,           // an op, an image hash or a file that is not there
-  kFailedPrecondition, // the object is closed, forked or otherwise not usable now
-  kResourceExhausted,  // a limit (pixels, bytes, queue) would be passed
-  kDeadlineExceeded,   // a hard deadline passed before completion
-  kCancelled,          // every waiter went away
-  kAborted,            // infrastructure failed: a lost puller, a closing engine
-  kInternal,           // an op failed or broke its contract
+  kInvalidArgument,  // the caller's argument is wrong; the message says which, its value, and what
+                     // to do
+  kNotFound,         // an op, an image hash or a file that is not there
+  kFailedPrecondition,  // the object is closed, forked or otherwise not usable now
+  kResourceExhausted,   // a limit (pixels, bytes, queue) would be passed
+  kDeadlineExceeded,    // a hard deadline passed before completion
+  kCancelled,           // every waiter went away
+  kAborted,             // infrastructure failed: a lost puller, a closing engine
+  kInternal,            // an op failed or broke its contract
 };
 
-// The code's name in lower case words joined by '_', as stats and error messages show it ("invalid_argument").
+// The code's name in lower case words joined by '_', as stats and error messages show it
+// ("invalid_argument").
 const char* StatusCodeName(StatusCode code);
 
 class [[nodiscard]] Status {
@@ -34,11 +36,19 @@ class [[nodiscard]] Status {
   [[nodiscard]] StatusCode code() const { return code_; }
   [[nodiscard]] const std::string& message() const { return message_; }
 
-  static Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
+  static Status InvalidArgument(std::string m) {
+    return {StatusCode::kInvalidArgument, std::move(m)};
+  }
   static Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
-  static Status FailedPrecondition(std::string m) { return {StatusCode::kFailedPrecondition, std::move(m)}; }
-  static Status ResourceExhausted(std::string m) { return {StatusCode::kResourceExhausted, std::move(m)}; }
-  static Status DeadlineExceeded(std::string m) { return {StatusCode::kDeadlineExceeded, std::move(m)}; }
+  static Status FailedPrecondition(std::string m) {
+    return {StatusCode::kFailedPrecondition, std::move(m)};
+  }
+  static Status ResourceExhausted(std::string m) {
+    return {StatusCode::kResourceExhausted, std::move(m)};
+  }
+  static Status DeadlineExceeded(std::string m) {
+    return {StatusCode::kDeadlineExceeded, std::move(m)};
+  }
   static Status Cancelled(std::string m) { return {StatusCode::kCancelled, std::move(m)}; }
   static Status Aborted(std::string m) { return {StatusCode::kAborted, std::move(m)}; }
   static Status Internal(std::string m) { return {StatusCode::kInternal, std::move(m)}; }
@@ -52,8 +62,10 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}        // NOLINT: implicit by design
-  Result(Status status) : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT: implicit by design
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by design
+  Result(Status status)
+      : state_(std::in_place_index<1>, std::move(status)) {}  // NOLINT: implicit by design
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   [[nodiscard]] const T& value() const& { return std::get<0>(state_); }
