@@ -1,0 +1,61 @@
+"""The settings of text reading. The defaults are RapidOCR 3.10's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class OcrConfig:
+    """How text is found and read.
+
+    Attributes:
+        backend: library that runs the networks: "openvino" or "onnxruntime".
+        threads: threads of each network; None takes the engine's budget, else all usable cores.
+        precision: "f32", or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ).
+        limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
+            its longer side at most ("max").
+        limit_type: "min" or "max".
+        max_side_len: an image with a longer side is shrunk to it before anything else, in pixels.
+        min_side_len: an image with a shorter side is enlarged to it before anything else, in pixels.
+        max_aspect: an image wider than this many times its height is padded with black above and below.
+        pixel_threshold: probability above which a pixel of the detection map is text.
+        box_threshold: mean probability that a box needs to be kept.
+        unclip_ratio: a box grows by area × ratio / perimeter, because the network finds shrunk lines.
+        max_candidates: contours looked at per image.
+        text_threshold: mean character probability that a line needs to be kept.
+    """
+
+    backend: Literal["openvino", "onnxruntime"] = "openvino"
+    threads: int | None = None
+    precision: Precision = "f32"
+    limit_side_len: int = 736
+    limit_type: Literal["min", "max"] = "min"
+    max_side_len: int = 2000
+    min_side_len: int = 30
+    max_aspect: float = 8.0
+    pixel_threshold: float = 0.3
+    box_threshold: float = 0.5
+    unclip_ratio: float = 1.6
+    max_candidates: int = 1000
+    text_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.limit_type not in ("min", "max"):
+            raise InvalidArgumentError(f'limit_type must be "min" or "max", got {self.limit_type!r}')
+        if self.limit_side_len < 32:
+            raise InvalidArgumentError(f"limit_side_len must be at least 32 pixels, got {self.limit_side_len}")
+        if not 32 <= self.min_side_len + 2 <= self.max_side_len:
+            raise InvalidArgumentError(
+                "min_side_len must be at least 30 and below max_side_len, "
+                f"got {self.min_side_len} and {self.max_side_len}"
+            )
+        if self.threads is not None and self.threads < 1:
+            raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
+        for name in ("pixel_threshold", "box_threshold", "text_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgumentError(f"{name} must lie in [0, 1], got {getattr(self, name)}")

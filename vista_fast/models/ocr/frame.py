@@ -1,0 +1,80 @@
+"""The Frame: the pixels that text reading really looks at, and the way between them and the image's own pixels.
+
+Very large images are shrunk, very small ones enlarged, and very wide ones padded above and below, because detection
+finds nothing in a strip. All of it depends on the image's size alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.models.ocr.config import OcrConfig
+
+GRID = 32
+"""The detection network halves its input five times, so sides are multiples of this."""
+
+
+def snap(length: float) -> int:
+    """The multiple of GRID nearest to a whole number of pixels, at least one."""
+    return max(round(int(length) / GRID), 1) * GRID
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Sizes in pixels: the image, the resized image inside the frame, and the black rows above (and below) it."""
+
+    image_size: tuple[int, int]
+    content_size: tuple[int, int]
+    padding: int
+
+    @classmethod
+    def of(cls, width: int, height: int, config: OcrConfig) -> Frame:
+        """The frame of an image of that size."""
+        content_width, content_height = width, height
+        if max(width, height) > config.max_side_len:
+            ratio = config.max_side_len / max(width, height)
+            content_width, content_height = snap(width * ratio), snap(height * ratio)
+        if min(content_width, content_height) < config.min_side_len:
+            ratio = config.min_side_len / min(content_width, content_height)
+            content_width, content_height = snap(content_width * ratio), snap(content_height * ratio)
+        padding = 0
+        if content_height <= config.min_side_len or content_width / content_height > config.max_aspect:
+            padded = 2 * max(int(content_width / config.max_aspect), config.min_side_len)
+            padding = abs(padded - content_height) // 2
+        return cls((width, height), (content_width, content_height), padding)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the frame."""
+        return self.content_size[0], self.content_size[1] + 2 * self.padding
+
+    def render(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """The frame's pixels [H, W, 3] from the image's."""
+        import cv2
+
+        if self.content_size != self.image_size:
+            pixels = cv2.resize(pixels, self.content_size)
+        if self.padding:
+            pixels = cv2.copyMakeBorder(pixels, self.padding, self.padding, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+        return pixels
+
+    def to_image(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Points [..., 2] of the frame in the image's pixels; a point in the padding lies outside the image."""
+        return (points - self._origin) * self._scale
+
+    def from_image(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The inverse of ``to_image``, exact on the whole pixels that detection gives."""
+        framed = points / self._scale + self._origin
+        nearest = np.rint(framed)
+        return np.where(np.abs(framed - nearest) < 1e-2, nearest, framed).astype(np.float32)
+
+    @property
+    def _origin(self) -> npt.NDArray[np.float32]:
+        return np.array([0, self.padding], np.float32)
+
+    @property
+    def _scale(self) -> npt.NDArray[np.float32]:
+        return np.array(self.image_size, np.float32) / np.array(self.content_size, np.float32)

@@ -1,0 +1,105 @@
+"""What a text line says: crop its quad, recognise it, decode the characters (CTC, Graves et al. 2006)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend import Session
+
+LINE_HEIGHT = 48
+"""Height of the network's input in pixels."""
+_MIN_WIDTH = 320
+"""Lines are padded with zeros to at least this width, in pixels."""
+_UPRIGHT = 1.5
+"""A crop at least this many times as high as wide is text written along the height: it is turned by 90°."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The text of one line, and the mean probability of its characters in [0, 1]."""
+
+    text: str
+    score: float
+
+
+def crop_size(quad: npt.NDArray[np.float32]) -> tuple[int, int]:
+    """Width and height of the upright crop of a quad [4, 2], before any turn."""
+    top, right, bottom, left = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return max(int(max(top, bottom)), 1), max(int(max(left, right)), 1)
+
+
+def padded_width(quad: npt.NDArray[np.float32]) -> int:
+    """Width of the network's input for the line in a quad.
+
+    Lines of one padded width can share a batch without a change in text: the padding takes part in recognition, so a
+    line padded to its neighbour's width could read differently.
+    """
+    width, height = crop_size(quad)
+    if height / width >= _UPRIGHT:
+        width, height = height, width
+    return int(LINE_HEIGHT * max(_MIN_WIDTH / LINE_HEIGHT, width / height))
+
+
+def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """The pixels of a quad of the frame, made upright, text along the width."""
+    import cv2
+
+    width, height = crop_size(quad)
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    transform = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
+    line = cv2.warpPerspective(
+        frame, transform, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC
+    )
+    return np.rot90(line) if height / width >= _UPRIGHT else line
+
+
+def recognize(lines: Sequence[npt.NDArray[np.uint8]], session: Session, charset: Sequence[str]) -> list[Line]:
+    """Read crops [H, W, 3] RGB that share one padded width."""
+    batch = np.stack([_network_input(line) for line in lines])
+    return [_decode(probabilities, charset) for probabilities in session(batch)]
+
+
+def charset(session: Session) -> tuple[str, ...]:
+    """The characters of the network's classes: the blank, those in its metadata, the space."""
+    if "character" not in session.metadata:
+        raise InvalidArgumentError(
+            "the recognition network carries no charset (metadata 'character'); use PP-OCR's ONNX file"
+        )
+    return ("", *session.metadata["character"].splitlines(), " ")
+
+
+def _network_input(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    import cv2
+
+    height, width = line.shape[:2]
+    padded = int(LINE_HEIGHT * max(_MIN_WIDTH / LINE_HEIGHT, width / height))
+    content = min(math.ceil(LINE_HEIGHT * width / height), padded)
+    resized = cv2.resize(np.ascontiguousarray(line), (content, LINE_HEIGHT))
+    result = np.zeros((3, LINE_HEIGHT, padded), np.float32)
+    # The network was trained on BGR.
+    result[:, :, :content] = cv2.LUT(resized, _normalised())[:, :, ::-1].transpose(2, 0, 1)
+    return result
+
+
+@lru_cache
+def _normalised() -> npt.NDArray[np.float32]:
+    """(value / 255 - 0.5) / 0.5 of every pixel value, in float32 throughout."""
+    half = np.float32(0.5)
+    return (np.arange(256, dtype=np.float32) / np.float32(255) - half) / half
+
+
+def _decode(probabilities: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:
+    """Greedy CTC over [steps, classes]: drop repeats, then blanks (class 0)."""
+    classes = probabilities.argmax(axis=1)
+    kept = (classes != 0) & (np.diff(classes, prepend=-1) != 0)
+    confidences = np.take_along_axis(probabilities, classes[:, None], axis=1)[kept, 0]
+    text = "".join(charset[index] for index in classes[kept])
+    score = float(np.mean([round(float(value), 5) for value in confidences])) if text else 0.0
+    return Line(text, round(score, 5))
