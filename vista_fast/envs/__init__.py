@@ -1,0 +1,1 @@
+"""Episodes, and Gymnasium environments over tasks and a toolbox."""
