@@ -37,3 +37,7 @@ class OpError(VistaError, RuntimeError):
 
 class MissingExtraError(VistaError, ImportError):
     """An optional library is not installed; the message names the extra that brings it."""
+
+
+class StorageError(VistaError, OSError):
+    """A file of a run could not be written whole: the disk is full, or a limit on sizes is reached."""
