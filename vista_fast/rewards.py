@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.protocol import ParsedTurn, parse_turn
+from vista_fast.protocol.tags import TAGS
 from vista_fast.types import Reward, Verifier
 
 Scheme: TypeAlias = Literal["paper", "dense", "sparse"]
@@ -33,10 +34,10 @@ Thresholds: TypeAlias = tuple[int, int, int]
 class RepetitionRule:
     """What counts as contiguous repetition, and what it costs.
 
-    ``characters``: the same character in a row, except for those in ``ignored_characters`` (rulers and table frames).
-    ``phrases``: the same phrase of 2 to ``longest_phrase`` words (split at white space) in a row; ``words``: the same
-    single word. ``penalties`` belong to moderate, severe and extreme. The paper gives the penalties; the thresholds are
-    ours.
+    ``characters``: the same character in a row, except for those in ``ignored_characters`` (rulers, table frames).
+    ``phrases``: the same phrase of 2 to ``longest_phrase`` words (split at white space and tags) in a row; ``words``:
+    the same single word. ``penalties`` belong to moderate, severe and extreme. The paper gives the penalties; the
+    thresholds are ours.
     """
 
     characters: Thresholds = (50, 100, 200)
@@ -121,9 +122,8 @@ def repetition(text: str, rule: RepetitionRule = DEFAULT_RULE) -> float:
     words = _word_ids(text)
     for length in range(1, rule.longest_phrase + 1):
         thresholds = rule.words if length == 1 else rule.phrases
-        if level == len(thresholds) or words.size < thresholds[level] * length:
-            continue
-        level = max(level, _level(_phrase_repeats(words, length), thresholds))
+        if level < len(thresholds):
+            level = max(level, _level(_phrase_repeats(words, length, thresholds[level]), thresholds))
     return rule.penalties[level - 1] if level else 0.0
 
 
@@ -144,20 +144,30 @@ def _longest_character_run(text: str, ignored: str) -> int:
 
 
 def _word_ids(text: str) -> npt.NDArray[np.int32]:
-    """The text's words as numbers, equal for equal words."""
+    """The text's words as numbers, equal for equal words. A tag is a word of its own, so that it hides no neighbour."""
+    for tag in TAGS:
+        text = text.replace(tag, f" {tag} ")
     words = text.split()
     number = dict(zip(words, range(len(words)), strict=True))
     return np.fromiter(map(number.__getitem__, words), dtype=np.int32, count=len(words))
 
 
-def _phrase_repeats(words: npt.NDArray[np.int32], length: int) -> int:
-    """How often the most repeated phrase of ``length`` words stands in a row.
+def _phrase_repeats(words: npt.NDArray[np.int32], length: int, least: int) -> int:
+    """How often the most repeated phrase of ``length`` words stands in a row; 0 when that is less than ``least``.
 
     A phrase that stands r times in a row shows as (r - 1)·length words in a row that equal the word ``length`` ahead.
     """
-    breaks = np.flatnonzero(words[length:] != words[:-length])
-    if breaks.size == 0:
-        return (words.size - length) // length + 1
-    between = int(np.diff(breaks).max(initial=0)) - 1
-    longest = max(int(breaks[0]), between, words.size - length - 1 - int(breaks[-1]))
-    return longest // length + 1
+    if words.size < least * length:
+        return 0
+    equal = words[length:] == words[:-length]
+    if not _may_hold_run(equal, (least - 1) * length):
+        return 0
+    breaks = np.flatnonzero(~equal)
+    runs = np.diff(breaks, prepend=-1, append=equal.size) - 1
+    return int(runs.max()) // length + 1
+
+
+def _may_hold_run(equal: npt.NDArray[np.bool_], least: int) -> bool:
+    """A quick look whether ``least`` True may stand in a row: 15 or more cover a whole aligned group of 8."""
+    groups = equal[: equal.size & ~7].view(np.uint64)
+    return least < 15 or bool((groups == 0x0101010101010101).any())

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.protocol.tags import TAGS
 from vista_fast.types import Observation, ToolCall
 
 PromptStyle: TypeAlias = Literal["full", "compact"]
-
-_TAGS: Final = tuple(f"<{slash}{tag}>" for tag in ("think", "tool_call", "answer") for slash in ("", "/"))
 
 _WITH_TOOLS: Final = """\
 You answer questions about images, and you may use tools to look closer. Work in turns. Start every turn by reasoning \
@@ -85,7 +84,7 @@ def render_answer_turn(think: str, answer: str) -> str:
 
 
 def _tagless(text: str, what: str) -> str:
-    for tag in _TAGS:
+    for tag in TAGS:
         if tag in text:
             raise InvalidArgumentError(f"the {what} text holds the protocol tag {tag}; remove it: {text[:80]!r}")
     return text

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
 
 from vista_fast.protocol import violations as v
 from vista_fast.protocol.call import parse_call
+from vista_fast.protocol.tags import TAG
 from vista_fast.types import ToolCall, ToolError
-
-_TAG: Final = re.compile(r"<(/?)(think|tool_call|answer)>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class _Block:
 
 def _blocks(text: str) -> tuple[list[_Block], set[str]]:
     """The turn's blocks in order, and what was seen of stray, nested and unclosed tags and of text outside."""
-    tags = list(_TAG.finditer(text))
+    tags = list(TAG.finditer(text))
     closing = _next_closing(tags)
     blocks: list[_Block] = []
     found: set[str] = set()
