@@ -1,0 +1,54 @@
+#include "exec/native_executor.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <exception>
+#include <functional>
+#include <string>
+#include <utility>
+
+namespace vista::exec {
+
+std::thread StartThread(const char* name, std::function<void()> body) {
+  // The new thread inherits the mask, so that no signal can reach it before it has set its own.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread.native_handle(), name);
+  return thread;
+}
+
+NativeExecutor::NativeExecutor(sched::Scheduler* scheduler, Ops ops, int threads)
+    : scheduler_(scheduler), ops_(std::move(ops)) {
+  threads_.reserve(static_cast<std::size_t>(threads));
+  for (int i = 0; i < threads; ++i)
+    threads_.push_back(StartThread("vista-worker", [this] { Work(); }));
+}
+
+NativeExecutor::~NativeExecutor() {
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void NativeExecutor::Work() {
+  while (const std::optional<sched::Batch> batch = scheduler_->Take(sched::kNativeLane))
+    Run(*batch);
+}
+
+void NativeExecutor::Run(const sched::Batch& batch) {
+  const NativeOp& op = *ops_.at(batch.op);
+  try {
+    scheduler_->Complete(batch.id, op.Run(*batch.calls));
+  } catch (const std::exception& error) {
+    scheduler_->Fail(batch.id,
+                     Status::Internal("Op '" + op.spec().name + "' threw: " + error.what()));
+  } catch (...) {
+    scheduler_->Fail(
+        batch.id, Status::Internal("Op '" + op.spec().name + "' threw an object of unknown type"));
+  }
+}
+
+}  // namespace vista::exec

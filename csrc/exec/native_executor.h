@@ -1,0 +1,41 @@
+// NativeExecutor: C++ threads that pull Batches of native Ops and run them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "exec/native_op.h"
+#include "sched/scheduler.h"
+
+namespace vista::exec {
+
+class NativeExecutor {
+ public:
+  using Ops = std::unordered_map<sched::OpId, std::unique_ptr<NativeOp>>;
+
+  // Starts the threads. The scheduler outlives the executor and knows the ops already.
+  NativeExecutor(sched::Scheduler* scheduler, Ops ops, int threads);
+  // Joins; the scheduler must have stopped.
+  ~NativeExecutor();
+  NativeExecutor(const NativeExecutor&) = delete;
+  NativeExecutor& operator=(const NativeExecutor&) = delete;
+
+  [[nodiscard]] const NativeOp& op(sched::OpId id) const { return *ops_.at(id); }
+
+ private:
+  void Work();
+  void Run(const sched::Batch& batch);
+
+  sched::Scheduler* const scheduler_;
+  const Ops ops_;
+  std::vector<std::thread> threads_;
+};
+
+// A thread of the core: named for debuggers, and deaf to signals, which belong to Python's main
+// thread.
+std::thread StartThread(const char* name, std::function<void()> body);
+
+}  // namespace vista::exec

@@ -1,0 +1,48 @@
+// Admission: bounds the Flights inside the engine in count and in bytes of arguments. What finds no
+// room waits in the lobby; nothing is refused, because a refusal would bias training.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+
+#include "sched/flight.h"
+
+namespace vista::sched {
+
+struct AdmissionLimits {
+  std::size_t flights = 65536;
+  std::size_t bytes = std::size_t{1} << 30;
+};
+
+class Admission {
+ public:
+  explicit Admission(AdmissionLimits limits) : limits_(limits) {}
+
+  // Takes room for the Flight, or puts it into the lobby; true when it got room. With `force` it
+  // gets room in any case.
+  bool Enter(Flight* flight, bool force);
+  // Gives back the room of a Flight that is in no lobby.
+  void Leave(const Flight& flight);
+  void LeaveLobby(Flight* flight);
+  void ReturnToLobby(Flight* flight);  // at the end of its priority's line
+  // The next Flight of the lobby for which there is room by now, with its room taken; else null.
+  Flight* AdmitNext();
+
+  [[nodiscard]] std::size_t flights() const { return flights_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+
+ private:
+  // A Flight over the limit in bytes gets room when it would be the only one.
+  [[nodiscard]] bool HasRoom(const Flight& flight) const;
+  void Take(const Flight& flight);
+
+  AdmissionLimits limits_;
+  std::size_t flights_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t waiting_ = 0;
+  std::map<Priority, IntrusiveList<Flight, &Flight::arrival_hook>, std::greater<>> lobby_;
+};
+
+}  // namespace vista::sched

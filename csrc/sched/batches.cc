@@ -1,0 +1,231 @@
+// The pullers' side of the Scheduler: which Batch goes next, how it starts and how it ends.
+#include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "sched/scheduler.h"
+#include "sched/transaction.h"
+
+namespace vista::sched {
+
+std::optional<Batch> Scheduler::TryTake(LaneId lane, TimePoint* look_again) {
+  Transaction transaction(this);
+  *look_again = kNever;
+  return Take(&transaction, lanes_[lane].get(), clock_->Now(), look_again);
+}
+
+std::optional<Batch> Scheduler::Take(LaneId lane_id) {
+  Transaction transaction(this);
+  Lane* lane = lanes_[lane_id].get();
+  while (!stopped_) {
+    TimePoint look_again = kNever;
+    if (auto batch = Take(&transaction, lane, clock_->Now(), &look_again)) return batch;
+    ++lane->idle;
+    if (look_again == kNever) {
+      lane->work.wait(*transaction.lock());
+    } else {
+      lane->work.wait_until(*transaction.lock(), look_again);
+    }
+    --lane->idle;
+  }
+  return std::nullopt;
+}
+
+std::optional<Batch> Scheduler::Take(Transaction* transaction, Lane* lane, TimePoint now,
+                                     TimePoint* look_again) {
+  if (stopped_) return std::nullopt;
+  const std::optional<Candidate> best = BestCandidate(*lane, now, look_again);
+  if (!best) return std::nullopt;
+  Batch batch = Start(transaction, *best, PopMembers(*best, now), now);
+  const bool more = std::any_of(lane->ops.begin(), lane->ops.end(), [](const OpState* op) {
+    return op->waiting > 0 && !op->AtConcurrencyLimit();
+  });
+  if (more) transaction->Wake(lane);
+  return batch;
+}
+
+// Of the Batches that can close now: the one with the highest priority; then the one whose soft
+// deadline is in danger; then the one that has waited longest.
+std::optional<Scheduler::Candidate> Scheduler::BestCandidate(const Lane& lane, TimePoint now,
+                                                             TimePoint* look_again) {
+  std::optional<Candidate> best;
+  const auto consider = [&best](const Candidate& candidate) {
+    const auto rank = [](const Candidate& c) {
+      return std::tuple(-c.priority, c.urgent_deadline, c.oldest_arrival);
+    };
+    if (!best || rank(candidate) < rank(*best)) best = candidate;
+  };
+  for (OpState* op : lane.ops) {
+    if (op->waiting == 0 || op->AtConcurrencyLimit()) continue;
+    if (!op->alone.empty()) {
+      const Flight& flight = *op->alone.front();
+      consider({op, nullptr, CloseReason::kAlone, flight.priority, flight.soft_deadline,
+                flight.arrived});
+    }
+    for (auto& [compatibility, queue] : op->queues) {
+      const QueueView view{
+          queue.size(),         queue.oldest_arrival(),     queue.earliest_soft_deadline(),
+          op->service_estimate, expectations_.open(op->id), closing_};
+      const Decision decision = Decide(op->spec.policy, view, now);
+      if (!decision.close) {
+        *look_again = std::min(*look_again, decision.look_again);
+        continue;
+      }
+      const TimePoint deadline = queue.top_soft_deadline();
+      const bool urgent = deadline != kNever && deadline - now < op->service_estimate;
+      consider({op, &queue, decision.reason, queue.top_priority(), urgent ? deadline : kNever,
+                queue.oldest_arrival()});
+    }
+  }
+  return best;
+}
+
+std::vector<Flight*> Scheduler::PopMembers(const Candidate& candidate, TimePoint now) {
+  OpState* op = candidate.op;
+  if (candidate.queue == nullptr) {
+    Flight* flight = op->alone.front();
+    op->alone.pop_front();
+    return {flight};
+  }
+  std::vector<Flight*> members =
+      candidate.queue->Pop(op->spec.policy.max_batch, now, op->service_estimate);
+  if (candidate.queue->empty()) op->queues.erase(members.front()->compatibility);
+  return members;
+}
+
+Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
+                       std::vector<Flight*> members, TimePoint now) {
+  OpState* op = candidate.op;
+  const BatchId id = next_batch_++;
+  auto calls = std::make_shared<std::vector<Value>>();
+  calls->reserve(members.size());
+  for (Flight* flight : members) {
+    flight->state = FlightState::kRunning;
+    flight->batch = id;
+    calls->push_back(std::move(flight->arguments));
+    op->stats.wait.Add(static_cast<std::uint64_t>((now - flight->arrived).count()));
+  }
+  op->waiting -= members.size();
+  ++op->running_batches;
+  ++op->stats.batches;
+  ++op->stats.close_reasons[static_cast<std::size_t>(candidate.reason)];
+  op->stats.batch_size.Add(members.size());
+
+  Running running{op, std::move(members), calls, now};
+  if (op->lane->leased && op->spec.timeout.count() > 0) {
+    running.times_out = After(now, op->spec.timeout);
+    batch_timers_.emplace(running.times_out, id);
+    transaction->WakeTimer();
+  }
+  running_.emplace(id, std::move(running));
+  return {id, op->id, std::move(calls)};
+}
+
+// Takes a Batch out of the running ones; nothing when it is not among them any more.
+std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now) {
+  const auto at = running_.find(id);
+  if (at == running_.end()) return std::nullopt;
+  Running batch = std::move(at->second);
+  running_.erase(at);
+  if (batch.times_out != kNever) batch_timers_.erase({batch.times_out, id});
+  OpState* op = batch.op;
+  --op->running_batches;
+  const Duration took = now - batch.started;
+  op->stats.service.Add(static_cast<std::uint64_t>(took.count()));
+  op->service_estimate += (took - op->service_estimate) / 4;
+  return batch;
+}
+
+bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
+  const TimePoint now = clock_->Now();
+  Transaction transaction(this);
+  std::optional<Running> batch = EndBatch(id, now);
+  if (!batch) return false;
+  if (results.size() != batch->members.size()) {
+    RunAgainAlone(&transaction, &*batch,
+                  Status::Internal("Op '" + batch->op->spec.name + "' returned " +
+                                   std::to_string(results.size()) + " results for " +
+                                   std::to_string(batch->members.size()) +
+                                   " calls; it must return one per call, in their order"),
+                  now);
+  } else {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      CompleteFlight(&transaction, batch->members[i], std::move(results[i]), now);
+    }
+  }
+  AdmitFromLobby(&transaction);
+  transaction.Wake(batch->op->lane);
+  return true;
+}
+
+bool Scheduler::Fail(BatchId id, const Status& why) {
+  const TimePoint now = clock_->Now();
+  Transaction transaction(this);
+  std::optional<Running> batch = EndBatch(id, now);
+  if (!batch) return false;
+  RunAgainAlone(&transaction, &*batch, why, now);
+  AdmitFromLobby(&transaction);
+  transaction.Wake(batch->op->lane);
+  return true;
+}
+
+void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<Value> result,
+                               TimePoint now) {
+  ResultRef value;
+  const Status status = result.status();
+  if (result.ok()) {
+    value = std::make_shared<const Value>(std::move(result).value());
+  }
+  while (!flight->waiters.empty()) Finish(transaction, flight->waiters.front(), status, value, now);
+  Identity identity = flight->identity;
+  Drop(transaction, flight);
+  if (value && !identity.bytes.empty()) {
+    const std::size_t bytes = value->bytes();
+    cache_.Insert(std::move(identity), std::move(value), bytes, transaction->evicted());
+  }
+}
+
+// One poisoned member fails alone: the members of a Batch that failed as a whole run by themselves,
+// each once.
+void Scheduler::RunAgainAlone(Transaction* transaction, Running* batch, const Status& why,
+                              TimePoint now) {
+  OpState* op = batch->op;
+  const bool was_alone = batch->members.size() == 1;
+  for (std::size_t i = 0; i < batch->members.size(); ++i) {
+    Flight* flight = batch->members[i];
+    if (was_alone) {
+      CompleteFlight(transaction, flight, why, now);
+    } else if (flight->waiters.empty()) {
+      Drop(transaction, flight);
+    } else {
+      flight->arguments = (*batch->calls)[i];
+      flight->state = FlightState::kWaiting;
+      flight->alone = true;
+      op->alone.push_back(flight);
+      ++op->waiting;
+      ++op->stats.rerun_alone;
+    }
+  }
+}
+
+void Scheduler::Lose(Transaction* transaction, BatchId id, const Status& why, TimePoint now) {
+  std::optional<Running> batch = EndBatch(id, now);
+  ++batch->op->stats.lost_pullers;
+  transaction->NotePullerLost(batch->op->id);
+  RunAgainAlone(transaction, &*batch, why, now);
+  AdmitFromLobby(transaction);
+  transaction->Wake(batch->op->lane);
+}
+
+// A Lease that outlives all its Requests, some of them by their hard deadline, may never come back;
+// its puller is replaced so that others go on.
+void Scheduler::LoseIfDeserted(Transaction* transaction, BatchId id, TimePoint now) {
+  const Running& batch = running_.at(id);
+  if (!batch.op->lane->leased || !batch.expired_members) return;
+  const bool deserted = std::all_of(batch.members.begin(), batch.members.end(),
+                                    [](const Flight* flight) { return flight->waiters.empty(); });
+  if (deserted) Lose(transaction, id, Status::Aborted("its puller was lost"), now);
+}
+
+}  // namespace vista::sched

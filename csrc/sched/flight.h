@@ -1,0 +1,84 @@
+// Request and Flight: the scheduler's records. All fields are guarded by the scheduler's lock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/value.h"
+#include "sched/completion.h"
+#include "sched/intrusive_list.h"
+
+namespace vista::sched {
+
+using Flow = std::uint64_t;
+using Priority = std::int64_t;  // larger goes first
+using RequestId = std::uint64_t;
+using BatchId = std::uint64_t;
+
+// A call's full identity with its hash, which is computed once. Equality compares the bytes.
+struct Identity {
+  Identity() = default;
+  explicit Identity(std::string full_key)
+      : bytes(std::move(full_key)), hash(std::hash<std::string>()(bytes)) {}
+
+  std::string bytes;  // empty: the call has no identity, so it is neither joined nor cached
+  std::size_t hash = 0;
+};
+
+struct IdentityHash {
+  std::size_t operator()(const Identity* identity) const { return identity->hash; }
+};
+struct IdentityEqual {
+  bool operator()(const Identity* a, const Identity* b) const {
+    return a->hash == b->hash && a->bytes == b->bytes;
+  }
+};
+
+struct OpState;
+struct Flight;
+class WaitQueue;
+
+struct Request {
+  RequestId id = 0;
+  Flight* flight = nullptr;
+  SinkRef sink;
+  std::uint64_t token = 0;
+  Outcome outcome = Outcome::kRun;
+  Priority priority = 0;
+  TimePoint arrived;
+  TimePoint soft_deadline = kNever;
+  TimePoint hard_deadline = kNever;
+  ListHook<Request> waiters_hook;
+};
+
+enum class FlightState : std::uint8_t {
+  kLobby,    // waits for admission
+  kWaiting,  // in a WaitQueue, or to be run alone
+  kRunning,  // in a Batch
+};
+
+struct Flight {
+  OpState* op = nullptr;
+  Identity identity;
+  Value arguments;
+  std::string compatibility;
+  double size = 1;
+  std::size_t bytes = 0;  // of arguments
+  Flow flow = 0;          // of the Request that started it
+  Priority priority = 0;  // the highest of its waiters'
+  TimePoint arrived;
+  TimePoint soft_deadline = kNever;  // the earliest of its waiters'
+  FlightState state = FlightState::kLobby;
+  bool alone = false;  // its Batch failed as a whole; it runs by itself
+  BatchId batch = 0;   // while it runs
+  WaitQueue* queue = nullptr;
+  IntrusiveList<Request, &Request::waiters_hook> waiters;
+
+  ListHook<Flight> arrival_hook;  // in the lobby or in its WaitQueue, by arrival
+  ListHook<Flight> flow_hook;     // in its flow's queue
+};
+
+}  // namespace vista::sched

@@ -1,0 +1,387 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/canonical.h"
+#include "sched/transaction.h"
+
+namespace vista::sched {
+
+const char* OutcomeName(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kRun:
+      return "run";
+    case Outcome::kJoined:
+      return "joined";
+    case Outcome::kCached:
+      return "cached";
+  }
+  return "unknown";
+}
+
+std::string IdentityPrefix(const OpSpec& spec) {
+  std::string prefix;
+  CanonicalWriter writer(&prefix);
+  writer.String(spec.name);
+  writer.String(spec.version);
+  return prefix;
+}
+
+Scheduler::Scheduler(const Options& options, const Clock* clock, Listener* listener)
+    : clock_(clock), listener_(listener), admission_(options.limits), cache_(options.cache_bytes) {
+  lanes_.push_back(std::make_unique<Lane>());
+}
+
+Scheduler::~Scheduler() { Stop("the engine is gone"); }
+
+Result<Scheduler::AddedOp> Scheduler::AddOp(OpSpec spec, bool leased) {
+  const Transaction transaction(this);
+  for (const auto& op : ops_) {
+    if (op->spec.name == spec.name) {
+      return Status::InvalidArgument("an Op named '" + spec.name +
+                                     "' is registered already; choose another name");
+    }
+  }
+  if (spec.policy.max_batch == 0) {
+    return Status::InvalidArgument("max_batch of Op '" + spec.name +
+                                   "' is 0; it must be at least 1");
+  }
+  if (leased) {
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_.back()->leased = true;
+  }
+  const LaneId lane = leased ? lanes_.size() - 1 : kNativeLane;
+  auto op = std::make_unique<OpState>();
+  op->id = static_cast<OpId>(ops_.size());
+  op->spec = std::move(spec);
+  op->lane = lanes_[lane].get();
+  op->lane->ops.push_back(op.get());
+  ops_.push_back(std::move(op));
+  return AddedOp{ops_.back()->id, lane};
+}
+
+Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids) {
+  const TimePoint now = clock_->Now();
+  std::vector<std::size_t> bytes;
+  bytes.reserve(calls.size());
+  for (const Call& call : calls) bytes.push_back(call.arguments.bytes());
+  Transaction transaction(this);
+  if (closing_) return Status::FailedPrecondition("the engine is closed; create another Engine");
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    ids[i] = Accept(&transaction, &calls[i], bytes[i], sink, now);
+  }
+  return {};
+}
+
+RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t bytes,
+                            const SinkRef& sink, TimePoint now) {
+  OpState* op = ops_[call->op].get();
+  ++op->stats.submitted;
+  if (expectations_.Arrive(op->id, call->flow)) transaction->Wake(op->lane);
+
+  const bool has_identity = op->spec.cacheable && !call->identity.bytes.empty();
+  if (has_identity) {
+    if (ResultRef hit = cache_.Find(call->identity)) {
+      ++op->stats.cached;
+      ++op->stats.succeeded;
+      op->stats.latency.Add(0);
+      transaction->Deliver(sink, {call->token, {}, std::move(hit), Outcome::kCached});
+      return 0;
+    }
+    if (const auto at = flights_.find(&call->identity); at != flights_.end()) {
+      ++op->stats.joined;
+      Request* request = NewRequest(*call, at->second, Outcome::kJoined, sink, now);
+      Join(transaction, at->second, *call);
+      return request->id;
+    }
+  }
+
+  auto* flight = new Flight;  // the scheduler owns it until Drop
+  flight->op = op;
+  flight->arguments = std::move(call->arguments);
+  flight->compatibility = std::move(call->traits.compatibility);
+  flight->size = call->traits.size;
+  flight->bytes = bytes;
+  flight->flow = call->flow;
+  flight->priority = call->priority;
+  flight->arrived = now;
+  flight->soft_deadline = call->soft_deadline;
+  if (has_identity) {
+    flight->identity = std::move(call->identity);
+    flights_.emplace(&flight->identity, flight);
+  }
+  const RequestId id = NewRequest(*call, flight, Outcome::kRun, sink, now)->id;
+  if (admission_.Enter(flight, call->nested)) Enqueue(transaction, flight);
+  if (call->hard_deadline != kNever) transaction->WakeTimer();
+  return id;
+}
+
+Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome,
+                               const SinkRef& sink, TimePoint now) {
+  const auto [id, request] = requests_.Insert();
+  request->id = id;
+  request->flight = flight;
+  request->sink = sink;
+  request->token = call.token;
+  request->outcome = outcome;
+  request->priority = call.priority;
+  request->arrived = now;
+  request->soft_deadline = call.soft_deadline;
+  request->hard_deadline = call.hard_deadline;
+  flight->waiters.PushBack(request);
+  if (call.hard_deadline != kNever) request_timers_.emplace(call.hard_deadline, id);
+  return request;
+}
+
+void Scheduler::Join(Transaction* transaction, Flight* flight, const Call& call) {
+  if (call.hard_deadline != kNever) transaction->WakeTimer();
+  if (flight->state == FlightState::kLobby && call.nested) {
+    admission_.LeaveLobby(flight);
+    admission_.Enter(flight, true);
+    Enqueue(transaction, flight);
+    transaction->WakeAdmitted();
+  }
+  UpdateUrgency(flight);
+  if (flight->state == FlightState::kWaiting) transaction->Wake(flight->op->lane);
+}
+
+// A Flight is as urgent as the most urgent of its waiters.
+void Scheduler::UpdateUrgency(Flight* flight) {
+  Priority priority = flight->waiters.front()->priority;
+  TimePoint soft_deadline = kNever;
+  for (const Request* each = flight->waiters.front(); each != nullptr;
+       each = flight->waiters.Next(each)) {
+    priority = std::max(priority, each->priority);
+    soft_deadline = std::min(soft_deadline, each->soft_deadline);
+  }
+  if (flight->queue != nullptr) {
+    if (soft_deadline != flight->soft_deadline)
+      flight->queue->SetSoftDeadline(flight, soft_deadline);
+    if (priority != flight->priority) flight->queue->SetPriority(flight, priority);
+  } else if (flight->state == FlightState::kLobby) {
+    flight->soft_deadline = soft_deadline;
+    if (priority != flight->priority) {
+      admission_.LeaveLobby(flight);
+      flight->priority = priority;
+      admission_.ReturnToLobby(flight);
+    }
+  } else {
+    flight->soft_deadline = soft_deadline;
+    flight->priority = priority;
+  }
+}
+
+void Scheduler::Enqueue(Transaction* transaction, Flight* flight) {
+  OpState* op = flight->op;
+  flight->state = FlightState::kWaiting;
+  op->queues[flight->compatibility].Push(flight);
+  ++op->waiting;
+  transaction->Wake(op->lane);
+}
+
+void Scheduler::AdmitFromLobby(Transaction* transaction) {
+  while (Flight* flight = admission_.AdmitNext()) {
+    Enqueue(transaction, flight);
+    transaction->WakeAdmitted();
+  }
+}
+
+bool Scheduler::Cancel(RequestId id) {
+  Transaction transaction(this);
+  Request* request = requests_.Find(id);
+  if (request == nullptr) return false;
+  Detach(&transaction, request, Status::Cancelled("the call was cancelled"), clock_->Now());
+  return true;
+}
+
+bool Scheduler::AwaitAdmission(RequestId id, Duration timeout) {
+  std::unique_lock lock(mutex_);
+  return admitted_.wait_for(lock, timeout, [&] {
+    const Request* request = requests_.Find(id);
+    return request == nullptr || request->flight->state != FlightState::kLobby;
+  });
+}
+
+ExpectationId Scheduler::Expect(OpId op, Flow flow) {
+  const Transaction transaction(this);
+  return expectations_.Open(op, flow);
+}
+
+void Scheduler::Release(ExpectationId id) {
+  Transaction transaction(this);
+  if (const std::optional<OpId> op = expectations_.Release(id)) transaction.Wake(ops_[*op]->lane);
+}
+
+void Scheduler::Deliver(Transaction* transaction, const Request& request, Status status,
+                        ResultRef result, TimePoint now) {
+  OpStats& stats = request.flight->op->stats;
+  switch (status.code()) {
+    case StatusCode::kOk:
+      ++stats.succeeded;
+      break;
+    case StatusCode::kDeadlineExceeded:
+      ++stats.expired;
+      break;
+    case StatusCode::kCancelled:
+      ++stats.cancelled;
+      break;
+    case StatusCode::kAborted:
+      ++stats.aborted;
+      break;
+    default:
+      ++stats.failed;
+  }
+  stats.latency.Add(static_cast<std::uint64_t>((now - request.arrived).count()));
+  transaction->Deliver(request.sink,
+                       {request.token, std::move(status), std::move(result), request.outcome});
+}
+
+// The Request gets its Completion and ceases; its Flight loses a waiter.
+void Scheduler::Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
+                       TimePoint now) {
+  Deliver(transaction, *request, std::move(status), std::move(result), now);
+  request->flight->waiters.Erase(request);
+  if (request->hard_deadline != kNever)
+    request_timers_.erase({request->hard_deadline, request->id});
+  requests_.Erase(request->id);
+  if (requests_.size() == 0) transaction->WakeIdle();
+  if (admission_.waiting() > 0) transaction->WakeAdmitted();
+}
+
+// The Request goes without its Flight's result; the Flight goes on for its other waiters and is
+// dropped with the last one. A running Flight runs to its end, and its result is cached.
+void Scheduler::Detach(Transaction* transaction, Request* request, Status status, TimePoint now) {
+  Flight* flight = request->flight;
+  const bool expired = status.code() == StatusCode::kDeadlineExceeded;
+  Finish(transaction, request, std::move(status), nullptr, now);
+  if (flight->state == FlightState::kRunning) {
+    if (expired) running_.at(flight->batch).expired_members = true;
+    LoseIfDeserted(transaction, flight->batch, now);
+  } else if (flight->waiters.empty()) {
+    Drop(transaction, flight);
+    AdmitFromLobby(transaction);
+  } else {
+    UpdateUrgency(flight);
+  }
+}
+
+void Scheduler::Drop(Transaction* transaction, Flight* flight) {
+  OpState* op = flight->op;
+  if (flight->state == FlightState::kLobby) {
+    admission_.LeaveLobby(flight);
+  } else {
+    admission_.Leave(*flight);
+  }
+  if (flight->state == FlightState::kWaiting) {
+    --op->waiting;
+    if (flight->queue != nullptr) {
+      flight->queue->Remove(flight);
+      if (op->queues[flight->compatibility].empty()) op->queues.erase(flight->compatibility);
+    } else {
+      std::erase(op->alone, flight);
+    }
+  }
+  if (!flight->identity.bytes.empty()) flights_.erase(&flight->identity);
+  transaction->LetGo(std::unique_ptr<Flight>(flight));
+}
+
+TimePoint Scheduler::ExpireDue() {
+  Transaction transaction(this);
+  return ExpireDue(&transaction, clock_->Now());
+}
+
+TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
+  while (!request_timers_.empty() && request_timers_.begin()->first <= now) {
+    Request* request = requests_.Find(request_timers_.begin()->second);
+    Detach(
+        transaction, request,
+        Status::DeadlineExceeded("the call of '" + request->flight->op->spec.name +
+                                 "' passed its deadline; allow more time or submit less at once"),
+        now);
+  }
+  while (!batch_timers_.empty() && batch_timers_.begin()->first <= now) {
+    const BatchId id = batch_timers_.begin()->second;
+    const OpSpec& spec = running_.at(id).op->spec;
+    const double seconds = std::chrono::duration<double>(spec.timeout).count();
+    Lose(
+        transaction, id,
+        Status::Aborted("the batch function of '" + spec.name +
+                        "' did not return within its timeout of " + std::to_string(seconds) + " s"),
+        now);
+  }
+  return std::min(request_timers_.empty() ? kNever : request_timers_.begin()->first,
+                  batch_timers_.empty() ? kNever : batch_timers_.begin()->first);
+}
+
+void Scheduler::ServeTimers() {
+  while (true) {
+    // The transaction delivers when it ends, so the wait for the next timer is a stay of its own.
+    const TimePoint next = ExpireDue();
+    std::unique_lock lock(mutex_);
+    const auto earlier_timer = [&] {
+      return stopped_ || (!request_timers_.empty() && request_timers_.begin()->first < next) ||
+             (!batch_timers_.empty() && batch_timers_.begin()->first < next);
+    };
+    if (next == kNever) {
+      timer_.wait(lock, earlier_timer);
+    } else {
+      timer_.wait_until(lock, next, earlier_timer);
+    }
+    if (stopped_) return;
+  }
+}
+
+void Scheduler::BeginClose() {
+  Transaction transaction(this);
+  closing_ = true;
+  for (const auto& lane : lanes_) transaction.Wake(lane.get());
+}
+
+bool Scheduler::AwaitIdle(Duration timeout) {
+  std::unique_lock lock(mutex_);
+  return idle_.wait_for(lock, timeout, [&] { return requests_.size() == 0; });
+}
+
+void Scheduler::Stop(const std::string& why) {
+  Transaction transaction(this);
+  closing_ = true;
+  const TimePoint now = clock_->Now();
+  running_.clear();
+  batch_timers_.clear();
+  std::vector<Flight*> flights;
+  requests_.ForEach([&](RequestId, Request* request) {
+    Flight* flight = request->flight;
+    Finish(&transaction, request, Status::Aborted(why), nullptr, now);
+    if (flight->waiters.empty()) flights.push_back(flight);
+  });
+  for (Flight* flight : flights) Drop(&transaction, flight);
+  cache_.Clear(transaction.evicted());
+  stopped_ = true;
+  for (const auto& lane : lanes_) lane->work.notify_all();
+  transaction.WakeTimer();
+  transaction.WakeIdle();
+  transaction.WakeAdmitted();
+}
+
+SchedulerStats Scheduler::Stats() {
+  const Transaction transaction(this);
+  SchedulerStats stats;
+  for (const auto& op : ops_) {
+    OpStats copy = op->stats;
+    copy.waiting = op->waiting;
+    copy.running = op->running_batches;
+    copy.expected = expectations_.open(op->id);
+    stats.ops.emplace_back(op->spec.name, std::move(copy));
+  }
+  stats.outstanding = requests_.size();
+  stats.flights = admission_.flights();
+  stats.flight_bytes = admission_.bytes();
+  stats.lobby = admission_.waiting();
+  stats.cache_entries = cache_.size();
+  stats.cache_bytes = cache_.bytes();
+  stats.cache_budget = cache_.budget();
+  return stats;
+}
+
+}  // namespace vista::sched
