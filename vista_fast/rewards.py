@@ -118,7 +118,7 @@ def repetition(text: str, rule: RepetitionRule = DEFAULT_RULE) -> float:
 
     Takes time linear in the text's length (times ``rule.longest_phrase``).
     """
-    level = _level(_longest_character_run(text, rule.ignored_characters), rule.characters)
+    level = _level(_character_repeats(text, rule), rule.characters)
     words = _word_ids(text)
     for length in range(1, rule.longest_phrase + 1):
         thresholds = rule.words if length == 1 else rule.phrases
@@ -132,15 +132,14 @@ def _level(count: int, thresholds: Thresholds) -> int:
     return sum(count >= threshold for threshold in thresholds)
 
 
-def _longest_character_run(text: str, ignored: str) -> int:
-    """How often the most repeated character that is not ignored stands in a row."""
+def _character_repeats(text: str, rule: RepetitionRule) -> int:
+    """How often the most repeated character stands in a row; 0 when that is less than the rule counts."""
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    if codes.size == 0:
-        return 0
-    starts = np.concatenate(([0], np.flatnonzero(codes[1:] != codes[:-1]) + 1))
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] + np.uint32(1)))
     lengths = np.diff(starts, append=codes.size)
-    counted = ~np.isin(codes[starts], [ord(character) for character in ignored])
-    return int(lengths[counted].max(initial=0))
+    long = np.flatnonzero(lengths >= rule.characters[0])
+    ignored = [ord(character) for character in rule.ignored_characters]
+    return int(lengths[long[~np.isin(codes[starts[long]], ignored)]].max(initial=0))
 
 
 def _word_ids(text: str) -> npt.NDArray[np.int32]:
