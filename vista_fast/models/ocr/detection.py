@@ -59,7 +59,7 @@ def detect(
 def _network_input(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:
     import cv2
 
-    resized = cv2.resize(frame, size)
+    resized: Any = cv2.resize(frame, size)
     # The network was trained on BGR.
     return np.ascontiguousarray(cv2.LUT(resized, _normalised())[:, :, ::-1].transpose(2, 0, 1))
 
@@ -68,7 +68,8 @@ def _network_input(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.N
 def _normalised() -> npt.NDArray[np.float32]:
     """(value / 255 - 0.5) / 0.5 of every pixel value, rounded to float32 where RapidOCR rounds."""
     scaled = np.arange(256, dtype=np.float32) * np.float32(1 / 255.0)
-    return ((scaled.astype(np.float64) - 0.5) / 0.5).astype(np.float32)
+    table: npt.NDArray[np.float32] = ((scaled.astype(np.float64) - 0.5) / 0.5).astype(np.float32)
+    return table
 
 
 def _quads(
@@ -76,8 +77,7 @@ def _quads(
 ) -> tuple[Quads, npt.NDArray[np.float32]]:
     import cv2
 
-    text = (probability > config.pixel_threshold).astype(np.uint8)
-    text = cv2.dilate(text, np.ones((2, 2), np.uint8))
+    text = cv2.dilate((probability > config.pixel_threshold).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     found = [_quad(contour, probability, frame_size, config) for contour in contours[: config.max_candidates]]
     kept = [entry for entry in found if entry is not None]

@@ -7,6 +7,7 @@ finds nothing in a strip. All of it depends on the image's size alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,21 +56,25 @@ class Frame:
         """The frame's pixels [H, W, 3] from the image's."""
         import cv2
 
+        content: Any = pixels
         if self.content_size != self.image_size:
-            pixels = cv2.resize(pixels, self.content_size)
+            content = cv2.resize(content, self.content_size)
         if self.padding:
-            pixels = cv2.copyMakeBorder(pixels, self.padding, self.padding, 0, 0, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        return pixels
+            content = cv2.copyMakeBorder(content, self.padding, self.padding, 0, 0, cv2.BORDER_CONSTANT)
+        framed: npt.NDArray[np.uint8] = content
+        return framed
 
     def to_image(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Points [..., 2] of the frame in the image's pixels; a point in the padding lies outside the image."""
-        return (points - self._origin) * self._scale
+        moved: npt.NDArray[np.float32] = (points - self._origin) * self._scale
+        return moved
 
     def from_image(self, points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The inverse of ``to_image``, exact on the whole pixels that detection gives."""
-        framed = points / self._scale + self._origin
+        framed: npt.NDArray[np.float32] = points / self._scale + self._origin
         nearest = np.rint(framed)
-        return np.where(np.abs(framed - nearest) < 1e-2, nearest, framed).astype(np.float32)
+        snapped: npt.NDArray[np.float32] = np.where(np.abs(framed - nearest) < 1e-2, nearest, framed).astype(np.float32)
+        return snapped
 
     @property
     def _origin(self) -> npt.NDArray[np.float32]:
@@ -77,4 +82,5 @@ class Frame:
 
     @property
     def _scale(self) -> npt.NDArray[np.float32]:
-        return np.array(self.image_size, np.float32) / np.array(self.content_size, np.float32)
+        across, down = (image / content for image, content in zip(self.image_size, self.content_size, strict=True))
+        return np.array([across, down], np.float32)

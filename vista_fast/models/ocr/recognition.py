@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,10 +55,11 @@ def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDA
     width, height = crop_size(quad)
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     transform = cv2.getPerspectiveTransform(quad.astype(np.float32), target)
-    line = cv2.warpPerspective(
+    line: Any = cv2.warpPerspective(
         frame, transform, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC
     )
-    return np.rot90(line) if height / width >= _UPRIGHT else line
+    upright: npt.NDArray[np.uint8] = np.rot90(line) if height / width >= _UPRIGHT else line
+    return upright
 
 
 def recognize(lines: Sequence[npt.NDArray[np.uint8]], session: Session, charset: Sequence[str]) -> list[Line]:
@@ -92,7 +94,8 @@ def _network_input(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def _normalised() -> npt.NDArray[np.float32]:
     """(value / 255 - 0.5) / 0.5 of every pixel value, in float32 throughout."""
     half = np.float32(0.5)
-    return (np.arange(256, dtype=np.float32) / np.float32(255) - half) / half
+    table: npt.NDArray[np.float32] = (np.arange(256, dtype=np.float32) / np.float32(255) - half) / half
+    return table
 
 
 def _decode(probabilities: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:

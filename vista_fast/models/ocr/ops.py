@@ -1,0 +1,89 @@
+"""The Ops ``ocr.detect`` and ``ocr.recognize``: text reading in two batched stages."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.ocr.config import OcrConfig
+from vista_fast.models.ocr.reader import OcrModel
+
+if TYPE_CHECKING:
+    from vista_fast.engine import Engine
+
+DETECT_BATCH = 8
+RECOGNIZE_BATCH = 32
+"""Largest batches: enough to fill the cores, small enough that a batch does not hold up the calls behind it."""
+
+_registered: weakref.WeakKeyDictionary[Engine, OcrConfig] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def register_ocr(engine: Engine, config: OcrConfig) -> None:
+    """Give the engine two Ops; once per engine, repeating it with an equal config does nothing.
+
+    - ``ocr.detect(image)`` → ``{"quads": float32 [n, 4, 2], "scores": float32 [n]}``: the text lines of the whole image
+      in reading order, corners clockwise from the top left, in the image's pixels. Batches images of one input size.
+    - ``ocr.recognize(image, quad=(x0, y0, …, x3, y3))`` → ``{"text": str, "score": float}``: one line. Batches lines of
+      one padded width, because padding takes part in recognition.
+
+    Raises:
+        InvalidArgumentError: the engine already has them with another config.
+        MissingExtraError: the libraries are not installed.
+    """
+    with _lock:
+        if engine in _registered:
+            if _registered[engine] != config:
+                raise InvalidArgumentError(
+                    f"this engine already reads text with {_registered[engine]}; make another Engine for {config}"
+                )
+            return
+        _register(engine, config, OcrModel(config, threads=engine.threads))
+        _registered[engine] = config
+
+
+def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
+    from vista_fast.engine import BatchPolicy, Op
+
+    version = f"ppocrv6-small/{config.backend}/{config.precision}"
+    engine.register(
+        Op(
+            "ocr.detect",
+            version,
+            policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
+            run=lambda calls: _detect(model, calls),
+            key=lambda call: model.detection_size(call["image"].width, call["image"].height),
+        )
+    )
+    engine.register(
+        Op(
+            "ocr.recognize",
+            version,
+            policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
+            run=lambda calls: _recognize(model, calls),
+            key=lambda call: model.padded_width(call["image"].width, call["image"].height, _quad(call)),
+        )
+    )
+
+
+def _detect(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    found = model.detect([np.asarray(call["image"]) for call in calls])
+    return [{"quads": quads, "scores": scores} for quads, scores in found]
+
+
+def _recognize(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    pixels = {call["image"].hash: np.asarray(call["image"]) for call in calls}
+    lines = model.recognize([(pixels[call["image"].hash], _quad(call)) for call in calls])
+    return [{"text": line.text, "score": line.score} for line in lines]
+
+
+def _quad(call: Mapping[str, Any]) -> Any:
+    quad = np.asarray(call["quad"], np.float32)
+    if quad.size != 8 or not np.isfinite(quad).all():
+        raise InvalidArgumentError(f"quad must be 8 finite numbers x0, y0, …, x3, y3 in pixels, got {call['quad']!r}")
+    return quad.reshape(4, 2)

@@ -1,0 +1,18 @@
+"""Tools: what the policy can call, and the Toolbox through which an episode calls it."""
+
+from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
+from vista_fast.tools.tool import CallContext, Tool, ToolFailure
+from vista_fast.tools.toolbox import Toolbox
+
+__all__ = [
+    "CallContext",
+    "EasyOcr",
+    "ImageRotateTool",
+    "ImageZoomInTool",
+    "Ocr",
+    "Rotate",
+    "Tool",
+    "ToolFailure",
+    "Toolbox",
+    "Zoom",
+]

@@ -1,0 +1,156 @@
+"""Toolbox: the tools that an episode may call, and the one place where a call becomes an Observation."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
+from vista_fast.tools.arguments import check_arguments, nearest, shown
+from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
+from vista_fast.tools.tool import CallContext, Tool, ToolFailure
+from vista_fast.types import CallRecord, Observation, ToolCall, ToolError
+
+if TYPE_CHECKING:
+    from vista_fast._core import Image
+    from vista_fast.engine import Engine
+    from vista_fast.models.ocr import OcrConfig
+
+
+class Toolbox:
+    """The tools that an episode may call, over one Engine. Immutable; shared by any number of episodes."""
+
+    def __init__(self, engine: Engine, tools: Iterable[Tool]) -> None:
+        """Offer these tools. A Tool with ``alias_of`` is callable but not listed while that one is offered too."""
+        self.engine = engine
+        self._tools: dict[str, Tool] = {}
+        for tool in tools:
+            if tool.name in self._tools:
+                raise InvalidArgumentError(f"two tools are named {tool.name!r}; give each its own name")
+            self._tools[tool.name] = tool
+        self._listed = {name: tool for name, tool in self._tools.items() if tool.alias_of not in self._tools}
+
+    @classmethod
+    def default(cls, engine: Engine, *, ocr: OcrConfig | None = None, zoom: Zoom | None = None) -> Toolbox:
+        """Zoom, rotate and, where ``ocr`` says how to read, ocr; each also under its name in other systems.
+
+        Raises:
+            MissingExtraError: ``ocr`` is given and its libraries are not installed.
+            InvalidArgumentError: the engine already reads text with another OcrConfig.
+        """
+        zoom = zoom or Zoom()
+        tools: list[Tool] = [zoom, ImageZoomInTool(min_side=zoom.min_side, max_side=zoom.max_side)]
+        tools += [Rotate(), ImageRotateTool()]
+        if ocr is not None:
+            from vista_fast.models.ocr.ops import register_ocr
+
+            register_ocr(engine, ocr)
+            tools += [Ocr(min_score=ocr.text_threshold), EasyOcr(min_score=ocr.text_threshold)]
+        return cls(engine, tools)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that are listed to the policy."""
+        return tuple(self._listed)
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """The listed tools in OpenAI's function format."""
+        return [tool.schema() for tool in self._listed.values()]
+
+    def subset(self, names: Iterable[str]) -> Toolbox:
+        """A Toolbox that offers these of its tools only, with their aliases. An alias named here is listed itself."""
+        wanted = list(names)
+        for name in wanted:
+            if name not in self._tools:
+                raise InvalidArgumentError(f"no tool is named {name!r}; choose from {', '.join(self._tools)}")
+        return Toolbox(self.engine, [t for t in self._tools.values() if t.name in wanted or t.alias_of in wanted])
+
+    def adding(self, *tools: Tool) -> Toolbox:
+        """A Toolbox with these tools added."""
+        return Toolbox(self.engine, [*self._tools.values(), *tools])
+
+    async def call(
+        self,
+        call: ToolCall,
+        *,
+        images: Sequence[Image],
+        flow: str | None = None,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> Observation:
+        """Make one call and return what the policy sees, a deterministic failure included.
+
+        Args:
+            call: what the policy wrote.
+            images: the images that it has seen, in order; it names them by number, from 1.
+            flow: the unit of fairness, one per trajectory.
+            priority: higher goes first.
+            deadline: seconds from now for the whole call.
+
+        Raises:
+            DeadlineExceededError: the deadline passed.
+            AbortedError, EngineClosedError: infrastructure failed; the trajectory can't be scored.
+        """
+        return (await self.record(call, images=images, flow=flow, priority=priority, deadline=deadline))[0]
+
+    async def record(
+        self,
+        call: ToolCall,
+        *,
+        images: Sequence[Image],
+        flow: str | None = None,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> tuple[Observation, CallRecord]:
+        """Make one call like ``call`` and also say how it went: its times, and whether its Ops ran or were shared."""
+        submitted = time.monotonic()
+        context = CallContext(self.engine, images, flow=flow, priority=priority, deadline=deadline)
+        try:
+            observation = await self._run(call, context)
+        except ToolFailure as failure:
+            error = ToolError(failure.kind, failure.message)
+            record = CallRecord(call, submitted, time.monotonic(), "error", error)
+            return Observation(error.message, error=error), record
+        return observation, CallRecord(call, submitted, time.monotonic(), context.outcome)
+
+    def prefetch(self, images: Iterable[Image]) -> None:
+        """Start text detection on images that are likely to be read soon, so that it overlaps the first decoding.
+
+        It runs at the lowest priority; a later call joins it or finds it cached. Failures are dropped, and come up
+        again with the call itself. Without an ocr tool nothing happens.
+        """
+        if not any("ocr.detect" in tool.expects for tool in self._tools.values()):
+            return
+        for image in images:
+            self.engine.submit("ocr.detect", image, flow="prefetch", priority=_LOWEST)
+
+    @contextlib.contextmanager
+    def expect(self, flow: str) -> Iterator[None]:
+        """While open, a call from this flow may come soon; a Batch that it could join waits for it, up to its delay."""
+        names = dict.fromkeys(name for tool in self._listed.values() for name in tool.expects)
+        with contextlib.ExitStack() as stack:
+            for name in names:
+                stack.enter_context(self.engine.expect(name, flow=flow))
+            yield
+
+    async def _run(self, call: ToolCall, context: CallContext) -> Observation:
+        tool = self._tool(call.name)
+        arguments = check_arguments(tool.name, tool.parameters, call.arguments)
+        try:
+            return await tool.run(context, **arguments)
+        except InvalidArgumentError as error:
+            raise ToolFailure("E3", str(error)) from error
+        except (OpError, ResourceExhaustedError) as error:
+            raise ToolFailure("E5", f"{tool.name} could not give a result here: {error}") from error
+
+    def _tool(self, name: str) -> Tool:
+        if name in self._tools:
+            return self._tools[name]
+        close = nearest(name, self._tools)
+        hint = f" Did you mean {close}?" if close else ""
+        raise ToolFailure("E1", f"There is no tool {shown(name)}. The tools are {', '.join(self._listed)}.{hint}")
+
+
+_LOWEST = -(1 << 30)
