@@ -1,0 +1,130 @@
+"""What is used for each job on this machine, and why: a pure function of what was found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from vista_fast.cli.machine import Machine
+
+State: TypeAlias = Literal["used", "not used", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A job, what could do it, whether that is used here, and why (or what to do)."""
+
+    job: str
+    what: str
+    state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
+    compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for."""
+
+    machine: Machine
+    versions: Mapping[str, str]
+    core: str | None
+    torch_cuda: str | None
+
+
+# Everything that a choice looks at, by the start of the package's name.
+PACKAGES = (
+    "openvino",
+    "onnxruntime",
+    "tensorrt",
+    "nvidia-dali",
+    "triton",
+    "torch",
+    "transformers",
+    "vllm",
+    "rapidocr",
+    "pyarrow",
+)
+
+
+def choices(found: Found) -> list[Choice]:
+    """One row per job and candidate, the one that is used first."""
+    return [_core(found), *_networks(found), *_generators(found), *_device_code(found)]
+
+
+def torch_cuda() -> str | None:
+    """The CUDA version that the installed torch was built for, read from its files; None without torch or CUDA."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
+    match = re.search(r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
+    return match.group(1) if match else None
+
+
+def _core(found: Found) -> Choice:
+    job = "images, scheduler"
+    if found.core is not None:
+        return Choice(job, "C++ core", "missing", f"{found.core}; pip install . from the checkout")
+    return Choice(job, "C++ core", "used", "decode, crop, resize and batches run in native threads")
+
+
+def _networks(found: Found) -> list[Choice]:
+    """OpenVINO before ONNX Runtime: on CPUs it runs the same OCR networks faster (FEASIBILITY: 3.8x for detection)."""
+    job = "networks of tools (OCR)"
+    rows = []
+    openvino = found.versions.get("openvino")
+    runtime = next((found.versions[name] for name in found.versions if name.startswith("onnxruntime")), None)
+    if openvino:
+        rows.append(Choice(job, f"OpenVINO {openvino}", "used", "CPU, f32: the fastest of the CPU backends"))
+    if runtime:
+        state: State = "not used" if openvino else "used"
+        why = "OpenVINO is faster here; OcrConfig(backend='onnxruntime') takes it" if openvino else "CPU, f32"
+        rows.append(Choice(job, f"ONNX Runtime {runtime}", state, why))
+    if not rows:
+        rows.append(Choice(job, "OpenVINO", "missing", "pip install 'vista-fast[ocr]'"))
+    elif "rapidocr" not in found.versions:
+        rows.append(Choice(job, "rapidocr", "missing", "it ships the OCR weights: pip install 'vista-fast[ocr]'"))
+    return rows + _others(found, job, {"tensorrt": "TensorRT"}, "no TensorRT backend in this version")
+
+
+def _generators(found: Found) -> list[Choice]:
+    job = "policy"
+    torch, transformers = found.versions.get("torch"), found.versions.get("transformers")
+    if torch and transformers:
+        device = "CPU"
+        if found.machine.gpus and not found.torch_cuda:
+            device = "CPU: a GPU is here, but this torch is built without CUDA"
+        rows = [Choice(job, f"torch {torch}, transformers {transformers}", "used", device)]
+    else:
+        rows = [Choice(job, "torch, transformers", "missing", "pip install 'vista-fast[train]'")]
+    return rows + _others(found, job, {"vllm": "vLLM"}, "the commands of this version decode with transformers")
+
+
+def _device_code(found: Found) -> list[Choice]:
+    job = "device kernels"
+    triton = found.versions.get("triton")
+    if triton is None:
+        why = "pip install 'vista-fast[gpu]'" if found.machine.gpus else "no GPU, so nothing is lost"
+        rows = [Choice(job, "Triton", "missing" if found.machine.gpus else "not used", why)]
+    elif not found.machine.gpus:
+        rows = [Choice(job, f"Triton {triton}", "not used", "no GPU (nvidia-smi shows none)")]
+    elif not found.torch_cuda:
+        rows = [Choice(job, f"Triton {triton}", "not used", "this torch is built without CUDA")]
+    else:
+        why = "no command launches a kernel in this version; scripts/gpu_check.sh times them"
+        rows = [Choice(job, f"Triton {triton}", "not used", why)]
+    return rows + _others(found, job, {"nvidia-dali": "DALI"}, "the C++ core decodes")
+
+
+def _others(found: Found, job: str, names: Mapping[str, str], why: str) -> list[Choice]:
+    """Rows of libraries that are there and have nothing to do."""
+    rows = []
+    for prefix, title in names.items():
+        version = next((found.versions[name] for name in found.versions if name.startswith(prefix)), None)
+        if version:
+            rows.append(Choice(job, f"{title} {version}", "not used", why))
+    return rows

@@ -1,0 +1,112 @@
+"""``vista-fast doctor``: what was found on this machine, what is used, and why; what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from vista_fast.cli import choices, exits, installed, machine
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.epilog = "Leaves with 1 when something that the default route needs is missing."
+
+
+def run(options: argparse.Namespace) -> int:
+    examination = examine()
+    if options.json:
+        print(json.dumps(examination, indent=2))
+    else:
+        print("\n".join(_page(examination)))
+    return exits.OK if examination["ready"] else exits.FAILED
+
+
+def examine() -> dict[str, Any]:
+    """Everything that doctor prints, as JSON values. "ready" is whether ``vista-fast train`` can run."""
+    here = machine.describe()
+    found = choices.Found(here, installed.versions(choices.PACKAGES), _core_problem(), choices.torch_cuda())
+    rows = choices.choices(found)
+    extras = {
+        name: {
+            "packages": packages,
+            "missing": [each for each in packages if installed.installed_version(each) is None],
+        }
+        for name, packages in sorted(installed.extras().items())
+    }
+    return {
+        "ready": not any(row.state == "missing" for row in rows),
+        "vista-fast": installed.installed_version(installed.PACKAGE),
+        "machine": dataclasses.asdict(here),
+        "threads": thread_split(here),
+        "choices": [dataclasses.asdict(row) for row in rows],
+        "extras": extras,
+    }
+
+
+def thread_split(here: machine.Machine) -> dict[str, int]:
+    """Threads by who runs them. One setting (``threads=`` of Engine, ``--threads``) moves all of them.
+
+    They take turns rather than add up: while the policy decodes, tools fill what it leaves, and a network that runs
+    alone has every core.
+    """
+    return {
+        "budget": here.threads,
+        "native workers": here.threads,
+        "tool networks": here.threads,
+        "torch": here.threads,
+    }
+
+
+def _core_problem() -> str | None:
+    try:
+        import vista_fast._core  # noqa: F401
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def _page(examination: dict[str, Any]) -> Iterable[str]:
+    here = examination["machine"]
+    yield f"vista-fast {examination['vista-fast'] or '(not installed as a package)'}"
+    yield ""
+    yield from _table([(name, value) for name, value in _machine_rows(here)])
+    yield ""
+    yield "threads  " + ", ".join(f"{who} {count}" for who, count in examination["threads"].items())
+    yield ""
+    rows = [(row["job"], row["what"], row["state"], row["why"]) for row in examination["choices"]]
+    yield from _table([("for", "what", "", "why"), *rows])
+    yield ""
+    yield from _table(list(_extra_rows(examination["extras"])))
+
+
+def _machine_rows(here: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    quota = f", of which the container may use {here['quota']:g}" if here["quota"] is not None else ""
+    gpus = "; ".join(f"{gpu['name']}, {gpu['memory']}, driver {gpu['driver']}" for gpu in here["gpus"])
+    yield "system", f"{here['system']}, Python {here['python']}"
+    yield "processor", here["cpu"]
+    yield "features", " ".join(here["features"]) or "none that matter here"
+    yield "cores", f"{here['cores']}{quota}"
+    yield "memory", f"{here['memory'] / 2**30:.1f} GiB"
+    yield "GPU", gpus or "none"
+
+
+def _extra_rows(extras: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    if not extras:
+        yield "extras", "unknown", "vista-fast is not installed as a package; pip install . from the checkout"
+        return
+    yield "extra", "", ""
+    for name, extra in extras.items():
+        if extra["missing"]:
+            yield name, f"lacks {', '.join(extra['missing'])}", f"pip install 'vista-fast[{name}]'"
+        else:
+            yield name, "installed", ""
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

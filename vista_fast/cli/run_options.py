@@ -1,0 +1,47 @@
+"""The options that every command with a training configuration shares."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vista_fast.train.config import TrainConfig
+
+PRESETS = ("tiny", "ci")
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which preset, seed and thread budget."""
+    parser.add_argument("--preset", choices=PRESETS, default="tiny", help="tiny: the main job; ci: the same, shortened")
+    parser.add_argument("--seed", type=int, default=0, help="of tasks, sampling and initial weights (default 0)")
+    parser.add_argument("--threads", type=positive, help="thread budget of engine, networks and torch (default: cores)")
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """The same, with a run folder."""
+    add_config_arguments(parser)
+    parser.add_argument("--run", type=Path, help="folder of the run (default: runs/<preset>)")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder, if any")
+
+
+def run_config(options: argparse.Namespace) -> TrainConfig:
+    """The configuration that the options name."""
+    from vista_fast.train.config import preset
+
+    return preset(options.preset, seed=options.seed, threads=options.threads)
+
+
+def run_path(options: argparse.Namespace) -> Path:
+    """The folder of the run."""
+    path: Path = options.run or Path("runs") / options.preset
+    return path
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
