@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +37,14 @@ class [[nodiscard]] Status {
   [[nodiscard]] StatusCode code() const { return code_; }
   [[nodiscard]] const std::string& message() const { return message_; }
 
+  // What the layer above attached, opaque here: the binding keeps the original Python exception in
+  // it.
+  [[nodiscard]] const std::shared_ptr<const void>& cause() const { return cause_; }
+  Status WithCause(std::shared_ptr<const void> cause) && {
+    cause_ = std::move(cause);
+    return std::move(*this);
+  }
+
   static Status InvalidArgument(std::string m) {
     return {StatusCode::kInvalidArgument, std::move(m)};
   }
@@ -56,6 +65,7 @@ class [[nodiscard]] Status {
  private:
   StatusCode code_ = StatusCode::kOk;
   std::string message_;
+  std::shared_ptr<const void> cause_;
 };
 
 // A T or the Status that says why there is none. Never holds an ok Status without a value.

@@ -52,7 +52,7 @@ std::optional<Scheduler::Candidate> Scheduler::BestCandidate(const Lane& lane, T
   std::optional<Candidate> best;
   const auto consider = [&best](const Candidate& candidate) {
     const auto rank = [](const Candidate& c) {
-      return std::tuple(-c.priority, c.urgent_deadline, c.oldest_arrival);
+      return std::tuple(~c.priority, c.urgent_deadline, c.oldest_arrival);
     };
     if (!best || rank(candidate) < rank(*best)) best = candidate;
   };
@@ -155,7 +155,7 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
     }
   }
   AdmitFromLobby(&transaction);
-  transaction.Wake(batch->op->lane);
+  if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
   return true;
 }
 
@@ -166,7 +166,7 @@ bool Scheduler::Fail(BatchId id, const Status& why) {
   if (!batch) return false;
   RunAgainAlone(&transaction, &*batch, why, now);
   AdmitFromLobby(&transaction);
-  transaction.Wake(batch->op->lane);
+  if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
   return true;
 }
 
@@ -178,7 +178,11 @@ void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<
     value = std::make_shared<const Value>(std::move(result).value());
   }
   while (!flight->waiters.empty()) Finish(transaction, flight->waiters.front(), status, value, now);
-  Identity identity = flight->identity;
+  Identity identity;
+  if (!flight->identity.bytes.empty()) {
+    flights_.erase(&flight->identity);
+    identity = std::exchange(flight->identity, {});
+  }
   Drop(transaction, flight);
   if (value && !identity.bytes.empty()) {
     const std::size_t bytes = value->bytes();

@@ -1,12 +1,21 @@
 #include "sched/scheduler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/canonical.h"
 #include "sched/transaction.h"
 
 namespace vista::sched {
+namespace {
+
+Status Expired(const OpState& op) {
+  return Status::DeadlineExceeded("the call of '" + op.spec.name +
+                                  "' passed its deadline; allow more time or submit less at once");
+}
+
+}  // namespace
 
 const char* OutcomeName(Outcome outcome) {
   switch (outcome) {
@@ -97,11 +106,17 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
     }
   }
 
+  if (call->hard_deadline <= now) {
+    ++op->stats.expired;
+    op->stats.latency.Add(0);
+    transaction->Deliver(sink, {call->token, Expired(*op), nullptr, Outcome::kRun});
+    return 0;
+  }
   auto* flight = new Flight;  // the scheduler owns it until Drop
   flight->op = op;
   flight->arguments = std::move(call->arguments);
   flight->compatibility = std::move(call->traits.compatibility);
-  flight->size = call->traits.size;
+  flight->size = call->traits.size > 0 ? call->traits.size : 1;
   flight->bytes = bytes;
   flight->flow = call->flow;
   flight->priority = call->priority;
@@ -294,11 +309,7 @@ TimePoint Scheduler::ExpireDue() {
 TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
   while (!request_timers_.empty() && request_timers_.begin()->first <= now) {
     Request* request = requests_.Find(request_timers_.begin()->second);
-    Detach(
-        transaction, request,
-        Status::DeadlineExceeded("the call of '" + request->flight->op->spec.name +
-                                 "' passed its deadline; allow more time or submit less at once"),
-        now);
+    Detach(transaction, request, Expired(*request->flight->op), now);
   }
   while (!batch_timers_.empty() && batch_timers_.begin()->first <= now) {
     const BatchId id = batch_timers_.begin()->second;
@@ -347,9 +358,14 @@ void Scheduler::Stop(const std::string& why) {
   Transaction transaction(this);
   closing_ = true;
   const TimePoint now = clock_->Now();
+  std::vector<Flight*> flights;
+  for (const auto& [id, batch] : running_) {
+    std::copy_if(batch.members.begin(), batch.members.end(), std::back_inserter(flights),
+                 [](const Flight* flight) { return flight->waiters.empty(); });
+    batch.op->running_batches = 0;
+  }
   running_.clear();
   batch_timers_.clear();
-  std::vector<Flight*> flights;
   requests_.ForEach([&](RequestId, Request* request) {
     Flight* flight = request->flight;
     Finish(&transaction, request, Status::Aborted(why), nullptr, now);
