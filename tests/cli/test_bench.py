@@ -14,8 +14,8 @@ from vista_fast.cli.main import main
 def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
-    good = '"""Says its arguments.\n\nMore."""\nimport pathlib, sys\npathlib.Path("said").write_text(" ".join(sys.argv[1:]))'
-    (folder / "good.py").write_text(good)
+    body = 'import pathlib, sys\npathlib.Path("said").write_text(" ".join(sys.argv[1:]))'
+    (folder / "good.py").write_text(f'"""Says its arguments.\n\nMore."""\n{body}')
     (folder / "bad.py").write_text('"""Fails."""\nraise SystemExit(7)')
     (folder / "_shared.py").write_text("raise SystemExit(9)")
     return tmp_path
