@@ -21,8 +21,16 @@ from typing import Any
 from vista_fast.errors import InvalidArgumentError, NotFoundError, StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# Libraries that write files themselves (safetensors, torch.save) raise errors of their own with these words.
-_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", "PytorchStreamWriter failed writing")
+# Libraries that write files themselves raise errors of their own: safetensors with the system's words, torch.save with
+# the last three.
+_FULL_WORDS = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "iostream error",
+    "PytorchStreamWriter failed writing",
+    "inline_container.cc",
+)
 
 
 class RunFolder:
@@ -148,13 +156,18 @@ def storage_errors(path: Path) -> Iterator[None]:
     except StorageError:
         raise
     except Exception as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
-        if not full and not any(word in str(error) for word in _FULL_WORDS):
+        if not _says_full(error):
             raise
         raise StorageError(
             f"{path} could not be written ({error}); free some space or raise the limit on file sizes, then go on "
             "from the last checkpoint with --resume"
         ) from error
+
+
+def _says_full(error: Exception) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    return any(word in str(error) for word in _FULL_WORDS)
 
 
 def _check_resumable(folder: RunFolder, config: Mapping[str, Any], resume: bool) -> None:
