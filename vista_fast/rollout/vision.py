@@ -1,0 +1,62 @@
+"""Images as the policy sees them: preprocessed once by the engine, shared by every rollout and by training."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from vista_fast.rollout.generator import Patches
+
+if TYPE_CHECKING:
+    from vista_fast._core import Image
+    from vista_fast.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class VisionSettings:
+    """The policy's image processor: sizes in pixels, ``mean`` and ``std`` per channel on a 0 to 1 scale.
+
+    The defaults are those of Qwen2-VL and Qwen2.5-VL.
+    """
+
+    patch_size: int = 14
+    merge_size: int = 2
+    temporal_patch_size: int = 2
+    min_pixels: int = 56 * 56
+    max_pixels: int = 28 * 28 * 1280
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Preprocessor:
+    """Patches of Images by the engine's op ``image.preprocess``, whose cache shares them.
+
+    Args:
+        engine: the engine that holds the Images.
+        settings: the policy's image processor.
+    """
+
+    def __init__(self, engine: Engine, settings: VisionSettings) -> None:
+        self._engine = engine
+        self._arguments: dict[str, Any] = asdict(settings)
+
+    async def patches(self, images: Sequence[Image], *, flow: str | None = None, priority: int = 0) -> list[Patches]:
+        """The Patches of each Image, in order; what is missing is computed in one batch with everyone else's."""
+        calls = [
+            self._engine.acall("image.preprocess", image, flow=flow, priority=priority, **self._arguments)
+            for image in images
+        ]
+        results = await asyncio.gather(*calls)
+        return [_patches(image, result) for image, result in zip(images, results, strict=True)]
+
+    def patches_now(self, images: Sequence[Image]) -> list[Patches]:
+        """``patches``, waiting for the result: for training, outside of an event loop."""
+        calls = [self._engine.submit("image.preprocess", image, **self._arguments) for image in images]
+        return [_patches(image, call.result()) for image, call in zip(images, calls, strict=True)]
+
+
+def _patches(image: Image, result: Mapping[str, Any]) -> Patches:
+    t, h, w = (int(side) for side in result["grid_thw"])
+    return Patches(image.hash, result["pixel_values"], (t, h, w), image)
