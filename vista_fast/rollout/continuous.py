@@ -127,6 +127,7 @@ class ContinuousDecoder:
         self._past = np.zeros(max_slots, dtype=np.int64)
         self._position = np.zeros(max_slots, dtype=np.int64)
         self._busy_since: float | None = None
+        self._idle_since = 0.0
         self.spans: deque[DecodeSpan] = deque(maxlen=_SPANS_KEPT)
         self.counts = {"prefill_ids": 0, "decode_ids": 0, "prompts_shared": 0, "contexts_resumed": 0}
 
@@ -150,7 +151,7 @@ class ContinuousDecoder:
         """Queue a request."""
         self._waiting.append(request)
         if self._busy_since is None:
-            self._busy_since = request.submitted
+            self._busy_since = max(request.submitted, self._idle_since)
 
     def release(self, session: str) -> None:
         """Forget a session's keys and values."""
@@ -180,8 +181,8 @@ class ContinuousDecoder:
         self._admit()
         if self._rows:
             self._decode()
-        if not self.busy:
-            self._busy_since = None
+        if not self.busy and self._busy_since is not None:
+            self._idle_since, self._busy_since = self._busy_since, None
         for request, generation in self._finished:
             if request.future.set_running_or_notify_cancel():
                 request.future.set_result(generation)

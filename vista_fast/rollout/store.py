@@ -1,7 +1,7 @@
 """Trajectories on disk: one Parquet file per write, and every image once, by its hash.
 
-``write_trajectories(folder, ...)`` writes ``folder/NAME.parquet`` and ``folder/images/HASH.png``. A file is either whole
-or not there.
+``write_trajectories(folder, ...)`` writes ``folder/NAME.parquet`` and ``folder/images/HASH.png``. A file is either
+whole or not there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_trajectories(folder: Path, name: str, trajectories: Sequence[Trajectory]) -> Path:
-    """Write ``folder/name.parquet`` and those images that the folder does not hold yet; returns the Parquet file's path.
+    """Write ``folder/name.parquet`` and the images that the folder lacks; returns the Parquet file's path.
 
     Raises:
         StorageError: the disk is full; nothing half-written is left under a final name.
