@@ -1,0 +1,86 @@
+#include "image/image.h"
+
+#include <string_view>
+
+#include "image/blake2b.h"
+
+namespace vista {
+namespace {
+
+// No encoded image starts with these bytes, so the two kinds of hash never meet.
+constexpr std::string_view kPixelsPrefix = "vista RGB pixels";
+
+ImageHash HashPixels(const Pixels& pixels) {
+  Blake2b128 hash;
+  hash.Update(kPixelsPrefix.data(), kPixelsPrefix.size());
+  const std::string shape =
+      std::to_string(pixels.size().height) + "x" + std::to_string(pixels.size().width) + ":";
+  hash.Update(shape.data(), shape.size());
+  hash.Update(pixels.data(), pixels.bytes());
+  return {hash.Finish()};
+}
+
+int HexDigit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+}  // namespace
+
+std::string ImageHash::Hex() const {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  hex.reserve(2 * bytes.size());
+  for (const std::uint8_t byte : bytes) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  return hex;
+}
+
+Result<ImageHash> ImageHash::FromHex(const std::string& hex) {
+  ImageHash hash;
+  bool valid = hex.size() == 2 * hash.bytes.size();
+  for (std::size_t i = 0; valid && i < hash.bytes.size(); ++i) {
+    const int high = HexDigit(hex[2 * i]);
+    const int low = HexDigit(hex[2 * i + 1]);
+    valid = high >= 0 && low >= 0;
+    hash.bytes[i] = static_cast<std::uint8_t>((high << 4) | low);
+  }
+  if (!valid) {
+    return Status::InvalidArgument(std::string("'") + hex.substr(0, 64) +
+                                   "' is no image hash; give 32 lower-case hexadecimal digits");
+  }
+  return hash;
+}
+
+ImageHash HashEncoded(std::span<const std::uint8_t> encoded) {
+  Blake2b128 hash;
+  hash.Update(encoded.data(), encoded.size());
+  return {hash.Finish()};
+}
+
+Image::Image(Pixels pixels, std::optional<ImageHash> hash)
+    : pixels_(std::move(pixels)), hash_(hash) {}
+
+Image::Ref Image::Create(Pixels pixels) { return Ref(new Image(std::move(pixels), std::nullopt)); }
+
+Image::Ref Image::Create(Pixels pixels, const ImageHash& hash) {
+  return Ref(new Image(std::move(pixels), hash));
+}
+
+const ImageHash& Image::hash() const {
+  std::call_once(hashed_, [this] {
+    if (!hash_) hash_ = HashPixels(pixels_);
+  });
+  return *hash_;
+}
+
+Status Image::AppendIdentity(std::string* out) const {
+  out->append("image:");
+  out->append(reinterpret_cast<const char*>(hash().bytes.data()), hash().bytes.size());
+  return {};
+}
+
+}  // namespace vista

@@ -1,0 +1,219 @@
+// JPEG by libjpeg-turbo. The library reports errors by longjmp, which runs no destructors: every
+// function that it may jump out of holds plain data only, and what owns memory lives in the
+// caller's Session.
+#include <cstdio>
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "image/codec.h"
+#include "image/exif.h"
+#include "image/formats.h"
+
+namespace vista {
+namespace {
+
+// A progressive file may hold any number of scans, each of which costs a pass over the whole
+// picture.
+constexpr int kMostScans = 256;
+
+struct ErrorTrap {
+  jpeg_error_mgr manager;  // first, so that the library's pointer to it is a pointer to the trap
+  std::jmp_buf jump;
+  char message[JMSG_LENGTH_MAX];
+  bool truncated;
+};
+
+ErrorTrap& TrapOf(j_common_ptr codec) { return *reinterpret_cast<ErrorTrap*>(codec->err); }
+
+[[noreturn]] void OnError(j_common_ptr codec) {
+  ErrorTrap& trap = TrapOf(codec);
+  codec->err->format_message(codec, trap.message);
+  std::longjmp(trap.jump, 1);
+}
+
+// Warnings are about damage that the library bridges. Only the end of the data coming too early is
+// an error to us.
+void OnMessage(j_common_ptr codec, int level) {
+  if (level < 0 && codec->err->msg_code == JWRN_JPEG_EOF) TrapOf(codec).truncated = true;
+}
+
+void OnProgress(j_common_ptr codec) {
+  if (!codec->is_decompressor) return;
+  const int scans = reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number;
+  if (scans <= kMostScans) return;
+  ErrorTrap& trap = TrapOf(codec);
+  std::snprintf(trap.message, sizeof trap.message, "more than %d scans", kMostScans);
+  std::longjmp(trap.jump, 1);
+}
+
+jpeg_error_mgr* Arm(ErrorTrap* trap) {
+  jpeg_std_error(&trap->manager);
+  trap->manager.error_exit = OnError;
+  trap->manager.emit_message = OnMessage;
+  trap->message[0] = '\0';
+  trap->truncated = false;
+  return &trap->manager;
+}
+
+struct Decoder {
+  jpeg_decompress_struct codec{};
+  jpeg_progress_mgr progress{};
+  ErrorTrap trap{};
+
+  Decoder() {
+    codec.err = Arm(&trap);
+    progress.progress_monitor = OnProgress;
+  }
+  ~Decoder() { jpeg_destroy_decompress(&codec); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+};
+
+bool ReadHeader(Decoder* decoder, const std::uint8_t* data, std::size_t size) {
+  if (setjmp(decoder->trap.jump)) return false;
+  jpeg_create_decompress(&decoder->codec);
+  decoder->codec.progress = &decoder->progress;
+  jpeg_mem_src(&decoder->codec, data, static_cast<unsigned long>(size));
+  jpeg_save_markers(&decoder->codec, JPEG_APP0 + 1, 0xFFFF);
+  jpeg_read_header(&decoder->codec, TRUE);
+  return true;
+}
+
+bool HasFourChannels(const jpeg_decompress_struct& codec) {
+  return codec.jpeg_color_space == JCS_CMYK || codec.jpeg_color_space == JCS_YCCK;
+}
+
+// Files with four channels hold inverted ink, as Adobe writes them.
+void InkToRgb(const std::uint8_t* from, int pixels, std::uint8_t* to) {
+  for (int i = 0; i < pixels; ++i, from += 4, to += 3) {
+    const int light = from[3];  // 255 less the black ink
+    for (int c = 0; c < 3; ++c) {
+      const int product = (255 - from[c]) * light + 128;
+      to[c] = static_cast<std::uint8_t>(std::max(light - ((product + (product >> 8)) >> 8), 0));
+    }
+  }
+}
+
+// `ink` has room for a row of four channels when the file has them.
+bool ReadRows(Decoder* decoder, std::uint8_t* rows, std::size_t stride, std::uint8_t* ink) {
+  if (setjmp(decoder->trap.jump)) return false;
+  jpeg_decompress_struct* codec = &decoder->codec;
+  codec->out_color_space = ink != nullptr ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(codec);
+  while (codec->output_scanline < codec->output_height) {
+    std::uint8_t* to = rows + stride * codec->output_scanline;
+    JSAMPROW row = ink != nullptr ? ink : to;
+    if (jpeg_read_scanlines(codec, &row, 1) == 1 && ink != nullptr) {
+      InkToRgb(ink, static_cast<int>(codec->output_width), to);
+    }
+  }
+  return true;
+}
+
+Orientation OrientationOf(const jpeg_decompress_struct& codec) {
+  for (const jpeg_marker_struct* marker = codec.marker_list; marker != nullptr;
+       marker = marker->next) {
+    const std::span<const std::uint8_t> data(marker->data, marker->data_length);
+    if (data.size() >= 6 && std::memcmp(data.data(), "Exif\0\0", 6) == 0)
+      return ExifOrientation(data);
+  }
+  return Orientation::kNone;
+}
+
+Status Unreadable(const Decoder& decoder, std::size_t size) {
+  const std::string bytes = std::to_string(size) + " bytes";
+  if (decoder.trap.truncated) {
+    return Status::InvalidArgument("the JPEG ends too early, after " + bytes +
+                                   "; give the whole file");
+  }
+  return Status::InvalidArgument("the JPEG of " + bytes + " can't be decoded (" +
+                                 decoder.trap.message + "); give an intact file");
+}
+
+struct Encoder {
+  jpeg_compress_struct codec{};
+  ErrorTrap trap{};
+  unsigned char* data = nullptr;
+  unsigned long size = 0;
+
+  Encoder() { codec.err = Arm(&trap); }
+  ~Encoder() {
+    jpeg_destroy_compress(&codec);
+    std::free(data);
+  }
+  Encoder(const Encoder&) = delete;
+  Encoder& operator=(const Encoder&) = delete;
+};
+
+bool Write(Encoder* encoder, const PixelView& pixels, const JpegOptions& options) {
+  if (setjmp(encoder->trap.jump)) return false;
+  jpeg_compress_struct* codec = &encoder->codec;
+  jpeg_create_compress(codec);
+  jpeg_mem_dest(codec, &encoder->data, &encoder->size);
+  codec->image_width = static_cast<JDIMENSION>(pixels.size.width);
+  codec->image_height = static_cast<JDIMENSION>(pixels.size.height);
+  codec->input_components = 3;
+  codec->in_color_space = JCS_RGB;
+  jpeg_set_defaults(codec);
+  jpeg_set_quality(codec, options.quality, TRUE);
+  codec->comp_info[0].h_samp_factor = options.subsampling == Subsampling::k444 ? 1 : 2;
+  codec->comp_info[0].v_samp_factor = options.subsampling == Subsampling::k420 ? 2 : 1;
+  jpeg_start_compress(codec, TRUE);
+  while (codec->next_scanline < codec->image_height) {
+    auto* row = const_cast<JSAMPROW>(pixels.row(static_cast<int>(codec->next_scanline)));
+    jpeg_write_scanlines(codec, &row, 1);
+  }
+  jpeg_finish_compress(codec);
+  return true;
+}
+
+}  // namespace
+
+Result<Decoded> DecodeJpeg(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit) {
+  Decoder decoder;
+  if (!ReadHeader(&decoder, encoded.data(), encoded.size()))
+    return Unreadable(decoder, encoded.size());
+  const jpeg_decompress_struct& codec = decoder.codec;
+  if (Status status = CheckSize("the JPEG", codec.image_width, codec.image_height, pixel_limit);
+      !status.ok()) {
+    return status;
+  }
+  const Size size = {static_cast<int>(codec.image_width), static_cast<int>(codec.image_height)};
+  Result<Pixels> pixels = Pixels::Allocate(size, pixel_limit);
+  if (!pixels.ok()) return pixels.status();
+  std::vector<std::uint8_t> ink(HasFourChannels(codec) ? 4 * static_cast<std::size_t>(size.width)
+                                                       : 0);
+  const bool read = ReadRows(&decoder, pixels.value().data(), pixels.value().stride(),
+                             ink.empty() ? nullptr : ink.data());
+  if (!read || decoder.trap.truncated) return Unreadable(decoder, encoded.size());
+  return Decoded{std::move(pixels).value(), OrientationOf(codec)};
+}
+
+Result<std::string> EncodeJpeg(const PixelView& pixels, const JpegOptions& options) {
+  if (options.quality < 1 || options.quality > 100) {
+    return Status::InvalidArgument("quality is " + std::to_string(options.quality) +
+                                   "; give a number from 1 to 100");
+  }
+  if (std::max(pixels.size.width, pixels.size.height) > JPEG_MAX_DIMENSION) {
+    return Status::InvalidArgument("a JPEG holds at most " + std::to_string(JPEG_MAX_DIMENSION) +
+                                   " pixels a side, not " + std::to_string(pixels.size.width) +
+                                   " x " + std::to_string(pixels.size.height) +
+                                   "; resize it or encode a PNG");
+  }
+  Encoder encoder;
+  if (!Write(&encoder, pixels, options)) {
+    return Status::Internal(std::string("libjpeg could not encode the image: ") +
+                            encoder.trap.message);
+  }
+  return std::string(reinterpret_cast<const char*>(encoder.data), encoder.size);
+}
+
+}  // namespace vista

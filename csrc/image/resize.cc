@@ -1,0 +1,345 @@
+#include "image/resize.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <numbers>
+#include <utility>
+#include <vector>
+
+#include "image/box.h"
+#include "image/resample_kernels.h"
+#include "image/transpose.h"
+
+namespace vista {
+namespace {
+
+double BoxWeight(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+
+double BilinearWeight(double x) {
+  x = std::abs(x);
+  return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+// Keys' cubic convolution kernel with a = -0.5.
+double BicubicWeight(double x) {
+  constexpr double a = -0.5;
+  x = std::abs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0.0;
+}
+
+double Sinc(double x) {
+  if (x == 0.0) return 1.0;
+  x *= std::numbers::pi;
+  return std::sin(x) / x;
+}
+
+double LanczosWeight(double x) { return -3.0 <= x && x < 3.0 ? Sinc(x) * Sinc(x / 3) : 0.0; }
+
+struct Kernel {
+  double (*weight)(double);
+  double support;  // the weight is 0 farther than this from the centre
+};
+
+Kernel KernelOf(Filter filter) {
+  switch (filter) {
+    case Filter::kBilinear:
+      return {BilinearWeight, 1.0};
+    case Filter::kBicubic:
+      return {BicubicWeight, 2.0};
+    case Filter::kLanczos:
+      return {LanczosWeight, 3.0};
+    default:
+      return {BoxWeight, 0.5};
+  }
+}
+
+// Along one axis: which input positions each output position weighs, and how much.
+class Axis {
+ public:
+  Axis(int input, float begin, float end, int output, const Kernel& kernel)
+      : identity_(output == input && begin == 0 && end == static_cast<float>(output)),
+        first_(static_cast<std::size_t>(output)),
+        count_(static_cast<std::size_t>(output)) {
+    const double scale = static_cast<double>(end - begin) / output;
+    const double stretch =
+        std::max(scale, 1.0);  // when shrinking, the kernel grows: that is the antialiasing
+    const double support = kernel.support * stretch;
+    stride_ = static_cast<int>(std::ceil(support)) * 2 + 1;
+    weights_.resize(static_cast<std::size_t>(output) * static_cast<std::size_t>(stride_));
+    std::vector<double> exact(static_cast<std::size_t>(stride_));
+    for (int i = 0; i < output; ++i) {
+      const double centre = begin + (i + 0.5) * scale;
+      const int low = std::max(static_cast<int>(centre - support + 0.5), 0);
+      const int high = std::min(static_cast<int>(centre + support + 0.5), input);
+      const auto count = static_cast<std::size_t>(std::max(high - low, 0));
+      first_[static_cast<std::size_t>(i)] = low;
+      count_[static_cast<std::size_t>(i)] = static_cast<int>(count);
+      double total = 0.0;
+      for (std::size_t k = 0; k < count; ++k) {
+        exact[k] = kernel.weight((static_cast<double>(k) + low - centre + 0.5) * (1.0 / stretch));
+        total += exact[k];
+      }
+      std::int32_t* weights =
+          &weights_[static_cast<std::size_t>(i) * static_cast<std::size_t>(stride_)];
+      for (std::size_t k = 0; k < count; ++k)
+        weights[k] = ToFixed(total != 0.0 ? exact[k] / total : exact[k]);
+    }
+  }
+
+  // Whether every output is its input, so that the pass can be left out.
+  [[nodiscard]] bool identity() const { return identity_; }
+  [[nodiscard]] int outputs() const { return static_cast<int>(first_.size()); }
+  [[nodiscard]] int begin() const { return first_.front(); }
+  [[nodiscard]] int end() const { return first_.back() + count_.back(); }
+  [[nodiscard]] int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] int count(int i) const { return count_[static_cast<std::size_t>(i)]; }
+  [[nodiscard]] int most_taps() const { return stride_; }
+  [[nodiscard]] Taps taps() const {
+    return {first_.data(), count_.data(), weights_.data(), stride_};
+  }
+  [[nodiscard]] const std::int32_t* weights(int i) const {
+    return &weights_[static_cast<std::size_t>(i) * static_cast<std::size_t>(stride_)];
+  }
+
+ private:
+  static std::int32_t ToFixed(double weight) {
+    const double scaled = weight * (1 << kWeightBits);
+    return static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+  }
+
+  bool identity_;
+  int stride_ = 0;
+  std::vector<int> first_;
+  std::vector<int> count_;
+  std::vector<std::int32_t> weights_;
+};
+
+// Resizes rows horizontally, kLanes at a time: turned on their side, equal positions of all rows
+// lie next to each other.
+class RowResizer {
+ public:
+  explicit RowResizer(const Axis& axis)
+      : axis_(axis),
+        input_bytes_(3 * (axis.end() - axis.begin())),
+        output_bytes_(3 * axis.outputs()),
+        input_(static_cast<std::size_t>(RoundUp(input_bytes_)) * kLanes),
+        output_(static_cast<std::size_t>(RoundUp(output_bytes_)) * kLanes) {}
+
+  // Resizes `count` rows (at most kLanes), which lie `stride` bytes apart and begin with pixel
+  // axis.begin().
+  void Run(const std::uint8_t* first, std::ptrdiff_t stride, int count, std::uint8_t* const* to) {
+    const std::uint8_t* from[kLanes];
+    for (int i = 0; i < kLanes; ++i) from[i] = first + std::min(i, count - 1) * stride;
+    RowsToColumns(from, input_bytes_, input_.data());
+    BestResampleKernels().horizontal(input_.data(), axis_.begin(), axis_.taps(), axis_.outputs(),
+                                     output_.data());
+    ColumnsToRows(output_.data(), output_bytes_, count, to);
+  }
+
+ private:
+  static int RoundUp(int bytes) { return (bytes + kLanes - 1) / kLanes * kLanes; }
+
+  const Axis& axis_;
+  const int input_bytes_;
+  const int output_bytes_;
+  std::vector<std::uint8_t> input_;   // [input pixels * 3, kLanes]
+  std::vector<std::uint8_t> output_;  // [output pixels * 3, kLanes]
+};
+
+// The pixels of row y that the axis weighs.
+const std::uint8_t* Weighed(const PixelView& source, const Axis& axis, int y) {
+  return source.row(y) + 3 * static_cast<std::ptrdiff_t>(axis.begin());
+}
+
+void ResizeRows(const PixelView& source, const Axis& axis, Pixels* out) {
+  RowResizer resizer(axis);
+  std::uint8_t* rows[kLanes];
+  for (int y = 0; y < source.size.height; y += kLanes) {
+    const int count = std::min(kLanes, source.size.height - y);
+    for (int i = 0; i < count; ++i) rows[i] = out->row(y + i);
+    resizer.Run(Weighed(source, axis, y), source.stride, count, rows);
+  }
+}
+
+// Resizes vertically, one output row at a time; `row_of` says where an input row begins.
+template <typename RowOf>
+class ColumnResizer {
+ public:
+  ColumnResizer(const Axis& axis, RowOf row_of)
+      : axis_(axis),
+        row_of_(std::move(row_of)),
+        rows_(static_cast<std::size_t>(axis.most_taps())) {}
+
+  void Run(int y, std::size_t bytes, std::uint8_t* to) {
+    for (int k = 0; k < axis_.count(y); ++k)
+      rows_[static_cast<std::size_t>(k)] = row_of_(axis_.first(y) + k);
+    BestResampleKernels().vertical(rows_.data(), axis_.weights(y), axis_.count(y), bytes, to);
+  }
+
+ private:
+  const Axis& axis_;
+  RowOf row_of_;
+  std::vector<const std::uint8_t*> rows_;
+};
+
+void ResizeColumns(const PixelView& source, const Axis& axis, Pixels* out) {
+  ColumnResizer resizer(axis, [&](int y) { return source.row(y); });
+  for (int y = 0; y < axis.outputs(); ++y) resizer.Run(y, out->stride(), out->row(y));
+}
+
+// Both passes, rows first. Resized rows wait in a ring just as long as an output row still needs
+// them, so that they are read from the cache, and memory stays small however tall the source is.
+void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, const Axis& vertical,
+                           Pixels* out) {
+  const int slots = vertical.most_taps() + kLanes;
+  const std::size_t stride = out->stride();
+  std::vector<std::uint8_t> ring(static_cast<std::size_t>(slots) * stride);
+  const auto slot = [&](int y) {
+    return ring.data() + static_cast<std::size_t>(y % slots) * stride;
+  };
+  RowResizer rows(horizontal);
+  ColumnResizer columns(vertical, slot);
+  int ready = vertical.begin();  // the rows from vertical.begin() to here have been resized
+  for (int y = 0; y < vertical.outputs(); ++y) {
+    const int end = vertical.first(y) + vertical.count(y);
+    while (ready < end) {
+      std::uint8_t* to[kLanes];
+      const int count = std::min(kLanes, vertical.end() - ready);
+      for (int i = 0; i < count; ++i) to[i] = slot(ready + i);
+      rows.Run(Weighed(source, horizontal, ready), source.stride, count, to);
+      ready += count;
+    }
+    columns.Run(y, stride, out->row(y));
+  }
+}
+
+void ResizeColumnsThenRows(const PixelView& source, const Axis& horizontal, const Axis& vertical,
+                           Pixels* out) {
+  const std::size_t stride = 3 * static_cast<std::size_t>(horizontal.end() - horizontal.begin());
+  std::vector<std::uint8_t> block(kLanes * stride);
+  RowResizer rows(horizontal);
+  ColumnResizer columns(vertical, [&](int y) { return Weighed(source, horizontal, y); });
+  for (int y = 0; y < vertical.outputs(); y += kLanes) {
+    std::uint8_t* to[kLanes];
+    const int count = std::min(kLanes, vertical.outputs() - y);
+    for (int i = 0; i < count; ++i) {
+      columns.Run(y + i, stride, block.data() + static_cast<std::size_t>(i) * stride);
+      to[i] = out->row(y + i);
+    }
+    rows.Run(block.data(), static_cast<std::ptrdiff_t>(stride), count, to);
+  }
+}
+
+// Each pass rounds to whole pixel values, so their order shows in the result. This is the order
+// that Pillow 13 takes (Pillow 12 and earlier always resize rows first).
+bool ColumnsFirst(Size from, Size to) {
+  const int lost_rows = from.height - to.height;
+  return lost_rows > 0 && lost_rows > 2 * (from.width - to.width);
+}
+
+// The source position of each output position. Positions are summed up, not multiplied out, because
+// that is how Pillow rounds them.
+std::vector<int> NearestPositions(int input, float begin, float end, int output) {
+  const double step = static_cast<double>(end - begin) / output;
+  std::vector<int> positions(static_cast<std::size_t>(output));
+  double position = begin + step * 0.5;
+  for (int& nearest : positions) {
+    nearest = std::min(static_cast<int>(position), input - 1);
+    position += step;
+  }
+  return positions;
+}
+
+void ResizeNearest(const PixelView& source, const std::array<float, 4>& part, Pixels* out) {
+  const Size size = out->size();
+  const std::vector<int> columns =
+      NearestPositions(source.size.width, part[0], part[2], size.width);
+  const std::vector<int> lines =
+      NearestPositions(source.size.height, part[1], part[3], size.height);
+  for (int y = 0; y < size.height; ++y) {
+    const int line = lines[static_cast<std::size_t>(y)];
+    std::uint8_t* to = out->row(y);
+    if (y > 0 && line == lines[static_cast<std::size_t>(y - 1)]) {
+      std::memcpy(to, out->row(y - 1), out->stride());
+      continue;
+    }
+    const std::uint8_t* from = source.row(line);
+    for (const int column : columns) {
+      std::memcpy(to, from + 3 * static_cast<std::ptrdiff_t>(column), 3);
+      to += 3;
+    }
+  }
+}
+
+Status CheckPart(const std::array<float, 4>& part, Size size) {
+  const auto [left, top, right, bottom] = part;
+  const bool inside = left >= 0 && top >= 0 && right <= static_cast<float>(size.width) &&
+                      bottom <= static_cast<float>(size.height) && left < right && top < bottom;
+  if (inside) return {};
+  char text[256];
+  std::snprintf(text, sizeof text,
+                "source (%.6g, %.6g, %.6g, %.6g) is not a part of an image of %d x %d pixels; give "
+                "(left, top, right, "
+                "bottom) inside it with left < right and top < bottom",
+                static_cast<double>(left), static_cast<double>(top), static_cast<double>(right),
+                static_cast<double>(bottom), size.width, size.height);
+  return Status::InvalidArgument(text);
+}
+
+}  // namespace
+
+Result<Filter> FilterFromName(std::string_view name) {
+  if (name == "nearest") return Filter::kNearest;
+  if (name == "box") return Filter::kBox;
+  if (name == "bilinear") return Filter::kBilinear;
+  if (name == "bicubic") return Filter::kBicubic;
+  if (name == "lanczos") return Filter::kLanczos;
+  return Status::InvalidArgument("filter is '" + std::string(name.substr(0, 64)) +
+                                 "'; use nearest, box, bilinear, bicubic or lanczos");
+}
+
+Result<Pixels> Resize(const PixelView& source, Size size, Filter filter) {
+  return Resize(
+      source, size, filter,
+      {0, 0, static_cast<float>(source.size.width), static_cast<float>(source.size.height)});
+}
+
+Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
+                      const std::array<float, 4>& part) {
+  if (Status status = CheckPart(part, source.size); !status.ok()) return status;
+  if (Status status = CheckSize("size", size.width, size.height); !status.ok()) return status;
+  const auto [left, top, right, bottom] = part;
+  if (left == std::floor(left) && top == std::floor(top) &&
+      right - left == static_cast<float>(size.width) &&
+      bottom - top == static_cast<float>(size.height)) {
+    const Box box = {static_cast<int>(left), static_cast<int>(top), static_cast<int>(right),
+                     static_cast<int>(bottom)};
+    return Copy(Region(source, box));
+  }
+  Result<Pixels> result = Pixels::Allocate(size);
+  if (!result.ok()) return result;
+  Pixels& out = result.value();
+  if (filter == Filter::kNearest) {
+    ResizeNearest(source, part, &out);
+    return result;
+  }
+  const Kernel kernel = KernelOf(filter);
+  const Axis horizontal(source.size.width, left, right, size.width, kernel);
+  const Axis vertical(source.size.height, top, bottom, size.height, kernel);
+  if (horizontal.identity()) {
+    ResizeColumns(source, vertical, &out);
+  } else if (vertical.identity()) {
+    ResizeRows(source, horizontal, &out);
+  } else if (ColumnsFirst(source.size, size)) {
+    ResizeColumnsThenRows(source, horizontal, vertical, &out);
+  } else {
+    ResizeRowsThenColumns(source, horizontal, vertical, &out);
+  }
+  return result;
+}
+
+}  // namespace vista
