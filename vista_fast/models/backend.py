@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
@@ -12,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, VistaError
 
 Precision: TypeAlias = Literal["f32", "bf16"]
 """Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs with AMX and moves the outputs."""
@@ -42,7 +43,7 @@ class Backend(Protocol):
         ...
 
 
-def backend(name: str) -> Backend:
+def find_backend(name: str) -> Backend:
     """Return the backend of that name: "openvino" (fastest on CPU) or "onnxruntime".
 
     Raises:
@@ -76,6 +77,17 @@ def _existing(path: Path) -> Path:
     return path
 
 
+@contextmanager
+def _unreadable(path: Path) -> Iterator[None]:
+    """Turns a library's own error about a file that it can't load into a typed one."""
+    try:
+        yield
+    except VistaError:
+        raise
+    except Exception as error:  # each library has its own classes
+        raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
+
+
 class _OpenVinoSession:
     """A compiled OpenVINO model with one infer request per calling thread."""
 
@@ -83,7 +95,8 @@ class _OpenVinoSession:
         import openvino
 
         core = openvino.Core()
-        model = core.read_model(_existing(path))
+        with _unreadable(path):
+            model = core.read_model(_existing(path))
         info = dict(model.get_rt_info().items())
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
         # On a CPU with AMX the library's own default precision is bf16, which changes the text that comes out.
@@ -121,9 +134,10 @@ class _OnnxRuntimeSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        self._session: Any = onnxruntime.InferenceSession(
-            str(_existing(path)), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        with _unreadable(path):
+            self._session: Any = onnxruntime.InferenceSession(
+                str(_existing(path)), sess_options=options, providers=["CPUExecutionProvider"]
+            )
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self._input = self._session.get_inputs()[0].name
 

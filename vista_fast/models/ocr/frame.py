@@ -40,7 +40,9 @@ class Frame:
             content_width, content_height = snap(width * ratio), snap(height * ratio)
         if min(content_width, content_height) < config.min_side_len:
             ratio = config.min_side_len / min(content_width, content_height)
-            content_width, content_height = snap(content_width * ratio), snap(content_height * ratio)
+            # A line of pixels would grow to many thousands: its longer side stops at the limit, its shape gives way.
+            content_width = snap(min(content_width * ratio, config.max_side_len))
+            content_height = snap(min(content_height * ratio, config.max_side_len))
         padding = 0
         if content_height <= config.min_side_len or content_width / content_height > config.max_aspect:
             padded = 2 * max(int(content_width / config.max_aspect), config.min_side_len)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import backend, usable_cores
+from vista_fast.models.backend import find_backend, usable_cores
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
@@ -36,7 +36,7 @@ class OcrModel:
     def __init__(self, config: OcrConfig | None = None, *, threads: int | None = None) -> None:
         """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
         self.config = config = config or OcrConfig()
-        load = backend(config.backend)
+        load = find_backend(config.backend)
         budget = config.threads or threads or usable_cores()
         self._detection = load(detection_weights(), threads=budget, precision=config.precision)
         self._recognition = load(recognition_weights(), threads=budget, precision=config.precision)

@@ -1,0 +1,127 @@
+"""Images with text, drawn or taken from installed packages, and the models that read them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Literal
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+import pytest
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_sample_images
+
+from vista_fast.models.ocr import OcrConfig, OcrModel
+
+matplotlib.use("Agg")
+
+Pixels = npt.NDArray[np.uint8]
+
+WORDS = [
+    "Total",
+    "amount",
+    "due",
+    "42.50",
+    "March",
+    "7,310",
+    "City of",
+    "(north)",
+    "98%",
+    "x12",
+    "$3.99",
+    "#4471",
+    "A-17",
+]
+
+
+def page(width: int, height: int, lines: int, seed: int, size: int = 18, turn: float = 0, dark: bool = False) -> Pixels:
+    """Lines of random words; ``turn`` in degrees counter-clockwise."""
+    random = np.random.default_rng(seed)
+    paper, ink = ("black", 200) if dark else ("white", 0)
+    image = Image.new("RGB", (width, height), paper)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+    for index in range(lines):
+        text = " ".join(random.choice(WORDS, random.integers(1, 7)))
+        colour = tuple(ink + int(value) for value in random.integers(0, 55, 3))
+        draw.text((10 + random.integers(0, 40), 10 + index * (height - 20) // lines), text, font=font, fill=colour)
+    if turn:
+        image = image.rotate(turn, expand=True, fillcolor=paper, resample=Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def receipt() -> Pixels:
+    image = Image.new("RGB", (420, 520), (250, 248, 240))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans Mono"), 17)
+    rows = [("Corner Café", ""), ("Espresso 2x", "5.80"), ("Cake", "4.25"), ("Sub-total", "10.05"), ("VAT 7%", "0.70")]
+    for index, (left, right) in enumerate([*rows, ("TOTAL €", "10.75"), ("2026-11-22 17:05", "")]):
+        draw.text((30, 30 + 60 * index), left, font=font, fill="black")
+        draw.text((300, 30 + 60 * index), right, font=font, fill="black")
+    return np.asarray(image)
+
+
+def chart() -> Pixels:
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 4))
+    axes.plot([1990, 2000, 2010, 2020], [12.5, 18, 7, 30], label="export")
+    axes.set(xlabel="Year", ylabel="Billions of dollars", title="Trade")
+    axes.legend()
+    figure.canvas.draw()
+    pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    pyplot.close(figure)
+    return pixels
+
+
+DEFAULT, CHEAP = OcrConfig().limit_side_len, 320
+"""Sides that detection enlarges to; the cheap one is for images where the default costs a second or more."""
+
+IMAGES: dict[str, tuple[int, Callable[[], Pixels]]] = {
+    "page": (DEFAULT, lambda: page(600, 480, 8, 0)),
+    "small print": (DEFAULT, lambda: page(448, 448, 10, 2, 10)),
+    "dark page": (CHEAP, lambda: page(500, 300, 4, 3, 20, dark=True)),
+    "slightly turned": (CHEAP, lambda: page(600, 400, 6, 3, 24, turn=5)),
+    "turned a quarter": (DEFAULT, lambda: page(500, 400, 5, 3, 24, turn=90)),
+    "turned": (CHEAP, lambda: page(600, 400, 5, 4, 24, turn=-20)),
+    "tiny": (CHEAP, lambda: page(120, 40, 1, 5, 14)),
+    "wide strip": (CHEAP, lambda: page(1600, 60, 1, 6, 30)),
+    "low strip": (CHEAP, lambda: page(1200, 29, 1, 6, 18)),
+    "large": (CHEAP, lambda: page(2300, 700, 6, 7, 48)),
+    "blank": (CHEAP, lambda: np.full((300, 300, 3), 255, np.uint8)),
+    "receipt": (DEFAULT, receipt),
+    "chart": (DEFAULT, chart),
+    "photograph": (DEFAULT, lambda: np.asarray(load_sample_images().images[0])),
+}
+
+
+@pytest.fixture(params=list(IMAGES))
+def image(request: pytest.FixtureRequest) -> tuple[int, Pixels]:
+    """Each image in turn, with the limit_side_len to read it at."""
+    limit, draw = IMAGES[request.param]
+    return limit, draw()
+
+
+@pytest.fixture(scope="session")
+def pages() -> list[Pixels]:
+    """Six pages of one size."""
+    return [page(320, 320, 4, seed, 20) for seed in range(6)]
+
+
+@pytest.fixture(scope="session")
+def model_at() -> Callable[..., OcrModel]:
+    """``model_at(limit_side_len, backend="openvino")``: loaded once each."""
+
+    @functools.cache
+    def load(limit: int, backend: Literal["openvino", "onnxruntime"] = "openvino") -> OcrModel:
+        return OcrModel(OcrConfig(backend=backend, limit_side_len=limit))
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def cheap_model(model_at: Callable[..., OcrModel]) -> OcrModel:
+    return model_at(CHEAP)

@@ -1,0 +1,155 @@
+"""The stages of text reading by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition, weights
+from vista_fast.models.ocr.frame import GRID, Frame
+
+SIDES = st.integers(1, 12_000)
+
+
+@dataclass
+class Stub:
+    """The part of a Session that stays the same in every test; the network itself is each test's own."""
+
+    metadata: dict[str, str]
+
+
+@given(SIDES, SIDES)
+def test_every_size_has_a_bounded_network_input(width: int, height: int) -> None:
+    config = OcrConfig()
+    frame = Frame.of(width, height, config)
+    size = detection.input_size(*frame.size, config)
+    assert all(side % GRID == 0 and side >= GRID for side in size)
+    assert max(size) <= 8 * config.limit_side_len + GRID
+    assert size[0] * size[1] <= 8.5 * config.limit_side_len**2
+
+
+@given(SIDES, SIDES, st.lists(st.tuples(st.integers(0, 1999), st.integers(0, 1999)), min_size=4, max_size=4))
+def test_points_survive_the_way_to_the_image_and_back(width: int, height: int, points: list[tuple[int, int]]) -> None:
+    frame = Frame.of(width, height, OcrConfig())
+    inside = np.minimum(np.array(points, np.float32), np.array(frame.size, np.float32) - 1)
+    np.testing.assert_array_equal(frame.from_image(frame.to_image(inside)), inside)
+
+
+def test_a_frame_renders_its_own_size() -> None:
+    for width, height in [(640, 480), (3000, 1000), (20, 60), (1600, 60), (1200, 29)]:
+        frame = Frame.of(width, height, OcrConfig())
+        rendered = frame.render(np.full((height, width, 3), 200, np.uint8))
+        assert rendered.shape[1::-1] == frame.size
+        assert (rendered[frame.padding : rendered.shape[0] - frame.padding] == 200).all()
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.floats(-0.4, 0.4))
+def test_the_padded_width_is_the_width_that_the_network_gets(width: int, height: int, shear: float) -> None:
+    quad = np.array([[0, 0], [width, shear * width], [width, shear * width + height], [0, height]], np.float32)
+    line = recognition.crop(np.zeros((950, 950, 3), np.uint8), quad)
+    seen: list[tuple[int, ...]] = []
+
+    class Network(Stub):
+        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            seen.append(batch.shape)
+            return np.zeros((len(batch), 4, 2), np.float32)
+
+    recognition.recognize([line], Network({}), ["", "a"])
+    assert seen == [(1, 3, recognition.LINE_HEIGHT, recognition.padded_width(quad))]
+
+
+def test_ctc_drops_repeats_then_blanks() -> None:
+    classes = [0, 1, 1, 0, 1, 2, 2, 0, 3]
+    probabilities = np.full((1, len(classes), 4), 0.01, np.float32)
+    probabilities[0, range(len(classes)), classes] = [0.9, 0.8, 0.1, 0.9, 0.6, 0.7, 0.2, 0.9, 0.5]
+
+    class Network(Stub):
+        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return probabilities
+
+    charset = recognition.charset(Network({"character": "a\nb"}))
+    (line,) = recognition.recognize([np.zeros((48, 100, 3), np.uint8)], Network({}), charset)
+    assert line.text == "aab "
+    assert line.score == pytest.approx((0.8 + 0.6 + 0.7 + 0.5) / 4, abs=1e-4)
+
+
+def test_detection_grows_the_blob_and_keeps_reading_order() -> None:
+    probability = np.zeros((1, 1, 320, 320), np.float32)
+    for left, top in [(200, 103), (20, 100), (60, 200)]:
+        probability[0, 0, top : top + 12, left : left + 80] = 0.9
+    probability[0, 0, 300:312, 20:100] = 0.4  # text pixels, but too unsure as a line
+
+    class Network(Stub):
+        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return probability
+
+    frame = np.zeros((320, 320, 3), np.uint8)
+    ((quads, scores),) = detection.detect([frame], Network({}), OcrConfig(limit_side_len=320))
+    assert [round(float(quad[0, 0]), -1) for quad in quads] == [10, 190, 50]
+    width, height = quads[0][2] - quads[0][0]
+    distance = 80 * 12 * 1.6 / (2 * (80 + 12))
+    assert width == pytest.approx(80 + 2 * distance, abs=4)
+    assert height == pytest.approx(12 + 2 * distance, abs=4)
+    assert scores == pytest.approx([0.9] * 3, abs=0.08)
+
+
+def test_batching_does_not_change_what_is_found(cheap_model: OcrModel, pages: list[npt.NDArray[np.uint8]]) -> None:
+    together = cheap_model.detect(pages)
+    for page, (quads, scores) in zip(pages, together, strict=True):
+        ((alone, alone_scores),) = cheap_model.detect([page])
+        np.testing.assert_array_equal(quads, alone)
+        np.testing.assert_allclose(scores, alone_scores, atol=1e-4)
+    calls = [(page, quad) for page, (quads, _) in zip(pages, together, strict=True) for quad in quads]
+    widths = [cheap_model.padded_width(320, 320, quad) for _, quad in calls]
+    shared = [call for call, width in zip(calls, widths, strict=True) if width == 320]
+    assert len(shared) > 4
+    for call, line in zip(shared, cheap_model.recognize(shared), strict=True):
+        (alone_line,) = cheap_model.recognize([call])
+        assert line.text == alone_line.text
+        assert line.score == pytest.approx(alone_line.score, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 40)])
+def test_hardly_any_pixels_read_as_nothing(model_at: Callable[..., OcrModel], shape: tuple[int, int]) -> None:
+    assert read_text(np.full((*shape, 3), 255, np.uint8), model_at(64)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit_side_len": 8},
+        {"limit_type": "median"},
+        {"threads": 0},
+        {"text_threshold": 1.5},
+        {"min_side_len": 3000},
+    ],
+)
+def test_a_config_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgumentError, match=next(iter(wrong))):
+        OcrConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_an_array_that_is_no_image_is_refused(cheap_model: OcrModel) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"\[H, W, 3\]"):
+        read_text(np.zeros((10, 10), np.uint8), cheap_model)
+
+
+def test_other_weights_than_the_verified_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(weights._SHA256, "PP-OCRv6_det_small.onnx", "0" * 64)
+    weights._verified.cache_clear()
+    with pytest.raises(NotFoundError, match="SHA-256 090f04abcd9d9a74"):
+        weights.detection_weights()
+    weights._verified.cache_clear()
+    monkeypatch.undo()
+    assert weights.detection_weights().name == "PP-OCRv6_det_small.onnx"
+
+
+settings.register_profile("ocr", deadline=None)
+settings.load_profile("ocr")
