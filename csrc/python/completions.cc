@@ -1,0 +1,172 @@
+#include "completions.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include "convert.h"
+#include "errors.h"
+#include "foreign.h"
+
+namespace py = pybind11;
+
+namespace vista::python {
+
+Seen See(const sched::Completion& completion) {
+  const char* outcome = sched::OutcomeName(completion.outcome);
+  if (!completion.status.ok()) return {py::none(), ToException(completion.status), outcome};
+  return {completion.result ? FromValue(*completion.result) : py::none(), py::none(), outcome};
+}
+
+CompletionQueue::CompletionQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  if (event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+CompletionQueue::~CompletionQueue() {
+  for (const sched::Completion& completion : waiting_)
+    ReleaseLater(reinterpret_cast<PyObject*>(completion.token));
+  close(event_);
+}
+
+void CompletionQueue::Signal() const {
+  const std::uint64_t one = 1;
+  // Fails only when the counter is at its maximum, and then the descriptor is readable as it should
+  // be.
+  [[maybe_unused]] const ssize_t written = write(event_, &one, sizeof one);
+}
+
+void CompletionQueue::Deliver(std::span<sched::Completion> completions) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) {
+    for (const sched::Completion& completion : completions) {
+      ReleaseLater(reinterpret_cast<PyObject*>(completion.token));
+    }
+    return;
+  }
+  const bool was_empty = waiting_.empty();
+  waiting_.insert(waiting_.end(), std::make_move_iterator(completions.begin()),
+                  std::make_move_iterator(completions.end()));
+  if (was_empty) Signal();
+}
+
+py::list CompletionQueue::Drain() {
+  std::vector<sched::Completion> taken;
+  {
+    const std::lock_guard lock(mutex_);
+    taken.swap(waiting_);
+    poked_ = false;
+    std::uint64_t signals = 0;
+    [[maybe_unused]] const ssize_t got = read(event_, &signals, sizeof signals);
+  }
+  py::list out(taken.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    auto future = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(taken[i].token));
+    Seen seen = See(taken[i]);
+    out[i] = py::make_tuple(std::move(future), std::move(seen.value), std::move(seen.error),
+                            seen.outcome);
+  }
+  ReleaseNow();
+  return out;
+}
+
+bool CompletionQueue::Wait() {
+  const py::gil_scoped_release no_gil;
+  while (true) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!waiting_.empty() || poked_) return true;
+      if (closed_) return false;
+    }
+    pollfd readable{event_, POLLIN, 0};
+    poll(&readable, 1, -1);
+  }
+}
+
+void CompletionQueue::Poke() {
+  const std::lock_guard lock(mutex_);
+  poked_ = true;
+  Signal();
+}
+
+void CompletionQueue::Close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  Signal();
+}
+
+void BlockingSlot::Deliver(std::span<sched::Completion> completions) {
+  {
+    const std::lock_guard lock(mutex_);
+    completion_ = std::move(completions.front());
+    there_ = true;
+  }
+  arrived_.notify_one();
+}
+
+bool BlockingSlot::WaitFor(Duration timeout) {
+  std::unique_lock lock(mutex_);
+  return arrived_.wait_for(lock, timeout, [this] { return there_; });
+}
+
+void ManyCompletions::Deliver(std::span<sched::Completion> completions) {
+  std::vector<Watcher> ready;
+  bool someone_blocked = false;
+  {
+    const std::lock_guard lock(mutex_);
+    waiting_.insert(waiting_.end(), std::make_move_iterator(completions.begin()),
+                    std::make_move_iterator(completions.end()));
+    arrived_ += completions.size();
+    someone_blocked = blocked_ > 0;
+    const auto due =
+        std::partition(watchers_.begin(), watchers_.end(),
+                       [this](const Watcher& watcher) { return watcher.enough > arrived_; });
+    std::move(due, watchers_.end(), std::back_inserter(ready));
+    watchers_.erase(due, watchers_.end());
+  }
+  if (someone_blocked) changed_.notify_all();
+  for (const Watcher& watcher : ready) {
+    sched::Completion notice{watcher.token, {}, nullptr, sched::Outcome::kRun};
+    watcher.sink->Deliver({&notice, 1});
+  }
+}
+
+std::size_t ManyCompletions::arrived() {
+  const std::lock_guard lock(mutex_);
+  return arrived_;
+}
+
+bool ManyCompletions::WaitFor(std::size_t enough, Duration timeout) {
+  std::unique_lock lock(mutex_);
+  ++blocked_;
+  const bool there = changed_.wait_for(lock, timeout, [&] { return arrived_ >= enough; });
+  --blocked_;
+  return there;
+}
+
+std::vector<sched::Completion> ManyCompletions::Take() {
+  std::vector<sched::Completion> taken;
+  const std::lock_guard lock(mutex_);
+  taken.swap(waiting_);
+  return taken;
+}
+
+void ManyCompletions::NotifyAt(std::size_t enough, sched::SinkRef sink, std::uint64_t token) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (arrived_ < enough) {
+      watchers_.push_back({enough, std::move(sink), token});
+      return;
+    }
+  }
+  sched::Completion notice{token, {}, nullptr, sched::Outcome::kRun};
+  sink->Deliver({&notice, 1});
+}
+
+}  // namespace vista::python

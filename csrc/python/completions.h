@@ -1,0 +1,109 @@
+// Where Completions wait for Python: a queue with an eventfd, the slot of one blocking call, the
+// handle of submit_many. C++ threads only put Completions in; a Python thread takes them out and
+// turns them into objects.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "sched/completion.h"
+
+namespace vista::python {
+
+// A Completion as Python sees it: (value, error, outcome), where one of value and error is None.
+struct Seen {
+  pybind11::object value;
+  pybind11::object error;
+  const char* outcome;
+};
+Seen See(const sched::Completion& completion);
+
+// Completions whose token is an owned reference to a Python future. Readable through its eventfd
+// while it has any.
+class CompletionQueue final : public sched::CompletionSink {
+ public:
+  CompletionQueue();
+  ~CompletionQueue() override;
+
+  void Deliver(std::span<sched::Completion> completions) override;
+
+  [[nodiscard]] int fileno() const { return event_; }
+  // All that waits, as (future, value, error, outcome).
+  pybind11::list Drain();
+  // Blocks without the GIL until there is something to drain or a Poke; false once it is closed and
+  // empty.
+  bool Wait();
+  // Wakes Wait, or the loop that watches the eventfd, to look at something else. Needs no GIL.
+  void Poke();
+  // What comes from now on is let go of, and Wait returns.
+  void Close();
+
+ private:
+  void Signal() const;
+
+  const int event_;
+  std::mutex mutex_;
+  std::vector<sched::Completion> waiting_;
+  bool poked_ = false;
+  bool closed_ = false;
+};
+
+// The place of one call() that blocks on its result.
+class BlockingSlot final : public sched::CompletionSink {
+ public:
+  void Deliver(std::span<sched::Completion> completions) override;
+  // True when the Completion is there. Needs no GIL.
+  bool WaitFor(Duration timeout);
+  [[nodiscard]] const sched::Completion& completion() const { return completion_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  bool there_ = false;
+  sched::Completion completion_;
+};
+
+// The Completions of one submit_many, whose tokens are places in its list.
+class ManyCompletions final : public sched::CompletionSink {
+ public:
+  explicit ManyCompletions(std::size_t count) : count_(count) {}
+
+  void Deliver(std::span<sched::Completion> completions) override;
+
+  [[nodiscard]] std::size_t count() const { return count_; }
+  // How many have arrived so far, taken or not.
+  [[nodiscard]] std::size_t arrived();
+  // Blocks without the GIL until at least `enough` have arrived, or `timeout` has passed; true in
+  // the first case.
+  bool WaitFor(std::size_t enough, Duration timeout);
+  // What has arrived since the last time.
+  std::vector<sched::Completion> Take();
+  // Sends a Completion with this token to the sink once at least `enough` have arrived.
+  void NotifyAt(std::size_t enough, sched::SinkRef sink, std::uint64_t token);
+
+ private:
+  struct Watcher {
+    std::size_t enough;
+    sched::SinkRef sink;
+    std::uint64_t token;
+  };
+
+  const std::size_t count_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t arrived_ = 0;
+  std::size_t blocked_ = 0;  // threads in WaitFor
+  std::vector<sched::Completion> waiting_;
+  std::vector<Watcher> watchers_;
+};
+
+}  // namespace vista::python

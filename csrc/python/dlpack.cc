@@ -1,0 +1,109 @@
+#include "dlpack.h"
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "errors.h"
+
+namespace py = pybind11;
+
+namespace vista::python {
+namespace {
+
+constexpr std::int32_t kCpu = 1;
+constexpr std::uint8_t kUnsigned = 1;
+constexpr std::uint64_t kReadOnly = 1;
+constexpr std::uint64_t kCopied = 2;
+
+struct Device {
+  std::int32_t type;
+  std::int32_t id;
+};
+
+struct ElementType {
+  std::uint8_t code;
+  std::uint8_t bits;
+  std::uint16_t lanes;
+};
+
+struct TensorView {
+  void* data;
+  Device device;
+  std::int32_t ndim;
+  ElementType dtype;
+  std::int64_t* shape;
+  std::int64_t* strides;
+  std::uint64_t byte_offset;
+};
+
+struct Managed {
+  TensorView tensor;
+  void* context;
+  void (*deleter)(Managed*);
+};
+
+struct ManagedVersioned {
+  std::uint32_t major;
+  std::uint32_t minor;
+  void* context;
+  void (*deleter)(ManagedVersioned*);
+  std::uint64_t flags;
+  TensorView tensor;
+};
+
+// What a managed tensor points into; lives until the consumer calls the deleter.
+template <typename Form>
+struct Export {
+  Form managed{};
+  Image::Ref image;
+  std::array<std::int64_t, 3> shape;
+  std::array<std::int64_t, 3> strides;
+
+  explicit Export(Image::Ref exported)
+      : image(std::move(exported)),
+        shape{image->height(), image->width(), 3},
+        strides{3 * static_cast<std::int64_t>(image->width()), 3, 1} {
+    managed.tensor = {const_cast<std::uint8_t*>(image->data()),
+                      {kCpu, 0},
+                      3,
+                      {kUnsigned, 8, 1},
+                      shape.data(),
+                      strides.data(),
+                      0};
+    managed.context = this;
+    managed.deleter = [](Form* form) { delete static_cast<Export*>(form->context); };
+  }
+};
+
+// An untaken capsule frees the tensor itself; a consumer that takes it renames the capsule.
+template <typename Form>
+py::capsule Wrap(Form* managed, const char* name) {
+  return py::capsule(managed, name, [](PyObject* capsule) {
+    const char* current = PyCapsule_GetName(capsule);
+    if (current == nullptr || std::string_view(current).starts_with("used_")) return;
+    auto* form = static_cast<Form*>(PyCapsule_GetPointer(capsule, current));
+    form->deleter(form);
+  });
+}
+
+Image::Ref CopyOf(const Image& image) {
+  Result<Pixels> pixels = Copy(image.view());
+  if (!pixels.ok()) Raise(pixels.status());
+  return Image::Create(std::move(pixels).value());
+}
+
+}  // namespace
+
+py::capsule ToDlpack(const Image::Ref& image, bool consumer_knows_1_0, bool copy) {
+  if (!consumer_knows_1_0) {
+    return Wrap(&(new Export<Managed>(CopyOf(*image)))->managed, "dltensor");
+  }
+  auto* exported = new Export<ManagedVersioned>(copy ? CopyOf(*image) : image);
+  exported->managed.major = 1;
+  exported->managed.flags = copy ? kCopied : kReadOnly;
+  return Wrap(&exported->managed, "dltensor_versioned");
+}
+
+}  // namespace vista::python

@@ -1,0 +1,111 @@
+// Binds EngineCore and what goes with it. Positional arguments throughout: vista_fast.engine is the
+// only caller.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/value.h"
+#include "engine_core.h"
+#include "foreign.h"
+
+namespace py = pybind11;
+
+namespace vista::python {
+namespace {
+
+CallOptions MakeOptions(sched::Flow flow, sched::Priority priority,
+                        std::optional<double> soft_deadline, std::optional<double> deadline,
+                        bool nested) {
+  return {flow, priority, soft_deadline, deadline, nested};
+}
+
+sched::OpSpec MakeSpec(std::string name, std::string version, std::size_t max_batch,
+                       double max_delay, bool linger, bool cacheable, int concurrency,
+                       double timeout) {
+  const auto seconds = [](double value) {
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value));
+  };
+  return {std::move(name), std::move(version), {max_batch, seconds(max_delay), linger},
+          cacheable,       concurrency,        seconds(timeout)};
+}
+
+py::list TakeMany(Many& many) {
+  const std::vector<sched::Completion> taken = many.completions->Take();
+  py::list out(taken.size());
+  for (std::size_t i = 0; i < taken.size(); ++i) {
+    Seen seen = See(taken[i]);
+    out[i] =
+        py::make_tuple(taken[i].token, std::move(seen.value), std::move(seen.error), seen.outcome);
+  }
+  ReleaseNow();
+  return out;
+}
+
+// Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
+bool WaitMany(Many& many, std::size_t enough, double timeout) {
+  constexpr double kSignalInterval = 0.05;
+  const py::gil_scoped_release no_gil;
+  const std::chrono::duration<double> slice(std::min(timeout, kSignalInterval));
+  return many.completions->WaitFor(enough, std::chrono::duration_cast<Duration>(slice));
+}
+
+void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<CompletionQueue>& queue,
+                py::object future) {
+  many.completions->NotifyAt(enough, queue,
+                             reinterpret_cast<std::uint64_t>(future.release().ptr()));
+}
+
+void BindCompletions(py::module_& m) {
+  py::class_<CompletionQueue, std::shared_ptr<CompletionQueue>>(m, "CompletionQueue")
+      .def(py::init<>())
+      .def("fileno", &CompletionQueue::fileno)
+      .def("drain", &CompletionQueue::Drain)
+      .def("wait", &CompletionQueue::Wait)
+      .def("close", &CompletionQueue::Close);
+  py::class_<Many>(m, "Many")
+      .def("__len__", [](const Many& many) { return many.completions->count(); })
+      .def_property_readonly("arrived", [](Many& many) { return many.completions->arrived(); })
+      .def_readonly("requests", &Many::requests)
+      .def("take", &TakeMany)
+      .def("wait", &WaitMany)
+      .def("notify", &NotifyMany);
+}
+
+}  // namespace
+
+void BindEngine(py::module_& m) {
+  py::class_<Object, std::shared_ptr<Object>>(m, "Object");
+  BindCompletions(m);
+  py::class_<CallOptions>(m, "CallOptions").def(py::init(&MakeOptions));
+  py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
+      .def(py::init<int, std::size_t, std::size_t, std::size_t>())
+      .def("register",
+           [](EngineCore& core, std::string name, std::string version, std::size_t max_batch,
+              double max_delay, bool linger, bool cacheable, int concurrency, double timeout,
+              py::object key, py::object size) {
+             return core.Register(MakeSpec(std::move(name), std::move(version), max_batch,
+                                           max_delay, linger, cacheable, concurrency, timeout),
+                                  std::move(key), std::move(size));
+           })
+      .def("op_names", &EngineCore::OpNames)
+      .def("submit", &EngineCore::Submit)
+      .def("submit_many", &EngineCore::SubmitMany)
+      .def("call", &EngineCore::CallAndWait)
+      .def("cancel", &EngineCore::Cancel)
+      .def("await_admission", &EngineCore::AwaitAdmission)
+      .def("expect", &EngineCore::Expect)
+      .def("release", &EngineCore::Release)
+      .def("lease", &EngineCore::Lease)
+      .def("complete", &EngineCore::Complete)
+      .def("fail", &EngineCore::Fail)
+      .def("take_lost_pullers", &EngineCore::TakeLostPullers)
+      .def("watch_lost_pullers", &EngineCore::WatchLostPullers)
+      .def("stats", &EngineCore::Stats)
+      .def("close", &EngineCore::Close);
+}
+
+}  // namespace vista::python

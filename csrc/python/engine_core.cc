@@ -1,0 +1,424 @@
+#include "engine_core.h"
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cmath>
+#include <utility>
+
+#include "base/canonical.h"
+#include "convert.h"
+#include "errors.h"
+#include "foreign.h"
+
+namespace py = pybind11;
+
+namespace vista::python {
+namespace {
+
+// Between two looks at pending signals while a Python thread blocks: Ctrl-C is answered within this
+// time.
+constexpr Duration kSignalInterval = std::chrono::milliseconds(50);
+
+std::atomic<unsigned> forks{0};
+
+void AfterForkInChild() {
+  forks.fetch_add(1);
+  ResetReleases();
+}
+
+// Waits without the GIL in slices until `done(slice)` is true. Throws when a signal handler raises.
+template <typename Done>
+void BlockUntil(Done done) {
+  while (true) {
+    {
+      const py::gil_scoped_release no_gil;
+      if (done(kSignalInterval)) return;
+    }
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+}
+
+Duration Seconds(double seconds) {
+  constexpr double kLongest =
+      1e9;  // seconds; beyond the life of any engine, and well inside a Duration
+  return std::chrono::duration_cast<Duration>(
+      std::chrono::duration<double>(std::min(seconds, kLongest)));
+}
+
+TimePoint Deadline(const char* name, const std::optional<double>& seconds, TimePoint now) {
+  if (!seconds) return kNever;
+  if (std::isnan(*seconds)) {
+    Raise(Status::InvalidArgument(std::string(name) + " is NaN; pass seconds from now, or None"));
+  }
+  return After(now, Seconds(std::max(*seconds, 0.0)));
+}
+
+std::uint64_t Token(py::object future) {
+  return reinterpret_cast<std::uint64_t>(future.release().ptr());
+}
+
+py::dict Distribution(const Histogram& histogram, double unit) {
+  py::dict out;
+  out["count"] = histogram.count();
+  out["mean"] = histogram.mean() * unit;
+  out["p50"] = static_cast<double>(histogram.Quantile(0.5)) * unit;
+  out["p90"] = static_cast<double>(histogram.Quantile(0.9)) * unit;
+  out["p99"] = static_cast<double>(histogram.Quantile(0.99)) * unit;
+  out["max"] = static_cast<double>(histogram.max()) * unit;
+  return out;
+}
+
+py::dict OpStatsDict(const sched::OpStats& stats) {
+  constexpr double kSecondsPerNs = 1e-9;
+  py::dict out;
+  out["submitted"] = stats.submitted;
+  out["succeeded"] = stats.succeeded;
+  out["failed"] = stats.failed;
+  out["expired"] = stats.expired;
+  out["cancelled"] = stats.cancelled;
+  out["aborted"] = stats.aborted;
+  out["joined"] = stats.joined;
+  out["cached"] = stats.cached;
+  out["batches"] = stats.batches;
+  out["rerun_alone"] = stats.rerun_alone;
+  out["lost_pullers"] = stats.lost_pullers;
+  py::dict reasons;
+  for (std::size_t i = 0; i < sched::kCloseReasons; ++i) {
+    reasons[sched::CloseReasonName(static_cast<sched::CloseReason>(i))] = stats.close_reasons[i];
+  }
+  out["close_reasons"] = reasons;
+  out["batch_size"] = Distribution(stats.batch_size, 1);
+  out["wait"] = Distribution(stats.wait, kSecondsPerNs);
+  out["service"] = Distribution(stats.service, kSecondsPerNs);
+  out["latency"] = Distribution(stats.latency, kSecondsPerNs);
+  out["waiting"] = stats.waiting;
+  out["running"] = stats.running;
+  out["expected"] = stats.expected;
+  return out;
+}
+
+}  // namespace
+
+void WatchForks() { pthread_atfork(nullptr, nullptr, AfterForkInChild); }
+
+EngineCore::EngineCore(int threads, std::size_t cache_bytes, std::size_t max_flights,
+                       std::size_t max_bytes)
+    : forks_at_start_(forks.load()) {
+  exec::Engine::Options options;
+  options.threads = threads;
+  options.scheduler.cache_bytes = cache_bytes;
+  options.scheduler.limits = {max_flights, max_bytes};
+  engine_ = std::make_unique<exec::Engine>(options, ops::All(), this);
+  for (const auto& [id, native] : engine_->native_ops()) {
+    const sched::OpSpec& spec = native->spec();
+    Op& op = by_name_[spec.name];
+    op = {
+        id, sched::kNativeLane, native, spec.name, spec.cacheable, sched::IdentityPrefix(spec), {},
+        {}};
+    by_id_.push_back(&op);
+  }
+}
+
+EngineCore::~EngineCore() {
+  // After a fork the threads are the parent's, and their locks may be held for ever: the child lets
+  // all of it be.
+  if (forks.load() != forks_at_start_) {
+    static_cast<void>(engine_.release());
+    return;
+  }
+  const py::gil_scoped_release no_gil;
+  engine_.reset();
+}
+
+void EngineCore::CheckAlive() const {
+  if (forks.load() != forks_at_start_) {
+    Raise(Status::FailedPrecondition(
+        "this Engine belongs to the parent process; create an Engine after fork, or use "
+        "spawn"));
+  }
+}
+
+sched::OpId EngineCore::Register(sched::OpSpec spec, py::object key, py::object size) {
+  CheckAlive();
+  Op op;
+  op.name = spec.name;
+  op.cacheable = spec.cacheable;
+  op.identity_prefix = sched::IdentityPrefix(spec);
+  op.key = std::move(key);
+  op.size = std::move(size);
+  const auto added = ValueOrRaise(engine_->scheduler().AddOp(std::move(spec), /*leased=*/true));
+  op.id = added.id;
+  op.lane = added.lane;
+  const auto at = by_name_.emplace(op.name, std::move(op)).first;
+  by_id_.push_back(&at->second);
+  return added.id;
+}
+
+py::list EngineCore::OpNames() const {
+  py::list names;
+  for (const Op* op : by_id_) names.append(op->name);
+  return names;
+}
+
+const EngineCore::Op& EngineCore::Find(const std::string& name) const {
+  const auto at = by_name_.find(name);
+  if (at == by_name_.end()) {
+    std::string known;
+    for (const Op* op : by_id_) known += (known.empty() ? "" : ", ") + op->name;
+    Raise(Status::NotFound("there is no Op named '" + name + "'; registered are: " + known));
+  }
+  return at->second;
+}
+
+Status EngineCore::FillNative(const Op& op, const py::dict& arguments, sched::Call* call) const {
+  Result<Value> value = ToValue(arguments);
+  if (!value.ok()) return value.status();
+  Result<sched::CallTraits> traits = op.native->Inspect(value.value());
+  if (!traits.ok()) return traits.status();
+  call->traits = std::move(traits).value();
+  call->arguments = std::move(value).value();
+  if (!op.cacheable) return {};
+  std::string key = op.identity_prefix;
+  if (Status status = AppendCanonical(call->arguments, &key); !status.ok()) return status;
+  call->identity = sched::Identity(std::move(key));
+  return {};
+}
+
+Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::Call* call) const {
+  try {
+    if (!op.key.is_none())
+      call->traits.compatibility = py::str(op.key(arguments)).cast<std::string>();
+    if (!op.size.is_none()) call->traits.size = op.size(arguments).cast<double>();
+  } catch (const py::error_already_set& error) {
+    return FromException(op.name, error.value());
+  }
+  if (op.cacheable) {
+    std::string key = op.identity_prefix;
+    const Status status = AppendIdentity(arguments, &key);
+    if (status.code() == StatusCode::kInvalidArgument) return status;
+    if (status.ok()) call->identity = sched::Identity(std::move(key));
+  }
+  const std::size_t bytes = ArgumentBytes(arguments);
+  call->arguments =
+      Value{ObjectRef(std::make_shared<Foreign>(arguments.inc_ref().ptr(), bytes, false))};
+  return {};
+}
+
+Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments,
+                                         const CallOptions& options, TimePoint now) {
+  sched::Call call;
+  call.op = op.id;
+  call.flow = options.flow;
+  call.priority = options.priority;
+  call.soft_deadline = Deadline("soft_deadline", options.soft_deadline, now);
+  call.hard_deadline = Deadline("deadline", options.deadline, now);
+  call.nested = options.nested;
+  const Status status =
+      op.native != nullptr ? FillNative(op, arguments, &call) : FillForeign(op, arguments, &call);
+  if (!status.ok()) return status;
+  return call;
+}
+
+sched::RequestId EngineCore::Submit(const std::string& name, py::dict arguments,
+                                    const CallOptions& options,
+                                    const std::shared_ptr<CompletionQueue>& queue,
+                                    py::object future) {
+  CheckAlive();
+  ReleaseNow();
+  Result<sched::Call> call = MakeCall(Find(name), arguments, options, engine_->clock().Now());
+  if (!call.ok()) {
+    sched::Completion refused{Token(std::move(future)), call.status(), nullptr,
+                              sched::Outcome::kRun};
+    queue->Deliver({&refused, 1});
+    return 0;
+  }
+  call.value().token = Token(future);
+  sched::RequestId id = 0;
+  const Status accepted = engine_->scheduler().Submit({&call.value(), 1}, queue, {&id, 1});
+  if (!accepted.ok()) {
+    py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(call.value().token));
+    Raise(accepted);
+  }
+  return id;
+}
+
+std::unique_ptr<Many> EngineCore::SubmitMany(const std::string& name, py::list arguments,
+                                             const CallOptions& options) {
+  CheckAlive();
+  ReleaseNow();
+  const Op& op = Find(name);
+  const TimePoint now = engine_->clock().Now();
+  auto many = std::make_unique<Many>();
+  many->completions = std::make_shared<ManyCompletions>(arguments.size());
+  std::vector<sched::Call> calls;
+  std::vector<sched::Completion> refused;
+  calls.reserve(arguments.size());
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    Result<sched::Call> call = Status();
+    if (PyDict_Check(arguments[i].ptr())) {
+      call = MakeCall(op, arguments[i], options, now);
+    } else {
+      call = Status::InvalidArgument("item " + std::to_string(i) +
+                                     " of submit_many is no dict of arguments");
+    }
+    if (call.ok()) {
+      call.value().token = i;
+      calls.push_back(std::move(call).value());
+    } else {
+      refused.push_back({i, call.status(), nullptr, sched::Outcome::kRun});
+    }
+  }
+  many->requests.resize(calls.size());
+  Status accepted;
+  {
+    const py::gil_scoped_release no_gil;
+    accepted = engine_->scheduler().Submit(calls, many->completions, many->requests);
+  }
+  if (!accepted.ok()) Raise(accepted);
+  if (!refused.empty()) many->completions->Deliver(refused);
+  return many;
+}
+
+py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
+                                   const CallOptions& options) {
+  CheckAlive();
+  ReleaseNow();
+  sched::Call call = ValueOrRaise(MakeCall(Find(name), arguments, options, engine_->clock().Now()));
+  const auto slot = std::make_shared<BlockingSlot>();
+  sched::RequestId id = 0;
+  if (const Status accepted = engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
+      !accepted.ok()) {
+    Raise(accepted);
+  }
+  try {
+    BlockUntil([&](Duration slice) { return slot->WaitFor(slice); });
+  } catch (...) {
+    engine_->scheduler().Cancel(id);
+    throw;
+  }
+  if (!slot->completion().status.ok()) Raise(slot->completion().status);
+  return FromValue(*slot->completion().result);
+}
+
+bool EngineCore::Cancel(sched::RequestId request) {
+  if (forks.load() != forks_at_start_) return false;
+  return engine_->scheduler().Cancel(request);
+}
+
+void EngineCore::AwaitAdmission(sched::RequestId request) {
+  BlockUntil([&](Duration slice) { return engine_->scheduler().AwaitAdmission(request, slice); });
+}
+
+sched::ExpectationId EngineCore::Expect(const std::string& op, sched::Flow flow) {
+  CheckAlive();
+  return engine_->scheduler().Expect(Find(op).id, flow);
+}
+
+void EngineCore::Release(sched::ExpectationId expectation) {
+  if (forks.load() == forks_at_start_) engine_->scheduler().Release(expectation);
+}
+
+py::object EngineCore::Lease(sched::OpId op) {
+  ReleaseNow();
+  std::optional<sched::Batch> batch;
+  {
+    const py::gil_scoped_release no_gil;
+    batch = engine_->scheduler().Take(by_id_[op]->lane);
+  }
+  if (!batch) return py::none();
+  py::list calls(batch->calls->size());
+  for (std::size_t i = 0; i < batch->calls->size(); ++i) {
+    calls[i] = FromValue((*batch->calls)[i]);
+  }
+  return py::make_tuple(batch->id, std::move(calls));
+}
+
+bool EngineCore::Complete(sched::OpId op, sched::BatchId batch, py::object results) {
+  const std::string& name = by_id_[op]->name;
+  const bool is_sequence = PySequence_Check(results.ptr()) != 0 &&
+                           !PyUnicode_Check(results.ptr()) && !PyBytes_Check(results.ptr());
+  if (!is_sequence) {
+    const auto type = py::type::handle_of(results).attr("__name__").cast<std::string>();
+    return engine_->scheduler().Fail(
+        batch, Status::Internal("the batch function of '" + name + "' returned " + type +
+                                "; it must return a list with one result per call"));
+  }
+  std::vector<Result<Value>> values;
+  values.reserve(py::len(results));
+  for (const py::handle item : results) {
+    if (PyExceptionInstance_Check(item.ptr())) {
+      values.emplace_back(FromException(name, item));
+    } else {
+      values.emplace_back(Freeze(item));
+    }
+  }
+  results = py::object();
+  const bool kept = engine_->scheduler().Complete(batch, std::move(values));
+  ReleaseNow();
+  return kept;
+}
+
+bool EngineCore::Fail(sched::OpId op, sched::BatchId batch, py::object exception) {
+  return engine_->scheduler().Fail(batch, FromException(by_id_[op]->name, exception));
+}
+
+void EngineCore::PullerLost(sched::OpId op) {
+  std::shared_ptr<CompletionQueue> queue;
+  {
+    const std::lock_guard lock(lost_mutex_);
+    lost_pullers_.push_back(op);
+    queue = lost_queue_.lock();
+  }
+  if (queue) queue->Poke();
+}
+
+std::vector<sched::OpId> EngineCore::TakeLostPullers() {
+  std::vector<sched::OpId> lost;
+  const std::lock_guard lock(lost_mutex_);
+  lost.swap(lost_pullers_);
+  return lost;
+}
+
+void EngineCore::WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue) {
+  const std::lock_guard lock(lost_mutex_);
+  lost_queue_ = queue;
+}
+
+py::dict EngineCore::Stats() {
+  CheckAlive();
+  const sched::SchedulerStats stats = engine_->scheduler().Stats();
+  py::dict ops;
+  for (const auto& [name, op] : stats.ops) ops[py::str(name)] = OpStatsDict(op);
+  py::dict cache;
+  cache["entries"] = stats.cache_entries;
+  cache["bytes"] = stats.cache_bytes;
+  cache["budget"] = stats.cache_budget;
+  py::dict admission;
+  admission["outstanding"] = stats.outstanding;
+  admission["flights"] = stats.flights;
+  admission["bytes"] = stats.flight_bytes;
+  admission["lobby"] = stats.lobby;
+  py::dict out;
+  out["ops"] = ops;
+  out["cache"] = cache;
+  out["admission"] = admission;
+  return out;
+}
+
+void EngineCore::Close(double timeout) {
+  if (forks.load() != forks_at_start_) return;
+  sched::Scheduler& scheduler = engine_->scheduler();
+  scheduler.BeginClose();
+  const TimePoint until = After(engine_->clock().Now(), Seconds(std::max(timeout, 0.0)));
+  BlockUntil([&](Duration slice) {
+    return scheduler.AwaitIdle(slice) || engine_->clock().Now() >= until;
+  });
+  {
+    const py::gil_scoped_release no_gil;
+    engine_->Close(Duration(0));
+  }
+  ReleaseNow();
+}
+
+}  // namespace vista::python

@@ -1,0 +1,111 @@
+// EngineCore: the engine as Python calls it. Every method needs the GIL; those that block release
+// it.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/status.h"
+#include "completions.h"
+#include "exec/engine.h"
+
+namespace vista::python {
+
+// What every submit takes beside the call itself. Deadlines are seconds from now.
+struct CallOptions {
+  sched::Flow flow = 0;
+  sched::Priority priority = 0;
+  std::optional<double> soft_deadline;
+  std::optional<double> deadline;
+  bool nested = false;
+};
+
+// The Requests of one submit_many.
+struct Many {
+  std::shared_ptr<ManyCompletions> completions;
+  std::vector<sched::RequestId> requests;
+};
+
+class EngineCore final : public sched::Listener {
+ public:
+  EngineCore(int threads, std::size_t cache_bytes, std::size_t max_flights, std::size_t max_bytes);
+  ~EngineCore() override;
+  EngineCore(const EngineCore&) = delete;
+  EngineCore& operator=(const EngineCore&) = delete;
+
+  // An Op with a batch function in Python. `key` and `size` are callables on a call's arguments, or
+  // None.
+  sched::OpId Register(sched::OpSpec spec, pybind11::object key, pybind11::object size);
+  [[nodiscard]] pybind11::list OpNames() const;
+
+  // The Completion goes to the queue with the future as its token. The id is 0 when the call has
+  // completed already.
+  sched::RequestId Submit(const std::string& op, pybind11::dict arguments,
+                          const CallOptions& options, const std::shared_ptr<CompletionQueue>& queue,
+                          pybind11::object future);
+  std::unique_ptr<Many> SubmitMany(const std::string& op, pybind11::list calls,
+                                   const CallOptions& options);
+  // Blocks for the result, and raises what went wrong.
+  pybind11::object CallAndWait(const std::string& op, pybind11::dict arguments,
+                               const CallOptions& options);
+  bool Cancel(sched::RequestId request);
+  // Blocks until the Request is admitted.
+  void AwaitAdmission(sched::RequestId request);
+
+  sched::ExpectationId Expect(const std::string& op, sched::Flow flow);
+  void Release(sched::ExpectationId expectation);
+
+  // Blocks until there is a Batch: (id, list of argument dicts); None once the engine has stopped.
+  pybind11::object Lease(sched::OpId op);
+  // Ends a Lease; false when it was lost, and then its puller has been replaced.
+  bool Complete(sched::OpId op, sched::BatchId batch, pybind11::object results);
+  bool Fail(sched::OpId op, sched::BatchId batch, pybind11::object exception);
+  // Ids of the Ops that lost a puller since the last time; the watching queue is poked when there
+  // are any.
+  std::vector<sched::OpId> TakeLostPullers();
+  void WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue);
+
+  pybind11::dict Stats();
+  void Close(double timeout);
+
+ private:
+  struct Op {
+    sched::OpId id = 0;
+    sched::LaneId lane = sched::kNativeLane;
+    const exec::NativeOp* native = nullptr;  // null: its batch function is in Python
+    std::string name;
+    bool cacheable = true;
+    std::string identity_prefix;
+    pybind11::object key;
+    pybind11::object size;
+  };
+
+  void PullerLost(sched::OpId op) override;
+  void CheckAlive() const;
+  const Op& Find(const std::string& name) const;
+  Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
+                               const CallOptions& options, TimePoint now);
+  Status FillNative(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
+  Status FillForeign(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
+
+  const unsigned forks_at_start_;
+  std::unique_ptr<exec::Engine> engine_;
+  std::unordered_map<std::string, Op> by_name_;
+  std::vector<const Op*> by_id_;
+
+  std::mutex lost_mutex_;
+  std::vector<sched::OpId> lost_pullers_;
+  std::weak_ptr<CompletionQueue> lost_queue_;
+};
+
+// Counts forks from now on; call it once, when the module loads.
+void WatchForks();
+
+}  // namespace vista::python

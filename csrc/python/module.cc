@@ -1,0 +1,18 @@
+// The entry of vista_fast._core.
+#include <pybind11/pybind11.h>
+
+#include "engine_core.h"
+
+namespace vista::python {
+void BindEngine(pybind11::module_& m);
+}  // namespace vista::python
+
+void bind_image(pybind11::module_& m);
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() =
+      "The compiled core of vista_fast. Use it through vista_fast.Engine and vista_fast.Image.";
+  vista::python::WatchForks();
+  vista::python::BindEngine(m);
+  bind_image(m);
+}
