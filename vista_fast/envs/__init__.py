@@ -1,1 +1,45 @@
-"""Episodes, and Gymnasium environments over tasks and a toolbox."""
+"""Episodes, and Gymnasium environments over tasks and a toolbox.
+
+``gymnasium.make("vista_fast/Mini-v0")`` and ``"vista_fast/ChartQA-v0"`` give a ``TaskEnv``, ``gymnasium.make_vec`` a
+``BatchedEnv`` that steps all its episodes at once through one engine. Gymnasium itself is needed for these two only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vista_fast.envs.episode import Episode, Step
+
+if TYPE_CHECKING:
+    from vista_fast.envs.batched import BatchedEnv
+    from vista_fast.envs.task_env import TaskEnv
+
+__all__ = ["BatchedEnv", "Episode", "Step", "TaskEnv", "register"]
+
+_IDS = {"vista_fast/Mini-v0": "mini", "vista_fast/ChartQA-v0": "chartqa"}
+
+
+def register() -> None:
+    """Registers the environments with Gymnasium, which calls this itself through its plugin entry point."""
+    import gymnasium
+
+    for name, dataset in _IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                id=name,
+                entry_point="vista_fast.envs.task_env:TaskEnv",
+                vector_entry_point="vista_fast.envs.batched:BatchedEnv",
+                kwargs={"dataset": dataset},
+            )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TaskEnv":
+        from vista_fast.envs.task_env import TaskEnv
+
+        return TaskEnv
+    if name == "BatchedEnv":
+        from vista_fast.envs.batched import BatchedEnv
+
+        return BatchedEnv
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
