@@ -1,5 +1,3 @@
-#include "image_binding.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
@@ -166,6 +164,7 @@ std::string Represent(const Image& image) {
 
 }  // namespace
 
+// Object must be bound already.
 void BindImage(py::module_& module) {
   py::class_<Image, Object, ImagePtr> image(module, "Image", py::buffer_protocol(), py::is_final());
   image.def_static("decode", &DecodeBytes, py::arg("encoded"), py::kw_only(),
