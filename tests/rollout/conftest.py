@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from vista_fast.rollout import Patches
+from vista_fast.rollout import Patches  # noqa: E402
 
 SPECIAL = [
     "<|pad|>",

@@ -12,10 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from vista_fast.errors import AbortedError, InvalidArgumentError
-from vista_fast.rollout import Generation, Sampling, TransformersGenerator
-from vista_fast.rollout.policy import FastQwenVL, QwenVL
-from vista_fast.rollout.template import ChatTemplate
+from vista_fast.errors import AbortedError, InvalidArgumentError  # noqa: E402
+from vista_fast.rollout import Generation, Sampling, TransformersGenerator  # noqa: E402
+from vista_fast.rollout.policy import FastQwenVL, QwenVL  # noqa: E402
+from vista_fast.rollout.template import ChatTemplate  # noqa: E402
 
 GREEDY = Sampling(max_tokens=9, temperature=0, stop=())
 FORBIDDEN = (3, 4, 5, 6)
