@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vista_fast.errors import DeadlineExceededError
 from vista_fast.types import ErrorKind, Observation
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
-    from vista_fast.engine import Engine
-
-Outcome = Literal["run", "joined", "cached"]
+    from vista_fast.engine import Engine, Outcome
 
 
 class ToolFailure(Exception):
@@ -105,19 +102,25 @@ class CallContext:
         return result
 
     async def ops(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Run several calls of one Op together and return their results in order.
-
-        The first failure is raised and the calls still running are cancelled.
-        """
-        futures = [self._submit(name, call) for call in calls]
-        self._admitted = self._admitted or bool(futures)
+        """Run several calls of one Op together and return their results in order; a failed one's error is raised."""
+        if not calls:
+            return []
+        many = self._engine.submit_many(
+            name,
+            calls,
+            flow=self._flow,
+            priority=self._priority,
+            deadline=self._remaining(name),
+            nested=self._admitted,
+        )
         try:
-            results = await asyncio.gather(*futures)
+            results: list[Any] = await many
         except BaseException:
-            for future in futures:
-                future.cancel()
+            many.cancel()
             raise
-        self._outcomes.extend(future.outcome for future in futures)
+        # From here on this call holds what others may wait for, so it never waits for room itself.
+        self._admitted = True
+        self._outcomes.extend(outcome for outcome in many.outcomes() if outcome is not None)
         return results
 
     @property
@@ -126,11 +129,6 @@ class CallContext:
         if self._outcomes and all(outcome == "cached" for outcome in self._outcomes):
             return "cached"
         return "joined" if self._outcomes and "run" not in self._outcomes else "run"
-
-    def _submit(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        return self._engine.acall(
-            name, **arguments, flow=self._flow, priority=self._priority, deadline=self._remaining(name)
-        )
 
     def _remaining(self, name: str) -> float | None:
         if self._expiry is None:

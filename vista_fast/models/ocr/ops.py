@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,12 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
 def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
+    def input_size(call: Mapping[str, Any]) -> tuple[int, int]:
+        return model.detection_size(call["image"].width, call["image"].height)
+
+    def padded_width(call: Mapping[str, Any]) -> int:
+        return model.padded_width(call["image"].width, call["image"].height, _quad(call))
+
     version = f"ppocrv6-small/{config.backend}/{config.precision}"
     engine.register(
         Op(
@@ -57,7 +64,8 @@ def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
             version,
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=lambda calls: _detect(model, calls),
-            key=lambda call: model.detection_size(call["image"].width, call["image"].height),
+            key=lambda call: "{}x{}".format(*input_size(call)),
+            size=lambda call: math.prod(input_size(call)) / 1e6,
         )
     )
     engine.register(
@@ -66,7 +74,8 @@ def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
             version,
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=lambda calls: _recognize(model, calls),
-            key=lambda call: model.padded_width(call["image"].width, call["image"].height, _quad(call)),
+            key=padded_width,
+            size=lambda call: padded_width(call) / 320,
         )
     )
 

@@ -1,0 +1,123 @@
+"""The ocr tool over the engine: the text, its regions, and one detection for all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+import vista_fast as vf
+from vista_fast.models.ocr import OcrConfig, OcrModel, read_text
+
+Note = Callable[..., PilImage.Image]
+
+
+def ran(toolbox: vf.Toolbox, op: str) -> int:
+    """Calls of that Op which were computed so far."""
+    return int(toolbox.engine.stats()["ops"][op]["batched"])
+
+
+async def test_it_reads_what_the_model_reads(reading: vf.Toolbox, note: Note) -> None:
+    page = note("Total 42.50", "Due 12 March", "a much longer line 98%")
+    seen = await reading.call(vf.ToolCall("ocr"), images=[reading.engine.image(page)])
+    model = OcrModel(OcrConfig(limit_side_len=320))
+    assert seen.text == "\n".join(line.text for line in read_text(np.asarray(page), model))
+    assert seen.text.splitlines()[0] == "Total 42.50"
+
+
+async def test_eight_equal_calls_detect_and_read_once(reading: vf.Toolbox, note: Note) -> None:
+    image = reading.engine.image(note("Group of eight", "reads once"))
+    before = ran(reading, "ocr.detect"), ran(reading, "ocr.recognize")
+    calls = [reading.record(vf.ToolCall("ocr"), images=[image], flow=f"rollout {index}") for index in range(8)]
+    results = await asyncio.gather(*calls)
+    assert {observation.text for observation, _ in results} == {"Group of eight\nreads once"}
+    assert (ran(reading, "ocr.detect") - before[0], ran(reading, "ocr.recognize") - before[1]) == (1, 2)
+    outcomes = [record.outcome for _, record in results]
+    assert {"run", "joined"} <= set(outcomes)
+    assert outcomes.count("run") <= 2
+
+
+async def test_regions_share_the_detection_and_read_their_own_lines(reading: vf.Toolbox, note: Note) -> None:
+    image = reading.engine.image(note("Alpha 11", "Beta 22", "Gamma 33"))
+    before = ran(reading, "ocr.detect"), ran(reading, "ocr.recognize")
+    top = vf.ToolCall("ocr", {"bbox_2d": [0, 0, 320, 70]})
+    middle = vf.ToolCall("ocr", {"bbox_2d": [0.0, 0.2, 1.0, 0.45]})
+    seen = await asyncio.gather(*(reading.call(call, images=[image]) for call in (top, middle)))
+    assert [observation.text for observation in seen] == ["Alpha 11", "Beta 22"]
+    assert (ran(reading, "ocr.detect") - before[0], ran(reading, "ocr.recognize") - before[1]) == (1, 2)
+    whole, record = await reading.record(vf.ToolCall("ocr"), images=[image])
+    assert whole.text == "Alpha 11\nBeta 22\nGamma 33"
+    assert record.outcome == "run"
+    assert ran(reading, "ocr.recognize") - before[1] == 3
+
+
+async def test_images_of_one_size_share_a_batch(reading: vf.Toolbox, note: Note) -> None:
+    images = [reading.engine.image(note(f"Number {index}0{index}")) for index in range(6)]
+    before = reading.engine.stats()["ops"]["ocr.detect"]["batches"]
+    seen = await asyncio.gather(*(reading.call(vf.ToolCall("ocr"), images=[image]) for image in images))
+    assert [observation.text for observation in seen] == [f"Number {index}0{index}" for index in range(6)]
+    assert reading.engine.stats()["ops"]["ocr.detect"]["batches"] - before < 6
+
+
+async def test_no_text_is_a_result_and_not_an_error(reading: vf.Toolbox, note: Note) -> None:
+    image = reading.engine.image(note("Only here"))
+    below = await reading.call(vf.ToolCall("ocr", {"bbox_2d": [0, 200, 320, 320]}), images=[image])
+    assert (below.text, below.error) == ("No text found in this region.", None)
+    blank = await reading.call(vf.ToolCall("ocr"), images=[reading.engine.image(note())])
+    assert (blank.text, blank.error) == ("No text found in the image.", None)
+
+
+async def test_easyocr_answers_in_its_own_json(reading: vf.Toolbox, note: Note) -> None:
+    image = reading.engine.image(note("First 1", "Second 2"))
+    call = vf.ToolCall("easyocr", {"task": "ocr", "min_confidence": 0.2, "region": [0, 70, 320, 140]})
+    result = json.loads((await reading.call(call, images=[image])).text)
+    assert result["all_texts"] == ["Second 2"]
+    (detection,) = result["detections"]
+    assert set(detection) == {"bbox", "text", "confidence"}
+    (left, top), _, (right, bottom), _ = detection["bbox"]
+    assert 10 <= left < 30
+    assert 70 < top < 95 < bottom < 125
+    assert 100 < right < 200
+    assert 0.9 < detection["confidence"] <= 1
+    everything = vf.ToolCall("easyocr", {"min_confidence": 1.0})
+    assert json.loads((await reading.call(everything, images=[image])).text)["all_texts"] == []
+
+
+@pytest.mark.parametrize("box", [[5, 5, 5, 9], [9, 9, 1, 1], [400, 0, 500, 9], [0, 0, 1], "all", [float("nan")] * 4])
+async def test_a_wrong_region_is_an_observation(reading: vf.Toolbox, note: Note, box: object) -> None:
+    for call in (vf.ToolCall("ocr", {"bbox_2d": box}), vf.ToolCall("easyocr", {"region": box})):
+        seen = await reading.call(call, images=[reading.engine.image(note("text"))])
+        assert seen.error is not None
+        assert seen.error.kind == "E3"
+
+
+async def test_prefetch_leaves_only_the_reading(reading: vf.Toolbox, note: Note) -> None:
+    images = [reading.engine.image(note(f"Ahead {index}")) for index in range(3)]
+    before = ran(reading, "ocr.detect")
+    reading.prefetch(images)
+    seen = await asyncio.gather(*(reading.call(vf.ToolCall("ocr"), images=[image]) for image in images))
+    assert [observation.text for observation in seen] == ["Ahead 0", "Ahead 1", "Ahead 2"]
+    assert ran(reading, "ocr.detect") - before == 3
+
+
+async def test_prefetch_without_ocr_or_engine_does_nothing(engine: vf.Engine, toolbox: vf.Toolbox, note: Note) -> None:
+    image = engine.image(note("text"))
+    toolbox.prefetch([image])
+    assert "ocr.detect" not in engine.stats()["ops"]
+
+
+async def test_an_engine_reads_one_way_only(reading: vf.Toolbox) -> None:
+    vf.Toolbox.default(reading.engine, ocr=OcrConfig(limit_side_len=320))
+    with pytest.raises(vf.errors.InvalidArgumentError, match="make another Engine"):
+        vf.Toolbox.default(reading.engine, ocr=OcrConfig(limit_side_len=736))
+
+
+async def test_expectations_open_and_close(reading: vf.Toolbox, note: Note) -> None:
+    image = reading.engine.image(note("Expected"))
+    with reading.expect("flow a"):
+        seen = await reading.call(vf.ToolCall("ocr"), images=[image], flow="flow a")
+    assert seen.text == "Expected"
