@@ -1,0 +1,268 @@
+"""Engine: the one object that a program makes. Calls go in, results come out, and the compiled core does the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Hashable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vista_fast._core import CallOptions, CompletionQueue, EngineCore
+from vista_fast.engine.expectation import Expectation
+from vista_fast.engine.futures import CallFuture, LoopFuture, settle_calls
+from vista_fast.engine.images import ImageStore
+from vista_fast.engine.loops import LoopQueues
+from vista_fast.engine.many import ManyCalls
+from vista_fast.engine.op import Op
+from vista_fast.engine.pullers import Pullers, mark_engine_thread, on_engine_thread
+from vista_fast.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    from vista_fast._core import Image
+    from vista_fast.types import ImageSource
+
+_CLOSE_AT_EXIT = 1.0
+"""Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
+
+
+class Engine:
+    """Runs calls of Ops: equal ones once, alike ones in batches.
+
+    ``threads`` native workers (default: the cores this process may use), ``cache_bytes`` for results, ``image_bytes``
+    for Images that ``image`` opened. At most ``max_calls`` different calls, or ``max_bytes`` of their arguments, are
+    inside at once; more wait for room, none is refused.
+
+    Every call takes ``flow`` (a hashable: the unit of fairness, such as a trajectory), ``priority`` (an int, larger
+    first), ``soft_deadline`` (seconds from now by which it should be done), ``deadline`` (seconds from now after which
+    it fails with DeadlineExceededError) and ``nested`` (true for a call on behalf of an admitted one: it never waits
+    for room). Arguments are JSON-like values, bytes, numpy arrays and Images; the image, when an Op takes one, may be
+    given by position.
+    """
+
+    def __init__(
+        self,
+        threads: int | None = None,
+        cache_bytes: int = 256 << 20,
+        *,
+        image_bytes: int = 512 << 20,
+        max_calls: int = 65536,
+        max_bytes: int = 1 << 30,
+    ) -> None:
+        if threads is None:
+            threads = len(os.sched_getaffinity(0))
+        _check_at_least("threads", threads, 1)
+        _check_at_least("cache_bytes", cache_bytes, 0)
+        _check_at_least("image_bytes", image_bytes, 0)
+        _check_at_least("max_calls", max_calls, 1)
+        _check_at_least("max_bytes", max_bytes, 1)
+        self.threads = threads
+        self._core = EngineCore(threads, cache_bytes, max_calls, max_bytes)
+        self._images = ImageStore(image_bytes)
+        self._pullers = Pullers(self._core)
+        self._loops = LoopQueues()
+        self._queue = CompletionQueue()
+        self._core.watch_lost_pullers(self._queue)
+        drain = threading.Thread(
+            target=_drain, args=(self._core, self._queue, self._pullers), name="vista-drain", daemon=True
+        )
+        drain.start()
+        self._finalizer = weakref.finalize(
+            self, _close, self._core, self._pullers, self._loops, self._queue, drain, _CLOSE_AT_EXIT
+        )
+
+    def register(self, op: Op) -> None:
+        """Adds an Op whose batch function is in Python and starts its pullers."""
+        op_id = self._core.register(
+            op.name,
+            op.version,
+            op.policy.max_batch,
+            op.policy.max_delay,
+            op.policy.linger,
+            op.cacheable,
+            op.concurrency,
+            op.timeout or 0.0,
+            op.key,
+            op.size,
+        )
+        self._pullers.serve(op_id, op)
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """The names of all registered Ops, native ones first."""
+        return tuple(self._core.op_names())
+
+    def image(self, source: ImageSource) -> Image:
+        """Opens an image: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3] (copied), an Image.
+
+        The same encoded bytes are decoded once. Raises InvalidArgumentError or NotFoundError.
+        """
+        return self._images.open(source)
+
+    def held_image(self, image_hash: str) -> Image:
+        """The Image of that hash, when ``image`` opened it and it is still held; else NotFoundError."""
+        return self._images.get(image_hash)
+
+    def submit(
+        self,
+        op: str,
+        image: Image | None = None,
+        /,
+        *,
+        flow: Hashable = None,
+        priority: int = 0,
+        soft_deadline: float | None = None,
+        deadline: float | None = None,
+        nested: bool = False,
+        **arguments: Any,
+    ) -> CallFuture:
+        """Submits a call and gives its future at once; only while the engine is full does it block for room, and never
+        on the thread of a running event loop."""
+        options = _options(flow, priority, soft_deadline, deadline, nested)
+        future = CallFuture()
+        request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future)
+        future._core, future._request = self._core, request
+        if request and not options.nested and asyncio._get_running_loop() is None:
+            self._core.await_admission(request)
+        return future
+
+    def call(
+        self,
+        op: str,
+        image: Image | None = None,
+        /,
+        *,
+        flow: Hashable = None,
+        priority: int = 0,
+        soft_deadline: float | None = None,
+        deadline: float | None = None,
+        nested: bool = False,
+        **arguments: Any,
+    ) -> Any:
+        """Submits a call and blocks for its result."""
+        return self._core.call(
+            op, _with_image(image, arguments), _options(flow, priority, soft_deadline, deadline, nested)
+        )
+
+    def acall(
+        self,
+        op: str,
+        image: Image | None = None,
+        /,
+        *,
+        flow: Hashable = None,
+        priority: int = 0,
+        soft_deadline: float | None = None,
+        deadline: float | None = None,
+        nested: bool = False,
+        **arguments: Any,
+    ) -> LoopFuture:
+        """Submits a call and gives a future of the running loop. Never blocks: while the engine is full the call waits
+        for room, not the loop."""
+        loop = asyncio.get_running_loop()
+        future = LoopFuture(loop=loop)
+        options = _options(flow, priority, soft_deadline, deadline, nested)
+        request = self._core.submit(op, _with_image(image, arguments), options, self._loops.of(loop), future)
+        future._core, future._request = self._core, request
+        return future
+
+    def submit_many(
+        self,
+        op: str,
+        calls: Sequence[Mapping[str, Any]],
+        *,
+        flow: Hashable = None,
+        priority: int = 0,
+        soft_deadline: float | None = None,
+        deadline: float | None = None,
+        nested: bool = False,
+    ) -> ManyCalls:
+        """Submits many calls of one Op in one crossing. Never blocks: while the engine is full they wait for room.
+
+        Each item is a dict of arguments (the image under ``"image"``), which must not be changed until its call is
+        done.
+        """
+        options = _options(flow, priority, soft_deadline, deadline, nested)
+        arguments = calls if isinstance(calls, list) else list(calls)
+        return ManyCalls(self._core, self._core.submit_many(op, arguments, options), self._loops)
+
+    def expect(self, op: str, *, flow: Hashable = None) -> Expectation:
+        """Says that a call of this Op may come from this flow soon, so that a Batch may wait for it (at most its
+        policy's max_delay). The call's submission ends it; so does leaving its ``with`` block."""
+        return Expectation(self._core, self._core.expect(op, _flow_id(flow)))
+
+    def stats(self) -> dict[str, Any]:
+        """Counts since the engine was made; times are in seconds.
+
+        ``ops``: per Op the Requests by how they ended, joins, cache hits, batches, batch sizes, close reasons, and the
+        distributions of wait, service and latency. ``cache``, ``images``, ``admission``: entries and bytes.
+        """
+        stats: dict[str, Any] = self._core.stats()
+        stats["images"] = self._images.stats()
+        return stats
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Refuses new calls, completes the accepted ones for at most ``timeout`` seconds, aborts what is left then, and
+        joins its threads; a batch function that never returns is abandoned. Later calls do nothing."""
+        detached = self._finalizer.detach()
+        if detached is not None:
+            _, close, (*parts, _), _ = detached
+            close(*parts, timeout)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(10.0 if error is None else 0.0)
+
+
+def _drain(core: EngineCore, queue: CompletionQueue, pullers: Pullers) -> None:
+    """Settles plain futures, many per wake-up, and replaces lost pullers, until the queue is closed."""
+    mark_engine_thread()
+    while queue.wait():
+        settle_calls(queue)
+        pullers.replace_lost()
+
+
+def _close(
+    core: EngineCore,
+    pullers: Pullers,
+    loops: LoopQueues,
+    queue: CompletionQueue,
+    drain: threading.Thread,
+    timeout: float,
+) -> None:
+    core.close(timeout)
+    loops.close()
+    queue.close()
+    if drain is not threading.current_thread():
+        drain.join()
+    pullers.join(timeout=0.5)
+
+
+def _with_image(image: Image | None, arguments: dict[str, Any]) -> dict[str, Any]:
+    if image is not None:
+        if "image" in arguments:
+            raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
+        arguments["image"] = image
+    return arguments
+
+
+def _options(
+    flow: Hashable, priority: int, soft_deadline: float | None, deadline: float | None, nested: bool
+) -> CallOptions:
+    return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, nested or on_engine_thread())
+
+
+def _flow_id(flow: Hashable) -> int:
+    # Flows are told apart by their hash; a collision would only make two flows share their turns.
+    return 0 if flow is None else hash(flow) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InvalidArgumentError(f"{name} is {value}; it must be at least {least}")

@@ -1,0 +1,29 @@
+"""Expectation: a scoped token that a call of an Op may come from a flow soon."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vista_fast._core import EngineCore
+
+
+class Expectation:
+    """Open until the call comes, or until it is released. Use it in a ``with`` block around the turn."""
+
+    def __init__(self, core: EngineCore, token: int) -> None:
+        self._core = core
+        self._token = token
+
+    def release(self) -> None:
+        """The call won't come. Does nothing when it came, or when this was released already."""
+        self._core.release(self._token)
+
+    def __enter__(self) -> Expectation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

@@ -1,0 +1,132 @@
+"""Images by hash: decoded once, however many rollouts look at them, within a budget of bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vista_fast._core import Image
+from vista_fast.errors import InvalidArgumentError, NotFoundError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from vista_fast.types import ImageSource
+
+
+class ImageStore:
+    """The Images that an engine holds, least recently used first out. Any thread may use it."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._images: OrderedDict[str, Image] = OrderedDict()
+
+    def open(self, source: ImageSource) -> Image:
+        """The Image of a source; encoded bytes that are held already are not decoded again."""
+        if isinstance(source, Image):
+            return self._hold(source)
+        encoded = _encoded(source)
+        if encoded is None:
+            return self._hold(_from_pixels(source))
+        held = self._find(hashlib.blake2b(encoded, digest_size=16).hexdigest())
+        return held if held is not None else self._hold(Image.decode(encoded))
+
+    def get(self, image_hash: str) -> Image:
+        """The held Image of that hash; NotFoundError when there is none (any more)."""
+        image = self._find(image_hash)
+        if image is None:
+            raise NotFoundError(
+                f"no image with hash {image_hash} is held; open its source again with Engine.image, "
+                "or give the engine a larger image_bytes"
+            )
+        return image
+
+    def stats(self) -> dict[str, int]:
+        """How many Images are held, their bytes and the budget."""
+        with self._lock:
+            return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
+
+    def _find(self, image_hash: str) -> Image | None:
+        with self._lock:
+            image = self._images.get(image_hash)
+            if image is not None:
+                self._images.move_to_end(image_hash)
+            return image
+
+    def _hold(self, image: Image) -> Image:
+        image_hash, size = image.hash, image.bytes
+        if size > self._budget:
+            return image
+        with self._lock:
+            held = self._images.get(image_hash)
+            if held is None:
+                held = self._images[image_hash] = image
+                self._bytes += size
+            self._images.move_to_end(image_hash)
+            while self._bytes > self._budget:
+                _, oldest = self._images.popitem(last=False)
+                self._bytes -= oldest.bytes
+        return held
+
+
+def _encoded(source: ImageSource) -> bytes | None:
+    """The encoded bytes of a source that has them."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str) and source.startswith("data:"):
+        return _decode_data_url(source)
+    if isinstance(source, str | Path):
+        return _read_file(source)
+    return None
+
+
+def _decode_data_url(url: str) -> bytes:
+    header, comma, body = url.partition(",")
+    if not comma or not header.endswith(";base64"):
+        raise InvalidArgumentError(f"the data URL starts with {header[:40]!r}; it must be 'data:image/...;base64,...'")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise InvalidArgumentError(f"the data URL holds no valid base64 ({error}); encode the bytes again") from error
+
+
+def _read_file(path: str | Path) -> bytes:
+    if "://" in str(path):
+        raise InvalidArgumentError(f"{str(path)[:80]!r} is a URL; fetch it first and pass the bytes")
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no image file {str(path)!r}; check the path") from error
+    except (OSError, ValueError) as error:
+        raise InvalidArgumentError(f"the image file {str(path)[:200]!r} can't be read: {error}") from error
+
+
+def _from_pixels(source: Any) -> Image:
+    if hasattr(source, "__array_interface__") and hasattr(source, "getbands"):
+        return Image.from_array(_pil_pixels(source))
+    if hasattr(source, "__array_interface__"):
+        return Image.from_array(source)
+    raise InvalidArgumentError(
+        f"an image source is of type {type(source).__name__}; pass a path, bytes, a data URL, a PIL image, "
+        "a uint8 array [height, width, 3] or an Image"
+    )
+
+
+def _pil_pixels(image: PIL.Image.Image) -> Any:
+    """Upright RGB pixels, transparency over white: what decoding the same file in the core gives."""
+    import numpy as np
+    from PIL import Image as PilImage
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        image = PilImage.alpha_composite(PilImage.new("RGBA", image.size, "white"), over)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,116 @@
+"""The handle of submit_many."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vista_fast.engine.futures import LoopFuture, Outcome
+from vista_fast.errors import DeadlineExceededError
+
+if TYPE_CHECKING:
+    from vista_fast._core import EngineCore, Many
+    from vista_fast.engine.loops import LoopQueues
+
+
+class Done(NamedTuple):
+    """One finished call of a ManyCalls: its place in the list, its value or else its error, its outcome."""
+
+    index: int
+    value: Any
+    error: BaseException | None
+    outcome: Outcome
+
+
+class ManyCalls:
+    """Calls that were submitted together.
+
+    ``result()`` blocks for all results in their order, ``await`` does the same on a loop, and iterating (plainly or
+    with ``async for``) gives each ``Done`` as it comes.
+    """
+
+    def __init__(self, core: EngineCore, many: Many, loops: LoopQueues) -> None:
+        self._core = core
+        self._many = many
+        self._loops = loops
+        self._lock = threading.Lock()
+        self._done: list[Done] = []  # in order of arrival
+
+    def __len__(self) -> int:
+        return len(self._many)
+
+    def result(self, timeout: float | None = None, *, return_exceptions: bool = False) -> list[Any]:
+        """All results, in the order of the calls.
+
+        The first failed call's error is raised, unless ``return_exceptions`` puts the errors among the results.
+        DeadlineExceededError after ``timeout`` seconds; the calls go on.
+        """
+        if not self._wait(len(self), timeout):
+            raise DeadlineExceededError(
+                f"{len(self) - self._many.arrived} of {len(self)} calls are not done after {timeout} s; "
+                "ask again, or cancel() them"
+            )
+        return self._ordered(return_exceptions)
+
+    def outcomes(self) -> list[Outcome | None]:
+        """The outcome of every call, in their order; None for one that is not done."""
+        outcomes: list[Outcome | None] = [None] * len(self)
+        for done in self._arrived():
+            outcomes[done.index] = done.outcome
+        return outcomes
+
+    def cancel(self) -> None:
+        """Withdraws every call that is not done; it completes with AbortedError."""
+        for request in self._many.requests:
+            if request:
+                self._core.cancel(request)
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        yield from self._arrival(len(self)).__await__()
+        return self._ordered(return_exceptions=False)
+
+    def __iter__(self) -> Iterator[Done]:
+        for seen in range(len(self)):
+            self._wait(seen + 1, None)
+            yield self._arrived()[seen]
+
+    async def __aiter__(self) -> AsyncIterator[Done]:
+        for seen in range(len(self)):
+            if self._many.arrived <= seen:
+                await self._arrival(seen + 1)
+            yield self._arrived()[seen]
+
+    def _wait(self, enough: int, timeout: float | None) -> bool:
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 3600.0 if until is None else max(0.0, until - time.monotonic())
+            # The core comes back now and then so that signals are seen.
+            if self._many.wait(enough, left):
+                return True
+            if until is not None and time.monotonic() >= until:
+                return False
+
+    def _arrival(self, enough: int) -> LoopFuture:
+        loop = asyncio.get_running_loop()
+        future = LoopFuture(loop=loop)
+        self._many.notify(enough, self._loops.of(loop), future)
+        return future
+
+    def _arrived(self) -> list[Done]:
+        with self._lock:
+            self._done.extend(map(Done._make, self._many.take()))
+            return self._done
+
+    def _ordered(self, return_exceptions: bool) -> list[Any]:
+        results: list[Any] = [None] * len(self)
+        first_failed: Done | None = None
+        for done in self._arrived():
+            results[done.index] = done.value if done.error is None else done.error
+            if done.error is not None and (first_failed is None or done.index < first_failed.index):
+                first_failed = done
+        if first_failed is not None and first_failed.error is not None and not return_exceptions:
+            raise first_failed.error
+        return results

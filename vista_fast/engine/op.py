@@ -1,0 +1,64 @@
+"""Op and BatchPolicy: what a user registers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from vista_fast.errors import InvalidArgumentError
+
+BatchFunction: TypeAlias = Callable[[list[dict[str, Any]]], Sequence[Any]]
+"""Takes the argument dicts of a Batch; gives one result, or exception instance, per call, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """When a Batch closes: when it is full, when its oldest member has waited ``max_delay`` seconds, when a member's
+    soft deadline less the estimated service time has come, or when no Expectation is open that could still join it.
+
+    With ``linger`` it waits for ``max_delay`` even when nothing is expected.
+    """
+
+    max_batch: int = 32
+    max_delay: float = 0.002
+    linger: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_batch < 1:
+            raise InvalidArgumentError(f"max_batch is {self.max_batch}; it must be at least 1")
+        if not 0 <= self.max_delay < 1e6:
+            raise InvalidArgumentError(f"max_delay is {self.max_delay}; it must be seconds, from 0 up")
+
+
+@dataclass(frozen=True)
+class Op:
+    """A deterministic batched function in Python.
+
+    ``run`` gets the original arguments (not to be changed: equal calls share them) and runs on one of ``concurrency``
+    puller threads. Its results are shared between equal calls, so arrays in them become read-only. An exception
+    instance among the results fails its own call; raising, or returning the wrong number of results, makes the members
+    run again one by one.
+
+    ``version`` is part of a call's identity: change it when the output changes. ``cacheable`` Ops run equal calls once
+    and keep their successes. ``key(arguments)`` is a call's compatibility key (a Batch has one), ``size(arguments)`` its
+    amount of work. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced.
+    """
+
+    name: str
+    version: str
+    policy: BatchPolicy = field(default_factory=BatchPolicy)
+    run: BatchFunction = field(kw_only=True)
+    cacheable: bool = True
+    key: Callable[[dict[str, Any]], str | int] | None = None
+    size: Callable[[dict[str, Any]], float] | None = None
+    timeout: float | None = None
+    concurrency: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise InvalidArgumentError("an Op needs a name, such as 'ocr.detect'")
+        if self.concurrency < 1:
+            raise InvalidArgumentError(f"concurrency of Op '{self.name}' is {self.concurrency}; it must be at least 1")
+        if self.timeout is not None and not 0 < self.timeout < 1e9:
+            raise InvalidArgumentError(f"timeout of Op '{self.name}' is {self.timeout}; it must be seconds above 0")

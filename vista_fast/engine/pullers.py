@@ -1,0 +1,84 @@
+"""Puller threads: they hold the Leases of Ops whose batch function is in Python."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vista_fast._core import EngineCore
+    from vista_fast.engine.op import BatchFunction, Op
+
+_thread = threading.local()
+
+
+def on_engine_thread() -> bool:
+    """Whether this thread serves calls itself. A call that it makes is on behalf of an admitted one and may not wait
+    for admission, or the engine could wait for itself."""
+    return getattr(_thread, "serves_calls", False)
+
+
+def mark_engine_thread() -> None:
+    """Declares that this thread serves calls."""
+    _thread.serves_calls = True
+
+
+class Pullers:
+    """The puller threads of one engine."""
+
+    def __init__(self, core: EngineCore) -> None:
+        self._core = core
+        self._lock = threading.Lock()
+        self._ops: dict[int, Op] = {}
+        self._threads: set[threading.Thread] = set()
+
+    def serve(self, op_id: int, op: Op) -> None:
+        """Starts the pullers of an Op."""
+        self._ops[op_id] = op
+        for _ in range(op.concurrency):
+            self._start(op_id)
+
+    def replace_lost(self) -> None:
+        """Starts a puller for each one that was lost: one that never returned, or not in time. Should it come back, it
+        finds its Lease void and ends."""
+        for op_id in self._core.take_lost_pullers():
+            self._start(op_id)
+
+    def join(self, timeout: float) -> None:
+        """Waits for the pullers of a closed engine; one that has not ended after ``timeout`` seconds is abandoned."""
+        until = time.monotonic() + timeout
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def _start(self, op_id: int) -> None:
+        op = self._ops[op_id]
+        thread = threading.Thread(target=self._pull, args=(op_id, op.run), name=f"vista-{op.name}", daemon=True)
+        with self._lock:
+            self._threads.add(thread)
+        thread.start()
+
+    def _pull(self, op_id: int, run: BatchFunction) -> None:
+        mark_engine_thread()
+        try:
+            while self._run_lease(op_id, run):
+                pass
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _run_lease(self, op_id: int, run: BatchFunction) -> bool:
+        """Runs one Batch; false when this puller is no longer wanted."""
+        lease = self._core.lease(op_id)
+        if lease is None:
+            return False
+        batch, calls = lease
+        try:
+            results = run(calls)
+        except BaseException as error:
+            # SystemExit and KeyboardInterrupt too: whatever it raises, its calls must not be left without an answer.
+            return self._core.fail(op_id, batch, error)
+        return self._core.complete(op_id, batch, results)
