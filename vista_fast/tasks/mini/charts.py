@@ -43,6 +43,13 @@ class Chart:
     paper: str
     grid: bool
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        marks = {max(self.numbers): " tallest", min(self.numbers): " shortest"}
+        return tuple(
+            f"{colour} bar{marks.get(number, '')}" for colour, number in zip(self.colours, self.numbers, strict=True)
+        )
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         bar = {
             "tallest": "tallest bar",

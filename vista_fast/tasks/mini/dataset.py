@@ -101,6 +101,7 @@ class MiniDataset:
                 "regions": {region: list(box) for region, box in family.REGIONS.items()},
                 "region": tuple(family.REGIONS)[ask.region],
                 "needs_zoom": family.NEEDS_ZOOM,
+                "contents": dict(zip(family.REGIONS, picture.composition.contents, strict=True)),
                 "kind": ask.kind,
             },
         )

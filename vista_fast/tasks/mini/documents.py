@@ -76,6 +76,13 @@ class Page:
     column: int
     drops: tuple[int, ...]
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        return tuple(
+            f"{colour} row{' total' * (band == self.total)}{' highlighted' * (band == self.highlight)}"
+            for band, colour in enumerate(self.colours)
+        )
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         row = {
             "total": "total row",

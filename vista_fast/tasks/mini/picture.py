@@ -57,6 +57,10 @@ class Composition(Protocol):
     def numbers(self) -> Sequence[int]:
         """The number that each region holds, in the order of the regions."""
 
+    @property
+    def contents(self) -> Sequence[str]:
+        """What each region shows at first sight, in words: "red circle", "blue bar tallest"."""
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         """The question for one Ask of the plan that this was composed for."""
 

@@ -52,6 +52,10 @@ class Scene:
     numbers: tuple[int, ...]
     ground: tuple[int, int, int]
 
+    @property
+    def contents(self) -> tuple[str, ...]:
+        return tuple(f"{thing.colour} {thing.shape}" for thing in self.things)
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         thing = self.things[ask.region]
         noun = {
