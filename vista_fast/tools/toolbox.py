@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
@@ -137,7 +137,7 @@ class Toolbox:
 
     async def _run(self, call: ToolCall, context: CallContext) -> Observation:
         tool = self._tool(call.name)
-        arguments = check_arguments(tool.name, tool.parameters, call.arguments)
+        arguments = check_arguments(tool.name, tool.parameters, _without_task(call.arguments, tool))
         try:
             return await tool.run(context, **arguments)
         except InvalidArgumentError as error:
@@ -151,6 +151,12 @@ class Toolbox:
         close = nearest(name, self._tools)
         hint = f" Did you mean {close}?" if close else ""
         raise ToolFailure("E1", f"There is no tool {shown(name)}. The tools are {', '.join(self._listed)}.{hint}")
+
+
+def _without_task(arguments: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
+    """The paper's calls name a task beside every tool; a tool that has one task only doesn't take it."""
+    takes_task = "task" in tool.parameters.get("properties", {})
+    return {name: value for name, value in arguments.items() if name != "task" or takes_task}
 
 
 _LOWEST = -(1 << 30)
