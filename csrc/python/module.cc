@@ -5,14 +5,13 @@
 
 namespace vista::python {
 void BindEngine(pybind11::module_& m);
+void BindImage(pybind11::module_& m);
 }  // namespace vista::python
-
-void bind_image(pybind11::module_& m);
 
 PYBIND11_MODULE(_core, m) {
   m.doc() =
       "The compiled core of vista_fast. Use it through vista_fast.Engine and vista_fast.Image.";
   vista::python::WatchForks();
   vista::python::BindEngine(m);
-  bind_image(m);
+  vista::python::BindImage(m);
 }
