@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.tasks.mini.picture import COUNT, Ask, Composition, Family
+from vista_fast.tasks.verifiers import same_number
 from vista_fast.types import Task
 
 if TYPE_CHECKING:
@@ -170,9 +171,3 @@ def _png(image: PIL.Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
-
-
-def same_number(answer: str, truth: str) -> bool:
-    """Whether the answer is the truth's whole number, spaces and leading zeros aside."""
-    answer = answer.strip()
-    return answer.isascii() and answer.isdigit() and int(answer) == int(truth)

@@ -1,4 +1,9 @@
-"""Scenes of four coloured objects, one per quadrant, each with a small printed tag that only a zoom makes readable."""
+"""Scenes of four coloured objects, one per quadrant, each with a small printed tag that only a zoom makes readable.
+
+A scene has twice the side of the other pictures, so that an OCR which looks at pictures at ``SIDE`` pixels finds no
+text in it, while it reads a quadrant as it is. The objects are striped because text detection takes plain ones for
+letters.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vista_fast.tasks.mini.picture import COLOURS, COUNT, SIDE, Ask, Box, Question, font, missing_extra, two_digits
@@ -25,7 +31,7 @@ NEEDS_ZOOM = True
 
 SHAPES = ("circle", "square", "triangle", "star")
 
-_QUADRANT = SIDE // 2
+_QUADRANT = SIDE
 _TEMPLATES = (
     "What is the number on the tag of the {}?",
     "Which number does the tag of the {} show?",
@@ -35,7 +41,7 @@ _TEMPLATES = (
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """An object: its centre and radius in pixels of the picture, and the corner of its tag relative to its centre."""
+    """An object and its tag, in pixels of the picture: centre and radius, centre of the tag."""
 
     colour: str
     shape: str
@@ -63,26 +69,25 @@ class Scene:
             "colour": f"{thing.colour} object",
             "shape": thing.shape,
         }[ask.kind]
-        return Question(
-            rng.choice(_TEMPLATES).format(noun), f"{thing.colour} {thing.shape} {tuple(REGIONS)[ask.region]}"
-        )
+        name = tuple(REGIONS)[ask.region]
+        return Question(rng.choice(_TEMPLATES).format(noun), f"{thing.colour} {thing.shape} {name}")
 
     def paint(self) -> PIL.Image.Image:
         try:
             from PIL import Image, ImageDraw
         except ImportError as error:
             raise missing_extra(error) from error
-        smooth = 2
-        image = Image.new("RGB", (smooth * SIDE, smooth * SIDE), self.ground)
+        image = Image.new("RGB", (2 * _QUADRANT, 2 * _QUADRANT), self.ground)
         draw = ImageDraw.Draw(image)
-        for thing in self.things:
-            _draw_shadow(draw, thing, smooth, self.ground)
-        for thing in self.things:
-            draw.polygon(_outline(thing, smooth), fill=COLOURS[thing.colour])
-        image = image.resize((SIDE, SIDE), Image.Resampling.BOX)
-        draw = ImageDraw.Draw(image)
+        shadow = tuple(level - 26 for level in self.ground)
+        paper = tuple(min(255, level + 10) for level in self.ground)
         for thing, number in zip(self.things, self.numbers, strict=True):
-            _draw_tag(draw, thing, str(number))
+            draw.polygon([(x + 10, y + 12) for x, y in _outline(thing)], fill=shadow)
+            draw.line((thing.centre, thing.tag), fill=shadow, width=2)
+            _paint_thing(image, thing)
+            x, y = thing.tag
+            draw.rectangle((x - 16, y - 11, x + 16, y + 11), fill=paper)
+            draw.text((x, y), str(number), font=font(10), fill="#000000", anchor="mm")
         return image
 
 
@@ -110,33 +115,45 @@ def _roles(plan: Sequence[Ask], rng: random.Random) -> list[str]:
 
 
 def _place(quadrant: int, colour: str, shape: str, rng: random.Random) -> Thing:
-    radius = rng.randint(68, 82)
-    margin = _QUADRANT // 2 - radius - 6
-    x = _QUADRANT * (quadrant % 2) + _QUADRANT // 2 + rng.randint(-margin, margin)
-    y = _QUADRANT * (quadrant // 2) + _QUADRANT // 2 + rng.randint(-margin, margin)
-    return Thing(colour, shape, (x, y), radius, (rng.randint(-8, 8), rng.randint(-8, 8)))
+    radius = rng.randint(128, 150)
+    x = _QUADRANT * (quadrant % 2) + _QUADRANT // 2 + rng.randint(-50, 50)
+    y = _QUADRANT * (quadrant // 2) + 200 + rng.randint(-28, 28)
+    foot = {"circle": 1.0, "square": 0.71, "triangle": 0.5, "star": 0.81}[shape]
+    tag = (x + rng.randint(-24, 24), y + round(foot * radius) + rng.randint(28, 38))
+    return Thing(colour, shape, (x, y), radius, tag)
 
 
-def _outline(thing: Thing, scale: int) -> list[tuple[float, float]]:
-    """The corners of the shape, in pixels times ``scale``."""
+def _outline(thing: Thing) -> list[tuple[float, float]]:
+    """The corners of the shape, in pixels of the picture."""
     corners = {"circle": 72, "square": 4, "triangle": 3, "star": 10}[thing.shape]
     turn = math.pi / 4 if thing.shape == "square" else 0.0
     points = []
     for index in range(corners):
         angle = turn + 2 * math.pi * index / corners
         reach = thing.radius * (0.55 if thing.shape == "star" and index % 2 else 1.0)
-        points.append(
-            (scale * (thing.centre[0] + reach * math.sin(angle)), scale * (thing.centre[1] - reach * math.cos(angle)))
-        )
+        points.append((thing.centre[0] + reach * math.sin(angle), thing.centre[1] - reach * math.cos(angle)))
     return points
 
 
-def _draw_shadow(draw: PIL.ImageDraw.ImageDraw, thing: Thing, scale: int, ground: tuple[int, int, int]) -> None:
-    darker = tuple(level - 28 for level in ground)
-    draw.polygon([(x + 5 * scale, y + 6 * scale) for x, y in _outline(thing, scale)], fill=darker)
+def _paint_thing(image: PIL.Image.Image, thing: Thing) -> None:
+    from PIL import Image, ImageDraw
+
+    left, top = thing.centre[0] - thing.radius, thing.centre[1] - thing.radius
+    cloth = _cloth(thing.colour)
+    mask = Image.new("1", cloth.size)
+    ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in _outline(thing)], fill=1)
+    image.paste(cloth, (left, top), mask)
 
 
-def _draw_tag(draw: PIL.ImageDraw.ImageDraw, thing: Thing, text: str) -> None:
-    x, y = thing.centre[0] + thing.tag[0], thing.centre[1] + thing.tag[1]
-    draw.rectangle((x - 17, y - 12, x + 17, y + 12), fill="#ffffff")
-    draw.text((x, y), text, font=font(8), fill="#000000", anchor="mm")
+@lru_cache(maxsize=len(COLOURS))
+def _cloth(colour: str) -> PIL.Image.Image:
+    """A square with diagonal stripes of the colour and of a lighter tint, large enough for any object."""
+    from PIL import Image, ImageColor, ImageDraw
+
+    side = 301
+    tint = tuple(round(level + 0.3 * (255 - level)) for level in ImageColor.getrgb(COLOURS[colour])[:3])
+    cloth = Image.new("RGB", (side, side), COLOURS[colour])
+    draw = ImageDraw.Draw(cloth)
+    for x in range(-side, side, 36):
+        draw.line((x, 0, x + side, side), fill=tint, width=14)
+    return cloth
