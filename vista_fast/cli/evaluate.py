@@ -21,11 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     import dataclasses
 
-    from vista_fast.train.run import evaluate_policies
-
     from vista_fast.cli.progress import progress, table_lines
     from vista_fast.report.results import result_table
     from vista_fast.train.metrics import as_record
+    from vista_fast.train.run import evaluate_policies
 
     config = run_config(options)
     temperatures = tuple(options.temperature or config.eval.temperatures)

@@ -26,6 +26,13 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder, if any")
 
 
+def add_store_argument(parser: argparse.ArgumentParser) -> None:
+    """Which steps' trajectories are kept."""
+    parser.add_argument(
+        "--store-every", type=int, default=10, metavar="N", help="store the trajectories of every Nth step; 0: none"
+    )
+
+
 def run_config(options: argparse.Namespace) -> TrainConfig:
     """The configuration that the options name."""
     from vista_fast.train.config import preset

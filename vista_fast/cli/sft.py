@@ -16,9 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     import dataclasses
 
-    from vista_fast.train.run import train_sft
-
     from vista_fast.cli.recording import finish, recording
+    from vista_fast.train.run import train_sft
 
     config = run_config(options)
     if options.teacher:

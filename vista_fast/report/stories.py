@@ -6,9 +6,9 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from vista_fast.report.data import StoredStep
 from vista_fast.report.markup import escape, tag
@@ -16,6 +16,9 @@ from vista_fast.types import CallRecord, Trajectory, Turn
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""(left, top, right, bottom) as shares of an image's width and height."""
 
 _PER_KIND = 4
 _LONGEST_SIDE = 448
@@ -123,12 +126,13 @@ def _pane(story: Story, number: int) -> str:
         facts.append(
             _fact("repetition, format, correctness", f"{parts.repetition:g}, {parts.format:g}, {parts.correctness:g}")
         )
-    body = [tag("div", *facts, class_="facts"), _question(trajectory, own)]
+    looked = boxes_by_image(trajectory, len(own))
+    body = [tag("div", *facts, class_="facts"), _question(trajectory, own, looked)]
     shown = len(own)
     for turn in trajectory.turns:
         body.append(_turn(turn))
         if turn.observation is not None or turn.call is not None:
-            body.append(_observation(turn, shown))
+            body.append(_observation(turn, shown, looked))
             shown += len(turn.observation.images) if turn.observation else 0
     if trajectory.error:
         body.append(tag("div", tag("p", escape(trajectory.error)), class_="bubble tool failed"))
@@ -139,11 +143,39 @@ def _fact(name: str, value: str, classes: str | None = None) -> str:
     return tag("span", tag("small", escape(name)), tag("b", escape(value), class_=classes), class_="fact")
 
 
-def _question(trajectory: Trajectory, images: Sequence[Image]) -> str:
+def boxes_by_image(trajectory: Trajectory, own: int) -> dict[int, list[Box]]:
+    """The boxes that calls pointed at, by the number of the image (from 1), as shares of its width and height.
+
+    ``own`` images belong to the question. A call without ``target_image`` means the latest image at that moment; a box
+    with a value above 1 is in pixels. Calls that failed are left out.
+    """
+    boxes: dict[int, list[Box]] = {}
+    latest = own
+    for turn in trajectory.turns:
+        record = turn.call
+        if record is not None and record.call is not None and record.error is None:
+            number = record.call.arguments.get("target_image", latest)
+            box = record.call.arguments.get("bbox_2d")
+            if isinstance(number, int) and 1 <= number <= len(trajectory.images) and isinstance(box, list):
+                image = trajectory.images[number - 1]
+                boxes.setdefault(number, []).append(_shares(box, image.width, image.height))
+        latest += len(turn.observation.images) if turn.observation else 0
+    return boxes
+
+
+def _shares(box: Sequence[float], width: int, height: int) -> Box:
+    left, top, right, bottom = (float(side) for side in box)
+    if max(box) > 1:
+        left, top, right, bottom = left / width, top / height, right / width, bottom / height
+    clamp = [min(1.0, max(0.0, side)) for side in (left, top, right, bottom)]
+    return clamp[0], clamp[1], clamp[2], clamp[3]
+
+
+def _question(trajectory: Trajectory, images: Sequence[Image], looked: Mapping[int, Sequence[Box]]) -> str:
     return tag(
         "div",
         tag("header", "question"),
-        _pictures(images, 1),
+        _pictures(images, 1, looked),
         tag("p", escape(trajectory.task.question)),
         class_="bubble user",
     )
@@ -154,12 +186,12 @@ def _turn(turn: Turn) -> str:
     return tag("div", tag("header", escape(meta)), tag("pre", _highlight(turn.text)), class_="bubble policy")
 
 
-def _observation(turn: Turn, shown: int) -> str:
+def _observation(turn: Turn, shown: int, looked: Mapping[int, Sequence[Box]]) -> str:
     observation, record = turn.observation, turn.call
     failed = record is not None and record.error is not None
     parts = [tag("header", escape(_call_line(record)))]
     if observation is not None:
-        parts.append(_pictures(observation.images, shown + 1))
+        parts.append(_pictures(observation.images, shown + 1, looked))
         if observation.text:
             parts.append(tag("pre", escape(observation.text)))
     return tag("div", *parts, class_="bubble tool" + (" failed" if failed else ""))
@@ -174,18 +206,20 @@ def _call_line(record: CallRecord | None) -> str:
     return f"{name}: {outcome}{kind} in {record.latency * 1000:.0f} ms"
 
 
-def _pictures(images: Sequence[Image], first: int) -> str:
-    if not images:
-        return ""
-    figures = [
-        tag(
-            "figure",
-            f'<img src="{data_url(image)}" alt="image {number}" loading="lazy">',
-            tag("figcaption", f"image {number}, {image.width} x {image.height}"),
-        )
-        for number, image in enumerate(images, first)
+def _pictures(images: Sequence[Image], first: int, looked: Mapping[int, Sequence[Box]]) -> str:
+    """The images side by side, numbered as the policy numbers them, each with the boxes that calls pointed at."""
+    figures = [_picture(image, number, looked.get(number, ())) for number, image in enumerate(images, first)]
+    return tag("div", *figures, class_="pictures") if figures else ""
+
+
+def _picture(image: Image, number: int, boxes: Sequence[Box]) -> str:
+    frames = [
+        tag("span", class_="box", style=f"inset:{top:.2%} {1 - right:.2%} {1 - bottom:.2%} {left:.2%}")
+        for left, top, right, bottom in boxes
     ]
-    return tag("div", *figures, class_="pictures")
+    shown = f'<img src="{data_url(image)}" alt="image {number}" loading="lazy">'
+    caption = f"image {number}, {image.width} × {image.height}" + (", framed: where tools looked" if boxes else "")
+    return tag("figure", tag("div", shown, *frames, class_="frame"), tag("figcaption", escape(caption)))
 
 
 def _highlight(text: str) -> str:

@@ -103,7 +103,7 @@ def _axis(seconds: float, begin: float, x: _Place, bottom: float) -> str:
 
 def _group_bands(rows: Sequence[Trajectory], pitch: float) -> str:
     """A faint band under every other group, and the family at its side."""
-    parts = []
+    parts: list[str] = []
     first = 0
     for number in range(1, len(rows) + 1):
         if number < len(rows) and rows[number].group == rows[first].group:
