@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vista_fast.rollout.generator import DecodeSpan, Generation, Generator, Patches, Sampling
 
 if TYPE_CHECKING:
+    from vista_fast.rollout.activity import EngineActivity, engine_activity
     from vista_fast.rollout.config import RolloutConfig
     from vista_fast.rollout.loop import rollout
     from vista_fast.rollout.replay import ReplayGenerator, StepCost, makespan_without_tools
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChatTemplate",
     "DecodeSpan",
+    "EngineActivity",
     "Exposure",
     "Generation",
     "Generator",
@@ -36,6 +38,7 @@ __all__ = [
     "StepCost",
     "TransformersGenerator",
     "VisionSettings",
+    "engine_activity",
     "exposure",
     "makespan",
     "makespan_without_tools",
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "activity": ("EngineActivity", "engine_activity"),
     "config": ("RolloutConfig",),
     "loop": ("rollout",),
     "replay": ("ReplayGenerator", "StepCost", "makespan_without_tools"),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from vista_fast.errors import AbortedError
 from vista_fast.rollout.features import FeatureCache
 from vista_fast.rollout.generator import DecodeSpan, Finish, Generation, Patches, Sampling
 from vista_fast.rollout.kv import Context, ContextStore
@@ -33,18 +33,13 @@ class Request:
     sampling: Sampling
     submitted: float
     started: float = 0.0
-    future: Future[Generation] = field(default_factory=Future)
+    cancelled: bool = False
     sampled: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     uniforms: npt.NDArray[np.float64] = field(init=False)
 
     def __post_init__(self) -> None:
         self.uniforms = noise(self.sampling.seed, self.sampling.max_tokens)
-
-    def fail(self, error: BaseException) -> None:
-        """Complete the future with an error, unless it was cancelled."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -55,6 +50,10 @@ class Request:
     def prompt_key(self) -> Hashable:
         """Equal for requests whose whole contexts are equal."""
         return ("prompt", self.ids.tobytes(), self.hashes)
+
+
+Outcome: TypeAlias = tuple[Request, Generation | BaseException]
+"""A request that is done, and what came of it."""
 
 
 @dataclass(slots=True)
@@ -122,7 +121,7 @@ class ContinuousDecoder:
         self._version = weight_version
         self._waiting: deque[Request] = deque()
         self._rows: list[Request] = []
-        self._finished: list[tuple[Request, Generation]] = []
+        self._finished: list[Outcome] = []
         self._next_id = np.zeros(max_slots, dtype=np.int64)
         self._past = np.zeros(max_slots, dtype=np.int64)
         self._position = np.zeros(max_slots, dtype=np.int64)
@@ -164,36 +163,38 @@ class ContinuousDecoder:
         self._features.clear()
         self._version = version
 
-    def fail_all(self, error: BaseException) -> None:
-        """Fail every request and forget all computed contexts."""
-        for request in (*self._rows, *self._waiting, *(request for request, _ in self._finished)):
-            request.fail(error)
+    def fail_all(self, error: BaseException) -> list[Outcome]:
+        """Give every request up with this error, and forget all computed contexts."""
+        failed: list[Outcome] = [(request, error) for request in (*self._rows, *self._waiting)]
+        failed += self._finished
         self._rows.clear()
         self._waiting.clear()
-        self._finished.clear()
+        self._finished = []
         self._contexts.clear()
         self._busy_since = None
+        return failed
 
     @torch.inference_mode()
-    def step(self) -> None:
-        """Let waiting requests join, then advance every row by one id; finished futures are completed."""
+    def step(self) -> list[Outcome]:
+        """Let waiting requests join, then advance every row by one id; returns the requests that are done."""
         self._drop_cancelled()
         self._admit()
         if self._rows:
             self._decode()
         if not self.busy and self._busy_since is not None:
             self._idle_since, self._busy_since = self._busy_since, None
-        for request, generation in self._finished:
-            if request.future.set_running_or_notify_cancel():
-                request.future.set_result(generation)
-        self._finished.clear()
+        finished, self._finished = self._finished, []
+        return finished
 
     def _drop_cancelled(self) -> None:
-        if any(request.future.cancelled() for request in self._waiting):
-            self._waiting = deque(r for r in self._waiting if not r.future.cancelled())
+        cancelled = [request for request in (*self._waiting, *self._rows) if request.cancelled]
+        if not cancelled:
+            return
+        self._waiting = deque(request for request in self._waiting if not request.cancelled)
         for row in reversed(range(len(self._rows))):
-            if self._rows[row].future.cancelled():
+            if self._rows[row].cancelled:
                 self._vacate(row)
+        self._finished += [(request, AbortedError("the generation was cancelled")) for request in cancelled]
 
     def _admit(self) -> None:
         joins: list[_Join] = []
@@ -202,7 +203,7 @@ class ContinuousDecoder:
             try:
                 joins.append(self._plan(request))
             except Exception as error:
-                request.fail(error)
+                self._finished.append((request, error))
         if not joins:
             return
         computed, copied, leaders = _share(joins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vista_fast.errors import AbortedError, InvalidArgumentError
-from vista_fast.rollout.continuous import ContinuousDecoder, Request
+from vista_fast.rollout.continuous import ContinuousDecoder, Outcome, Request
 from vista_fast.rollout.generator import DecodeSpan, Generation, Patches, Sampling
 from vista_fast.rollout.policy import DecodablePolicy, FastQwenVL, QwenVL
 from vista_fast.rollout.sampling import StopText
@@ -70,6 +71,7 @@ class TransformersGenerator:
             weight_version=weight_version,
         )
         self.max_slots = max_slots
+        self._futures: dict[Request, asyncio.Future[Generation]] = {}
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -88,8 +90,18 @@ class TransformersGenerator:
         if not len(ids):
             raise InvalidArgumentError("ids is empty; give the prompt's ids")
         request = Request(session, np.asarray(ids, dtype=np.int64), tuple(images), sampling, time.monotonic())
-        self._command(lambda: self._decoder.submit(request))
-        return await asyncio.wrap_future(request.future)
+        future: asyncio.Future[Generation] = asyncio.get_running_loop().create_future()
+
+        def submit() -> None:
+            self._futures[request] = future
+            self._decoder.submit(request)
+
+        self._command(submit)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            request.cancelled = True
+            raise
 
     def release(self, session: str) -> None:
         """Forget a session's keys and values."""
@@ -151,11 +163,23 @@ class TransformersGenerator:
             self._take_commands()
             if self._decoder.busy and not self._closed:
                 try:
-                    self._decoder.step()
+                    self._deliver(self._decoder.step())
                 except Exception as error:
-                    self._decoder.fail_all(error)
+                    self._deliver(self._decoder.fail_all(error))
         self._take_commands(wait=False)
-        self._decoder.fail_all(AbortedError("the generator was closed during the generation; create a new one"))
+        closed = AbortedError("the generator was closed during the generation; create a new one")
+        self._deliver(self._decoder.fail_all(closed))
+
+    def _deliver(self, outcomes: Sequence[Outcome]) -> None:
+        """Settle the futures of a step, with one wake-up per event loop."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Generation], Outcome]]] = {}
+        for outcome in outcomes:
+            future = self._futures.pop(outcome[0])
+            by_loop.setdefault(future.get_loop(), []).append((future, outcome))
+        for loop, settled in by_loop.items():
+            # A loop that is closed meanwhile has nobody waiting.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_settle, settled)
 
     def _take_commands(self, wait: bool = True) -> None:
         """Carry out what other threads asked for; waits for the first when there is nothing to decode."""
@@ -174,6 +198,16 @@ def default_policy(model: Any) -> DecodablePolicy:
     general = QwenVL(model)
     small = sum(parameter.numel() for parameter in model.parameters()) <= _FUSED_UP_TO
     return FastQwenVL(model) if small and model.config.text_config.hidden_act == "silu" else general
+
+
+def _settle(settled: Sequence[tuple[asyncio.Future[Generation], Outcome]]) -> None:
+    for future, (_, result) in settled:
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
 
 def _decoding(tokenizer: Any) -> Callable[[list[int]], str]:
