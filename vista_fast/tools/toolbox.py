@@ -50,6 +50,10 @@ class Toolbox:
             tools += [Ocr(min_score=ocr.text_threshold), EasyOcr(min_score=ocr.text_threshold)]
         return cls(engine, tools)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Toolbox:
+        """Itself, as an immutable thing; what copies its settings (Gymnasium's specs do) goes on sharing the engine."""
+        return self
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names that are listed to the policy."""

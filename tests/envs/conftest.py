@@ -1,0 +1,36 @@
+"""What the environments of these tests play on: the true toolbox on a small engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gymnasium
+import pytest
+from drawn_tasks import Drawn
+
+from vista_fast.engine import Engine
+from vista_fast.envs import register
+from vista_fast.tools import Toolbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def registered() -> None:
+    """Does what the plugin entry point does where the package is installed."""
+    register()
+    assert "vista_fast/Mini-v0" in gymnasium.registry
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    with Engine(threads=1) as engine:
+        yield engine
+
+
+@pytest.fixture
+def toolbox(engine: Engine) -> Toolbox:
+    return Toolbox.default(engine)
+
+
+@pytest.fixture
+def drawn() -> Drawn:
+    return Drawn()
