@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.tasks.mini import tables
@@ -103,7 +104,8 @@ class _Canvas:
             raise missing_extra(error) from error
         dpi = 72
         self.figure = Figure(figsize=(SIDE / dpi, SIDE / dpi), dpi=dpi)
-        self.agg = FigureCanvasAgg(self.figure)
+        self.agg: Any = FigureCanvasAgg(self.figure)
+        self.turn = Lock()
         axes = self.figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
         axes.set_xlim(0, SIDE)
@@ -120,8 +122,15 @@ class _Canvas:
         self.unit = axes.text(14, 35, "", va="center", size=9, color="#555555", family="DejaVu Sans")
 
     def paint(self, chart: Chart) -> PIL.Image.Image:
+        """The chart's picture; threads that share the figure take turns."""
         from PIL import Image
 
+        with self.turn:
+            self._arrange(chart)
+            self.agg.draw()
+            return Image.frombuffer("RGBA", (SIDE, SIDE), self.agg.buffer_rgba()).convert("RGB")
+
+    def _arrange(self, chart: Chart) -> None:
         self.figure.set_facecolor(chart.paper)
         self.title.set_text(chart.title)
         self.unit.set_text(chart.unit)
@@ -137,8 +146,6 @@ class _Canvas:
             self.values[strip].set_position((centre, _FLOOR - height - 7))
             self.labels[strip].set_text(_wrapped(chart.labels[strip]))
             self.labels[strip].set_x(_STRIP * strip + _STRIP // 2)
-        self.agg.draw()
-        return Image.frombuffer("RGBA", (SIDE, SIDE), self.agg.buffer_rgba()).convert("RGB")
 
 
 @lru_cache(maxsize=1)

@@ -169,9 +169,17 @@ def _paint_table(draw: PIL.ImageDraw.ImageDraw) -> None:
         draw.line((x, 0, x, SIDE), fill="#bbbbbb")
 
 
-def _mark_stripe(draw: PIL.ImageDraw.ImageDraw, top: int, colour: str) -> None:
-    draw.rectangle((32, top + 16, 76, top + _BAND - 17), fill=colour)
+def _mark_receipt(draw: PIL.ImageDraw.ImageDraw, top: int, colour: str) -> None:
+    draw.rounded_rectangle((30, top + 22, 80, top + _BAND - 23), radius=18, fill=colour)
+
+
+def _mark_form(draw: PIL.ImageDraw.ImageDraw, top: int, colour: str) -> None:
+    draw.rectangle((32, top + 18, 78, top + _BAND - 19), fill=colour)
+
+
+def _mark_table(draw: PIL.ImageDraw.ImageDraw, top: int, colour: str) -> None:
+    draw.rectangle((26, top + 12, 80, top + _BAND - 13), fill=colour)
 
 
 _PAPERS = {"receipt": _paint_receipt, "form": _paint_form, "table": _paint_table}
-_MARKS = {"receipt": _mark_stripe, "form": _mark_stripe, "table": _mark_stripe}
+_MARKS = {"receipt": _mark_receipt, "form": _mark_form, "table": _mark_table}

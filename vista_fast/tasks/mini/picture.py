@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -80,6 +81,7 @@ class Family(Protocol):
         """A random composition that has an answer to every Ask of the plan."""
 
 
+@lru_cache(maxsize=16)
 def font(size: int, *, bold: bool = False) -> PIL.ImageFont.FreeTypeFont:
     """DejaVu Sans, as matplotlib ships it, ``size`` in pixels."""
     try:
