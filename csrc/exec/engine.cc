@@ -24,7 +24,7 @@ void Engine::Close(Duration timeout) {
   scheduler_.AwaitIdle(timeout);
   scheduler_.Stop("the engine was closed while the call was outstanding");
   if (timer_.joinable()) timer_.join();
-  executor_.reset();
+  executor_->Join();
 }
 
 }  // namespace vista::exec

@@ -29,8 +29,11 @@ NativeExecutor::NativeExecutor(sched::Scheduler* scheduler, Ops ops, int threads
     threads_.push_back(StartThread("vista-worker", [this] { Work(); }));
 }
 
-NativeExecutor::~NativeExecutor() {
+NativeExecutor::~NativeExecutor() { Join(); }
+
+void NativeExecutor::Join() {
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void NativeExecutor::Work() {

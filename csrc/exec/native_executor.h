@@ -18,10 +18,13 @@ class NativeExecutor {
 
   // Starts the threads. The scheduler outlives the executor and knows the ops already.
   NativeExecutor(sched::Scheduler* scheduler, Ops ops, int threads);
-  // Joins; the scheduler must have stopped.
   ~NativeExecutor();
   NativeExecutor(const NativeExecutor&) = delete;
   NativeExecutor& operator=(const NativeExecutor&) = delete;
+
+  // Joins the threads once the scheduler has stopped; the ops stay, because late callers still
+  // inspect with them. Later calls do nothing.
+  void Join();
 
   [[nodiscard]] const NativeOp& op(sched::OpId id) const { return *ops_.at(id); }
 
