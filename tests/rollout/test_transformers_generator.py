@@ -190,17 +190,36 @@ async def test_closing_aborts_what_is_outstanding(model: Any, tokenizer: Any, te
 
 async def test_a_bad_request_fails_alone(generator: Any, template: Any, patches: Any) -> None:
     ids = template.prompt(None, "q", [(1, 4, 6)])
-    good, bad, surplus = await asyncio.gather(
+    good, foreign, bad, surplus = await asyncio.gather(
         generator.generate("a", ids, [patches(0)], GREEDY),
+        generator.generate("f", [1, 2, 100_000], [], GREEDY),
         generator.generate("b", ids, [patches(0, 4, 4)], GREEDY),
         generator.generate("c", ids, [], GREEDY),
         return_exceptions=True,
     )
     assert len(good.token_ids) == 9
+    assert isinstance(foreign, InvalidArgumentError)
     assert isinstance(bad, InvalidArgumentError)
     assert isinstance(surplus, InvalidArgumentError)
     with pytest.raises(InvalidArgumentError):
         await generator.generate("d", [], [], GREEDY)
+
+
+async def test_broken_weights_are_said_so_and_do_not_hang(model: Any, tokenizer: Any, template: Any) -> None:
+    ids = template.prompt(None, "q", [])
+    weight = model.lm_head.weight
+    with TransformersGenerator(model, tokenizer) as generator:
+        kept = weight.detach().clone()
+        try:
+            with torch.no_grad():
+                weight.fill_(torch.nan)
+            with pytest.raises(InvalidArgumentError, match="not finite"):
+                await generator.generate("a", ids, [], GREEDY)
+        finally:
+            with torch.no_grad():
+                weight.copy_(kept)
+        generator.update_weights(1)
+        assert len((await generator.generate("a", ids, [], GREEDY)).token_ids) == 9
 
 
 async def test_spans_account_for_every_id(generator: Any, template: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vista_fast.errors import AbortedError
+from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.rollout.features import FeatureCache
 from vista_fast.rollout.generator import DecodeSpan, Finish, Generation, Patches, Sampling
 from vista_fast.rollout.kv import Context, ContextStore
@@ -225,6 +225,11 @@ class ContinuousDecoder:
 
     def _plan(self, request: Request) -> _Join:
         """Where the request can start from: its session's context, an equal prompt's, or nothing."""
+        if not 0 <= request.ids.min() <= request.ids.max() < self._policy.vocabulary:
+            raise InvalidArgumentError(
+                f"ids lie in {request.ids.min()} to {request.ids.max()}, but the model has {self._policy.vocabulary}; "
+                "use the model's own tokenizer"
+            )
         hashes = request.hashes
         context = self._contexts.get(("session", request.session))
         if context is not None and not (len(context.ids) < len(request.ids) and context.begins(request.ids, hashes)):

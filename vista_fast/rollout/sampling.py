@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vista_fast.errors import InvalidArgumentError
 from vista_fast.rollout.generator import Sampling
 
 _LARGEST_UNIFORM = 1 - 2.0**-32
@@ -32,7 +33,11 @@ class TokenSampler:
     def draw(
         self, logits: torch.Tensor, samplings: Sequence[Sampling], uniforms: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """Ids and their log-probabilities, [rows] each, from ``logits`` [rows, vocabulary]."""
+        """Ids and their log-probabilities, [rows] each, from ``logits`` [rows, vocabulary].
+
+        Raises:
+            InvalidArgumentError: logits are not finite.
+        """
         temperatures = np.array([s.temperature for s in samplings], dtype=np.float32)
         scales = torch.from_numpy(np.where(temperatures > 0, temperatures, 1.0).astype(np.float32)).to(self._device)
         logits = logits.float() / scales[:, None] + self._bias(samplings)
@@ -41,8 +46,10 @@ class TokenSampler:
         if not temperatures.all():
             greedy = torch.from_numpy(temperatures == 0).to(self._device)
             chosen = torch.where(greedy, logprobs.argmax(dim=-1), chosen)
-        picked = logprobs.gather(1, chosen[:, None])[:, 0]
-        return chosen.cpu().numpy(), picked.cpu().numpy()
+        picked = logprobs.gather(1, chosen[:, None])[:, 0].cpu().numpy()
+        if not np.isfinite(picked).all():
+            raise InvalidArgumentError("the model's logits are not finite; its weights are broken: load a checkpoint")
+        return chosen.cpu().numpy(), picked
 
     def _bias(self, samplings: Sequence[Sampling]) -> torch.Tensor:
         first = samplings[0].forbidden_ids
