@@ -66,6 +66,12 @@ def test_metrics_come_back_in_order_and_the_later_record_of_a_step_counts(tmp_pa
     assert len(run.metrics()) == 6
 
 
+def test_what_json_has_no_word_for_is_null(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, CONFIG)
+    run.append({"step": 1, "loss": float("nan"), "parts": [float("inf"), 1.5], "families": {"a": -float("inf")}})
+    assert run.metrics() == [{"step": 1, "loss": None, "parts": [None, 1.5], "families": {"a": None}}]
+
+
 def test_a_line_cut_by_a_crash_is_not_read_and_is_removed_on_resume(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, CONFIG)
     run.append({"event": "Grpo", "step": 1})

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -79,9 +80,9 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl; it is with the operating system when this returns.
 
-        A line that does not fit on the disk is taken back, and StorageError raised.
+        Numbers that JSON has no word for (NaN, infinities) become null. A line that does not fit on the disk is taken back, and StorageError raised.
         """
-        line = (json.dumps(record, ensure_ascii=False) + "\n").encode()
+        line = (json.dumps(_finite(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
         with storage_errors(self.metrics_file):
             file = os.open(self.metrics_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
             try:
@@ -180,6 +181,16 @@ def _check_resumable(folder: RunFolder, config: Mapping[str, Any], resume: bool)
             f"{folder.path} holds a run with another {', '.join(changed)}; resume with the same settings, or name "
             "another folder"
         )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
 
 
 def _append_whole(file: int, line: bytes) -> None:

@@ -81,16 +81,19 @@ def running_mean(values: Sequence[float]) -> list[float]:
 
 
 def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
-    """About ``count`` round values (1, 2 or 5 times a power of ten apart) that cover ``low`` to ``high``."""
-    span = high - low
-    if span <= 0:
-        span = abs(high) or 1.0
+    """About ``count`` round values (1, 2 or 5 times a power of ten apart) that cover ``low`` to ``high``.
+
+    A range too narrow for the values' own precision counts as flat, and is widened to the size of its value.
+    """
+    span, size = high - low, max(abs(low), abs(high))
+    if span <= max(size * 1e-6, 1e-12):
+        span = size if size > 1e-12 else 1.0
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = math.floor(low / step + 1e-9)
     last = max(math.ceil(high / step - 1e-9), first + 1)
-    return [round(number * step, 12) for number in range(first, last + 1)]
+    return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
 def _range(chart: Chart) -> tuple[float, float]:

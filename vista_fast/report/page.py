@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib import resources
@@ -181,11 +182,11 @@ def _grpo_charts(records: Sequence[Record]) -> list[Chart]:
     steps = [record["step"] for record in records]
 
     def series(name: str, field: str, colour: str) -> Series:
-        return Series(name, [float(record[field]) for record in records], colour)
+        return Series(name, [_number(record[field]) for record in records], colour)
 
     families = sorted({name for record in records for name in record.get("families", {})})
     by_family = [
-        Series(name, [float(record.get("families", {}).get(name, float("nan"))) for record in records], colour)
+        Series(name, [_number(record.get("families", {}).get(name)) for record in records], colour)
         for name, colour in zip(families, _FAMILY_COLOURS, strict=False)
     ]
     charts = [
@@ -243,9 +244,9 @@ def _sft_charts(records: Sequence[Record]) -> list[Chart]:
     if not records:
         return []
     steps = [record["step"] for record in records]
-    loss = Series("loss", [float(record["loss"]) for record in records], "c1")
-    accuracy = Series("accuracy", [float(record["token_accuracy"]) for record in records], "c2")
-    rate = Series("rate", [float(record["lr"]) for record in records], "c6")
+    loss = Series("loss", [_number(record["loss"]) for record in records], "c1")
+    accuracy = Series("accuracy", [_number(record["token_accuracy"]) for record in records], "c2")
+    rate = Series("rate", [_number(record["lr"]) for record in records], "c6")
     return [
         Chart("Loss", steps, [loss], "nats per id of the teacher's turns", two, 0),
         Chart(
@@ -253,6 +254,11 @@ def _sft_charts(records: Sequence[Record]) -> list[Chart]:
         ),
         Chart("Learning rate", steps, [rate], "", lambda value: f"{value:.1e}" if value else "0", 0),
     ]
+
+
+def _number(value: float | None) -> float:
+    """NaN for what was no number when it was logged."""
+    return math.nan if value is None else float(value)
 
 
 def _curves(charts: Sequence[Chart]) -> str:
