@@ -80,7 +80,8 @@ class RunFolder:
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line to metrics.jsonl; it is with the operating system when this returns.
 
-        Numbers that JSON has no word for (NaN, infinities) become null. A line that does not fit on the disk is taken back, and StorageError raised.
+        Numbers that JSON has no word for (NaN, infinities) become null. A line that does not fit on the disk is taken
+        back, and StorageError raised.
         """
         line = (json.dumps(_finite(record), ensure_ascii=False, allow_nan=False) + "\n").encode()
         with storage_errors(self.metrics_file):
