@@ -124,7 +124,7 @@ class Engine:
         future = CallFuture()
         request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future)
         future._core, future._request = self._core, request
-        if request and not options.nested and asyncio._get_running_loop() is None:
+        if request and not nested and asyncio._get_running_loop() is None:
             self._core.await_admission(request)
         return future
 
