@@ -18,7 +18,8 @@ Note = Callable[..., PilImage.Image]
 
 def ran(toolbox: vf.Toolbox, op: str) -> int:
     """Calls of that Op which were computed so far."""
-    return int(toolbox.engine.stats()["ops"][op]["batched"])
+    sizes = toolbox.engine.stats()["ops"][op]["batch_size"]
+    return round(sizes["count"] * sizes["mean"])
 
 
 async def test_it_reads_what_the_model_reads(reading: vf.Toolbox, note: Note) -> None:

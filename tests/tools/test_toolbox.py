@@ -71,7 +71,7 @@ async def test_the_record_tells_run_joined_and_cached(engine: vf.Engine, toolbox
     assert record.outcome == "cached"
     assert record.error is None
     assert record.submitted <= record.completed
-    assert engine.stats()["ops"]["image.zoom"]["batched"] == 1
+    assert engine.stats()["ops"]["image.zoom"]["batches"] == 1
     assert seen.images[0].width == 224
 
 
