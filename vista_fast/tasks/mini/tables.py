@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from vista_fast.tasks.mini.picture import COUNT, missing_extra
@@ -86,51 +90,61 @@ def _scikit_learn() -> Iterator[Series]:
 
 
 def _vega() -> Iterator[Series]:
-    from vega_datasets import local_data
-
-    cars = local_data.cars()
+    cars = _records("cars")
     for column, title, unit in (
         ("Horsepower", "power", "hp"),
         ("Miles_per_Gallon", "fuel economy", "miles per gallon"),
         ("Acceleration", "time to 60 mph", "seconds"),
         ("Displacement", "engine size", "cubic inches"),
     ):
-        known = cars.dropna(subset=[column])
-        yield _series(f"Cars of the 1970s: {title}", unit, zip(known["Name"], known[column], strict=True))
+        known = ((car["Name"], car[column]) for car in cars if car[column] is not None)
+        yield _series(f"Cars of the 1970s: {title}", unit, known)
 
-    barley = local_data.barley()
-    fields = [f"{site} {year}" for site, year in zip(barley["site"], barley["year"], strict=True)]
-    yield _series("Barley: yield", "bushels per acre", zip(fields, barley["yield"], strict=True))
-
-    iowa = local_data.iowa_electricity()
-    for source, rows in iowa.groupby("source"):
-        years = [str(date.year) for date in rows["year"]]
-        yield _series(
-            f"Electricity of Iowa: {source.lower()}", "TWh", zip(years, rows["net_generation"] / 1000, strict=True)
-        )
+    barley = _records("barley")
     yield _series(
-        "Electricity of Iowa: all sources",
-        "TWh",
-        ((f"{row.source.split()[0]} {row.year.year}", row.net_generation / 1000) for row in iowa.itertuples()),
+        "Barley: yield", "bushels per acre", ((f"{row['site']} {row['year']}", row["yield"]) for row in barley)
     )
 
-    weather = local_data.seattle_weather()
-    days = weather["date"].dt.strftime("%d %b %Y")
+    iowa = [
+        (row["source"], row["year"][:4], float(row["net_generation"]) / 1000) for row in _records("iowa_electricity")
+    ]
+    for source in sorted({source for source, _, _ in iowa}):
+        rows = ((year, energy) for name, year, energy in iowa if name == source)
+        yield _series(f"Electricity of Iowa: {source.lower()}", "TWh", rows)
+    every = ((f"{source.split()[0]} {year}", energy) for source, year, energy in iowa)
+    yield _series("Electricity of Iowa: all sources", "TWh", every)
+
+    weather = [(f"{_date(day['date'], '%Y/%m/%d'):%d %b %Y}", day) for day in _records("seattle_weather")]
     for column, title, unit in (("temp_max", "warmest hour", "degrees C"), ("precipitation", "rain", "mm")):
-        yield _series(f"Seattle: {title}", unit, zip(days, weather[column], strict=True))
+        yield _series(f"Seattle: {title}", unit, ((date, day[column]) for date, day in weather))
 
-    stocks = local_data.stocks()
-    for symbol, rows in stocks.groupby("symbol"):
-        yield _series(
-            f"Share price: {symbol}", "US dollars", zip(rows["date"].dt.strftime("%b %Y"), rows["price"], strict=True)
+    stocks = _records("stocks")
+    for symbol in sorted({row["symbol"] for row in stocks}):
+        prices = (
+            (f"{_date(row['date'], '%b %d %Y'):%b %Y}", row["price"]) for row in stocks if row["symbol"] == symbol
         )
+        yield _series(f"Share price: {symbol}", "US dollars", prices)
 
-    wheat = local_data.wheat()
-    years = [str(year) for year in wheat["year"]]
-    yield _series("England: price of wheat", "shillings per quarter", zip(years, wheat["wheat"], strict=True))
+    wheat = _records("wheat")
+    yield _series("England: price of wheat", "shillings per quarter", ((row["year"], row["wheat"]) for row in wheat))
 
-    crimea = local_data.crimea()
-    months = crimea["date"].dt.strftime("%b %Y")
-    for column in ("wounds", "other", "disease"):
-        cause = "other causes" if column == "other" else column
-        yield _series(f"Crimean war: deaths by {cause}", "soldiers", zip(months, crimea[column], strict=True))
+    crimea = [(f"{_date(row['date'], '%Y-%m-%d'):%b %Y}", row) for row in _records("crimea")]
+    for column, cause in (("wounds", "wounds"), ("other", "other causes"), ("disease", "disease")):
+        deaths = ((month, row[column]) for month, row in crimea)
+        yield _series(f"Crimean war: deaths by {cause}", "soldiers", deaths)
+
+
+def _records(name: str) -> list[dict[str, Any]]:
+    """A table that vega_datasets ships, as its file has it: a CSV's values are text."""
+    from vega_datasets import local_data
+
+    path = Path(getattr(local_data, name).filepath)
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".csv":
+        return list(csv.DictReader(text.splitlines()))
+    records: list[dict[str, Any]] = json.loads(text)
+    return records
+
+
+def _date(text: str, form: str) -> datetime:
+    return datetime.strptime(text, form)
