@@ -279,3 +279,9 @@ def test_gymnasium_finds_the_plugin() -> None:
 def test_importing_the_envs_needs_no_gymnasium() -> None:
     code = "import sys, vista_fast.envs; assert 'gymnasium' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_gymnasium_the_missing_extra_is_named() -> None:
+    code = "import sys; sys.modules['gymnasium'] = None; from vista_fast.envs import TaskEnv"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "MissingExtraError: TaskEnv needs gymnasium; pip install 'vista-fast[tasks]'" in done.stderr

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -12,10 +13,11 @@ from vista_fast.protocol import (
     render_answer_turn,
     render_call,
     render_observation,
+    render_question,
     render_tool_turn,
     system_prompt,
 )
-from vista_fast.types import Observation, ToolCall, ToolError
+from vista_fast.types import Observation, Task, ToolCall, ToolError
 
 SCHEMAS = [
     {"type": "function", "function": {"name": "zoom", "description": "Look closer.", "parameters": {"type": "object"}}},
@@ -51,6 +53,12 @@ def test_the_compact_prompt_names_the_tools_only() -> None:
 def test_an_unknown_style_is_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="'tiny'"):
         system_prompt(SCHEMAS, style="tiny")  # type: ignore[arg-type]
+
+
+def test_a_question_shows_its_choices() -> None:
+    task = Task("t", "d", "f", "Which?", (), "B", str.__eq__)
+    assert render_question(task) == "Which?"
+    assert render_question(replace(task, choices=("red", "blue"))) == "Which?\nA. red\nB. blue"
 
 
 def test_observations() -> None:

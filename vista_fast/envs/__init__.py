@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.envs.episode import Episode, Step
+from vista_fast.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from vista_fast.envs.batched import BatchedEnv
@@ -34,12 +36,13 @@ def register() -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TaskEnv":
-        from vista_fast.envs.task_env import TaskEnv
-
-        return TaskEnv
-    if name == "BatchedEnv":
-        from vista_fast.envs.batched import BatchedEnv
-
-        return BatchedEnv
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # These two load with their first use, because an Episode does without Gymnasium.
+    modules = {"TaskEnv": "vista_fast.envs.task_env", "BatchedEnv": "vista_fast.envs.batched"}
+    if name not in modules:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(import_module(modules[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "gymnasium":
+            raise
+        raise MissingExtraError(f"{name} needs gymnasium; pip install 'vista-fast[tasks]'") from error

@@ -13,15 +13,14 @@ from vista_fast.envs.episode import Episode, Step
 from vista_fast.envs.loop import LoopThread
 from vista_fast.envs.spaces import Pixels
 from vista_fast.errors import AbortedError, DeadlineExceededError, EngineClosedError, InvalidArgumentError
-from vista_fast.protocol import render_observation, system_prompt
+from vista_fast.protocol import render_observation, render_question, system_prompt
 from vista_fast.rewards import Scheme
-from vista_fast.types import CallRecord, Dataset, Task
+from vista_fast.types import CallRecord, Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vista_fast._core import Image
-
     from vista_fast.engine import Engine
     from vista_fast.tools import Toolbox
 
@@ -100,7 +99,7 @@ class Stage:
     def opening(self, episode: Episode) -> tuple[Seen, dict[str, Any]]:
         """What ``Env.reset`` returns: the question with its images; the info has the prompt that explains the rules."""
         info = {"task_id": episode.task.id, "system_prompt": system_prompt(self._given_toolbox().schemas())}
-        return Seen(text=question(episode.task), images=pixels(episode.images)), info
+        return Seen(text=render_question(episode.task), images=pixels(episode.images)), info
 
     async def step(self, episode: Episode, text: str) -> Outcome:
         """Takes a turn. An expired or aborted call ends the episode as lost: truncated, without a score."""
@@ -141,12 +140,6 @@ class Stage:
         if self._tools is not None:
             self._toolbox, self._tools = self._toolbox.subset(self._tools), None
         return self._toolbox
-
-
-def question(task: Task) -> str:
-    """The question, with its choices in lines of their own, lettered."""
-    lines = [f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(task.choices or ())]
-    return "\n".join([task.question, *lines])
 
 
 def pixels(images: Sequence[Image]) -> tuple[Pixels, ...]:

@@ -10,6 +10,7 @@ from vista_fast.protocol.render import (
     render_answer_turn,
     render_call,
     render_observation,
+    render_question,
     render_tool_turn,
     system_prompt,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "render_answer_turn",
     "render_call",
     "render_observation",
+    "render_question",
     "render_tool_turn",
     "system_prompt",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.protocol.tags import TAGS
-from vista_fast.types import Observation, ToolCall
+from vista_fast.types import Observation, Task, ToolCall
 
 PromptStyle: TypeAlias = Literal["full", "compact"]
 
@@ -49,6 +49,12 @@ def _function(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """What stands inside OpenAI's wrapper {"type": "function", "function": ...}, or the schema itself."""
     function: Mapping[str, Any] = schema.get("function", schema)
     return function
+
+
+def render_question(task: Task) -> str:
+    """The question, with its choices in lines of their own, lettered from A."""
+    lines = [f"{chr(ord('A') + number)}. {choice}" for number, choice in enumerate(task.choices or ())]
+    return "\n".join([task.question, *lines])
 
 
 def render_observation(observation: Observation) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vista_fast.envs.episode import Episode, Step
 from vista_fast.errors import AbortedError, DeadlineExceededError, EngineClosedError, InvalidArgumentError, VistaError
-from vista_fast.protocol import render_observation, system_prompt
+from vista_fast.protocol import render_observation, render_question, system_prompt
 from vista_fast.rollout.barrier import RoundBarrier
 from vista_fast.rollout.config import RolloutConfig
 from vista_fast.rollout.generator import Generation, Generator, Patches
@@ -162,7 +162,7 @@ class Player:
             deadline=self._config.deadline,
         )
         grids = [patches.grid for patches in opened]
-        self._context.give(stage.template.prompt(stage.system, task.question, grids), opened)
+        self._context.give(stage.template.prompt(stage.system, render_question(task), grids), opened)
         self._context.give(stage.template.encode(self._config.forced_prefix))
         if len(self._context.ids) >= self._config.max_context:
             self._episode.cut("length_limit")
