@@ -95,9 +95,7 @@ def _generators(found: Found) -> list[Choice]:
     job = "policy"
     torch, transformers = found.versions.get("torch"), found.versions.get("transformers")
     if torch and transformers:
-        device = "CPU"
-        if found.machine.gpus and not found.torch_cuda:
-            device = "CPU: a GPU is here, but this torch is built without CUDA"
+        device = "CPU: the small policy of this version trains there" if found.machine.gpus else "CPU"
         rows = [Choice(job, f"torch {torch}, transformers {transformers}", "used", device)]
     else:
         rows = [Choice(job, "torch, transformers", "missing", "pip install 'vista-fast[train]'")]

@@ -40,7 +40,7 @@ def examine() -> dict[str, Any]:
     return {
         "ready": not any(row.state == "missing" for row in rows),
         "vista-fast": installed.installed_version(installed.PACKAGE),
-        "machine": dataclasses.asdict(here),
+        "machine": {**dataclasses.asdict(here), "crowded": here.crowded},
         "threads": thread_split(here),
         "choices": [dataclasses.asdict(row) for row in rows],
         "extras": extras,
@@ -48,17 +48,12 @@ def examine() -> dict[str, Any]:
 
 
 def thread_split(here: machine.Machine) -> dict[str, int]:
-    """Threads by who runs them. One setting (``threads=`` of Engine, ``--threads``) moves all of them.
+    """Threads by who runs them when nothing is set: everyone gets the usable cores.
 
-    They take turns rather than add up: while the policy decodes, tools fill what it leaves, and a network that runs
-    alone has every core.
+    One setting (``Engine(threads=)``, ``--threads``) moves all. They take turns rather than add up: while the policy
+    decodes, tools fill what it leaves, and what runs alone has every core.
     """
-    return {
-        "budget": here.threads,
-        "native workers": here.threads,
-        "tool networks": here.threads,
-        "torch": here.threads,
-    }
+    return dict.fromkeys(("native workers", "tool networks", "torch"), here.cores)
 
 
 def _core_problem() -> str | None:
@@ -76,6 +71,8 @@ def _page(examination: dict[str, Any]) -> Iterable[str]:
     yield from _table([(name, value) for name, value in _machine_rows(here)])
     yield ""
     yield "threads  " + ", ".join(f"{who} {count}" for who, count in examination["threads"].items())
+    if examination["machine"]["crowded"]:
+        yield f"         the container grants {here['quota']:g} cores only: pass --threads {max(1, int(here['quota']))}"
     yield ""
     rows = [(row["job"], row["what"], row["state"], row["why"]) for row in examination["choices"]]
     yield from _table([("for", "what", "", "why"), *rows])

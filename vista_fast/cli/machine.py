@@ -38,9 +38,9 @@ class Machine:
     gpus: tuple[Gpu, ...]
 
     @property
-    def threads(self) -> int:
-        """The thread budget that follows: the usable cores, at most the quota, at least one."""
-        return self.cores if self.quota is None else max(1, min(self.cores, int(self.quota)))
+    def crowded(self) -> bool:
+        """Whether the container grants less than the cores that the thread budget counts by default."""
+        return self.quota is not None and self.quota < self.cores
 
 
 def describe() -> Machine:

@@ -1,0 +1,127 @@
+"""What doctor concludes from what it finds; each conclusion on a machine that is made up for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vista_fast.cli import doctor, installed
+from vista_fast.cli.choices import Choice, Found, choices
+from vista_fast.cli.machine import Gpu, Machine, describe
+from vista_fast.cli.main import main
+
+CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
+GPU_BOX = replace(CPU_BOX, gpus=(Gpu("a GPU", "580", "80 GiB"),))
+FULL = {
+    "onnxruntime": "1.2",
+    "openvino": "2026.4",
+    "rapidocr": "3.10",
+    "torch": "2.13",
+    "transformers": "5.2",
+    "triton": "3.9",
+    "vllm": "0.11",
+}
+
+
+def chosen(
+    machine: Machine = CPU_BOX, *, without: str = "", core: str | None = None, cuda: str | None = None
+) -> list[Choice]:
+    versions = {name: version for name, version in FULL.items() if name not in without.split()}
+    return choices(Found(machine, versions, core, cuda))
+
+
+def row(rows: list[Choice], start: str) -> Choice:
+    return next(each for each in rows if each.what.startswith(start))
+
+
+def test_openvino_goes_before_onnx_runtime() -> None:
+    rows = chosen()
+    assert row(rows, "OpenVINO").state == "used"
+    assert row(rows, "ONNX Runtime").state == "not used"
+    assert "faster" in row(rows, "ONNX Runtime").why
+    assert row(chosen(without="openvino"), "ONNX Runtime").state == "used"
+
+
+@pytest.mark.parametrize(
+    ("without", "what", "extra"),
+    [
+        ("openvino onnxruntime", "OpenVINO", "vista-fast[ocr]"),
+        ("rapidocr", "rapidocr", "vista-fast[ocr]"),
+        ("torch", "torch", "vista-fast[train]"),
+        ("transformers", "torch", "vista-fast[train]"),
+    ],
+)
+def test_what_is_missing_names_its_extra(without: str, what: str, extra: str) -> None:
+    missing = row(chosen(without=without), what)
+    assert missing.state == "missing"
+    assert extra in missing.why
+
+
+def test_a_core_that_does_not_load_says_why() -> None:
+    missing = row(chosen(core="undefined symbol: x"), "C++ core")
+    assert missing.state == "missing"
+    assert "undefined symbol: x" in missing.why
+
+
+@pytest.mark.parametrize(
+    ("machine", "cuda", "why"),
+    [(CPU_BOX, None, "no GPU"), (GPU_BOX, None, "without CUDA"), (GPU_BOX, "13.0", "scripts/gpu_check.sh")],
+)
+def test_triton_is_not_claimed_to_run(machine: Machine, cuda: str | None, why: str) -> None:
+    triton = row(chosen(machine, cuda=cuda), "Triton")
+    assert triton.state == "not used"
+    assert why in triton.why
+
+
+def test_triton_is_only_missed_where_there_is_a_gpu() -> None:
+    assert row(chosen(without="triton"), "Triton").state == "not used"
+    assert row(chosen(GPU_BOX, without="triton"), "Triton").state == "missing"
+
+
+def test_the_policy_is_not_claimed_to_use_a_gpu() -> None:
+    assert row(chosen(GPU_BOX, cuda="13.0"), "torch").why.startswith("CPU")
+
+
+def test_a_library_with_nothing_to_do_is_said_to_be_there() -> None:
+    assert row(chosen(), "vLLM").state == "not used"
+    assert not any(each.what.startswith("vLLM") for each in chosen(without="vllm"))
+
+
+def test_a_quota_below_the_cores_is_pointed_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(doctor.machine, "describe", lambda: replace(CPU_BOX, quota=1.5))
+    main(["doctor"])
+    assert "grants 1.5 cores only: pass --threads 1" in capsys.readouterr().out
+
+
+def test_this_machine_can_be_described() -> None:
+    here = describe()
+    assert here.cores >= 1
+    assert here.memory > 1 << 20
+    assert here.cpu
+
+
+def test_extras_follow_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "numpy>=1.24",
+        'openvino>=2025; extra == "ocr"',
+        'vista-fast[ocr,tasks]; extra == "train"',
+        "matplotlib (>=3) ; extra == 'tasks'",
+        'torch<3,>=2.6; extra == "train"',
+        'triton>=3.2; platform_system == "Linux" and extra == "gpu"',
+    ]
+    monkeypatch.setattr(installed, "requires", lambda _: lines)
+    assert installed.extras() == {
+        "ocr": ["openvino"],
+        "train": ["matplotlib", "openvino", "torch"],
+        "tasks": ["matplotlib"],
+        "gpu": ["triton"],
+    }
+
+
+def test_a_checkout_that_is_not_installed_has_no_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> list[str]:
+        raise installed.PackageNotFoundError(name)
+
+    monkeypatch.setattr(installed, "requires", absent)
+    assert installed.extras() == {}
