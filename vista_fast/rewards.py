@@ -68,8 +68,11 @@ def reward(
     *,
     scheme: Scheme = "paper",
     rule: RepetitionRule = DEFAULT_RULE,
+    cut: bool = False,
 ) -> Reward:
     """Scores the texts of one trajectory's turns, in order.
+
+    ``cut``: the turn or length limit ended the trajectory, so it has no answer turn, whatever its last text holds.
 
     ``verifier(answer, truth)`` is asked only for a well-formed trajectory without repetition. The schemes "dense"
     (-1 + 0.5·Rf + 0.5·Rc + Rf·Rc) and "sparse" (Rf·Rc) combine the same parts into another total; repetition, which
@@ -81,7 +84,7 @@ def reward(
     if penalty < 0:
         return Reward(0.0 if scheme == "sparse" else penalty, penalty, 0.0, 0.0)
     turns = [parse_turn(text) for text in turn_texts]
-    well_formed = is_well_formed(turns)
+    well_formed = not cut and is_well_formed(turns)
     answer = turns[-1].answer if well_formed else None
     correctness = 1.0 if answer is not None and verifier(answer, truth) else 0.0
     format_ = 1.0 if well_formed else -1.0

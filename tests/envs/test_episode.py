@@ -214,6 +214,24 @@ async def test_cut_from_outside() -> None:
         played.cut("length_limit")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (RIGHT[:-3], Reward(-1, 0, -1, 0)),
+        (RIGHT, Reward(-1, 0, -1, 0)),  # the end-of-turn token is missing, so the turn was still going on
+        ("<think>" + "wait " * 30, Reward(-3, -3, 0, 0)),
+    ],
+)
+async def test_a_turn_cut_off_by_length_is_scored_for_repetition_only(text: str, expected: Reward) -> None:
+    played = episode(Crops())
+    await played.step(CALL)
+    played.cut("length_limit", text)
+    assert played.texts == [CALL, text]
+    assert played.answer is None
+    assert not played.correct
+    assert played.score() == expected
+
+
 def test_an_episode_has_a_turn() -> None:
     with pytest.raises(InvalidArgumentError, match="max_turns is 0"):
         episode(None, max_turns=0)

@@ -48,6 +48,11 @@ def test_the_reward_of_the_paper(turns: list[str], expected: Reward) -> None:
     assert reward(turns, "42", same) == expected
 
 
+def test_a_cut_trajectory_has_no_answer_turn() -> None:
+    assert reward([CALL, RIGHT], "42", same, cut=True) == Reward(-1, 0, -1, 0)
+    assert reward([LOOP], "42", same, cut=True) == Reward(-3, -3, 0, 0)
+
+
 def test_the_verifier_is_asked_for_well_formed_answers_only() -> None:
     asked: list[tuple[str, str]] = []
 

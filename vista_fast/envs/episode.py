@@ -122,17 +122,23 @@ class Episode:
         self.steps.append(step)
         return step
 
-    def cut(self, status: Literal["turn_limit", "length_limit"]) -> None:
-        """Ends the episode from outside, because the context or the response has no room left."""
+    def cut(self, status: Literal["turn_limit", "length_limit"], text: str | None = None) -> None:
+        """Ends the episode from outside, because the context or the response has no room left.
+
+        ``text``: the turn that was cut off, which is scored for repetition but neither answers nor calls.
+        """
         if self.done or self._stepping:
             raise InvalidArgumentError(f"the episode of task {self.task.id!r} {self._state()}; it can't be cut")
+        if text is not None:
+            self.texts.append(text)
         self.status = status
 
     def score(self, scheme: Scheme = "paper", *, rule: RepetitionRule = DEFAULT_RULE) -> Reward:
         """The reward of the ended episode; a lost one has none and raises InvalidArgumentError."""
         if not self.done or self.status == "lost":
             raise InvalidArgumentError(f"the episode of task {self.task.id!r} {self._state()}; it has no reward")
-        return reward(self.texts, self.task.truth, self.task.verifier, scheme=scheme, rule=rule)
+        cut = self.status in ("turn_limit", "length_limit")
+        return reward(self.texts, self.task.truth, self.task.verifier, scheme=scheme, rule=rule, cut=cut)
 
     def _begin(self, text: str) -> None:
         if self.done or self._stepping:

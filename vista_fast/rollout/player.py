@@ -175,8 +175,7 @@ class Player:
             generation = await self._generate()
             turn = self._turns[-1]
             if generation.finish == "length":
-                episode.texts.append(turn.text)
-                episode.cut("length_limit")
+                episode.cut("length_limit", turn.text)
                 return
             await self._meet()
             step = await self._step(episode, turn)
