@@ -2,20 +2,22 @@
 
 namespace vista {
 
-const ResampleKernels& BestResampleKernels() {
+std::vector<const ResampleKernels*> UsableResampleKernels() {
+  std::vector<const ResampleKernels*> usable = {&generic::kKernels};
 #ifdef VISTA_X86_KERNELS
-  static const ResampleKernels& best = [&]() -> const ResampleKernels& {
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl")) {
-      return avx512::kKernels;
-    }
-    return __builtin_cpu_supports("avx2") ? avx2::kKernels : generic::kKernels;
-  }();
-  return best;
-#else
-  return generic::kKernels;
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2")) usable.push_back(&avx2::kKernels);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl")) {
+    usable.push_back(&avx512::kKernels);
+  }
 #endif
+  return usable;
+}
+
+const ResampleKernels& BestResampleKernels() {
+  static const ResampleKernels& best = *UsableResampleKernels().back();
+  return best;
 }
 
 }  // namespace vista

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace vista {
 
@@ -30,7 +31,9 @@ struct ResampleKernels {
                      std::uint8_t* out);
 };
 
-// The fastest that this processor runs.
+// Those that this processor runs, slowest first.
+std::vector<const ResampleKernels*> UsableResampleKernels();
+// The fastest of them.
 const ResampleKernels& BestResampleKernels();
 
 namespace generic {

@@ -96,13 +96,14 @@ Image::Ref CopyOf(const Image& image) {
 
 }  // namespace
 
-py::capsule ToDlpack(const Image::Ref& image, bool consumer_knows_1_0, bool copy) {
-  if (!consumer_knows_1_0) {
+py::capsule ToDlpack(const Image::Ref& image, DlpackForm form) {
+  if (form == DlpackForm::kCopy) {
     return Wrap(&(new Export<Managed>(CopyOf(*image)))->managed, "dltensor");
   }
-  auto* exported = new Export<ManagedVersioned>(copy ? CopyOf(*image) : image);
+  const bool shared = form == DlpackForm::kVersionedShared;
+  auto* exported = new Export<ManagedVersioned>(shared ? image : CopyOf(*image));
   exported->managed.major = 1;
-  exported->managed.flags = copy ? kCopied : kReadOnly;
+  exported->managed.flags = shared ? kReadOnly : kCopied;
   return Wrap(&exported->managed, "dltensor_versioned");
 }
 

@@ -8,9 +8,10 @@
 
 namespace vista::python {
 
-// A capsule over an Image's pixels, uint8 [height, width, 3] on the CPU. A consumer that knows
-// DLPack 1.0 gets the pixels themselves, marked read-only, unless it asks for a copy; an older one
-// could write to them, and gets a copy.
-pybind11::capsule ToDlpack(const Image::Ref& image, bool consumer_knows_1_0, bool copy);
+// A capsule over uint8 [height, width, 3] on the CPU. Versioned ones say that the tensor is
+// read-only, where it is the Image's own memory; older ones can't, so that only a copy may be
+// handed out.
+enum class DlpackForm { kCopy, kVersionedCopy, kVersionedShared };
+pybind11::capsule ToDlpack(const Image::Ref& image, DlpackForm form);
 
 }  // namespace vista::python

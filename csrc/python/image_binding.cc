@@ -133,7 +133,12 @@ py::capsule Dlpack(const ImagePtr& image, const py::object& stream,
     throw py::buffer_error(
         "an Image is read-only, which only DLPack 1.0 can say; leave copy=False out");
   }
-  return ToDlpack(image, versioned, copy == true);
+  // Some consumers (torch) take DLPack 1.0 and write to read-only memory all the same, so memory is
+  // shared on demand only.
+  const auto form = copy == false ? DlpackForm::kVersionedShared
+                    : versioned   ? DlpackForm::kVersionedCopy
+                                  : DlpackForm::kCopy;
+  return ToDlpack(image, form);
 }
 
 py::tuple Pickle(const Image& image) {

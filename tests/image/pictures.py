@@ -1,0 +1,30 @@
+"""Pictures for the image tests."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PilImage
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def noise(height: int, width: int, seed: int) -> Pixels:
+    """Every value at random: the hardest case for a filter's rounding and clipping."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def scene(height: int, width: int) -> Pixels:
+    """Ramps and edges, as pictures have them."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = (x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1), (x // 7 + y // 5) % 2 * 200)
+    return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def encoded(image: PilImage.Image, file_format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
