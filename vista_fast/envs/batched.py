@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -67,8 +66,6 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             raise InvalidArgumentError(f"reset_mask must be {self.num_envs} booleans, got {mask!r}")
         if not self.episodes and not mask.all():
             raise InvalidArgumentError("there are no episodes yet; reset all of them first")
-        if not self.episodes and not mask.all():
-            raise InvalidArgumentError("there are no episodes yet; reset all of them first")
         started = self._start([int(place) for place in np.flatnonzero(mask)], options.get("indices"))
         return self._together(), self._infos(started)
 
@@ -87,7 +84,8 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
             self._start(ended)
         else:
             for place in ended:
-                self._row[place] = replace(self._row[place], seen=Seen(text="", images=()), reward=0.0, info={})
+                terminated = self._row[place].terminated
+                self._row[place] = Outcome(Seen(text="", images=()), 0.0, terminated, not terminated, {})
         return (
             self._together(),
             np.array([outcome.reward for outcome in self._row]),
