@@ -1,0 +1,130 @@
+#include "sched/wait_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <map>
+#include <vector>
+
+namespace vista::sched {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr TimePoint kNow = TimePoint(milliseconds(1000));
+constexpr Duration kService = milliseconds(10);
+
+class WaitQueueTest : public ::testing::Test {
+ protected:
+  Flight* Push(Flow flow, double size = 1, Priority priority = 0,
+               TimePoint soft_deadline = kNever) {
+    Flight& flight = flights_.emplace_back();
+    flight.flow = flow;
+    flight.size = size;
+    flight.priority = priority;
+    flight.soft_deadline = soft_deadline;
+    flight.arrived = TimePoint(milliseconds(static_cast<int>(flights_.size())));
+    queue_.Push(&flight);
+    return &flight;
+  }
+  std::vector<Flight*> Pop(std::size_t count) { return queue_.Pop(count, kNow, kService); }
+  std::vector<Flow> PopFlows(std::size_t count) {
+    std::vector<Flow> flows;
+    for (const Flight* flight : Pop(count)) flows.push_back(flight->flow);
+    return flows;
+  }
+
+  WaitQueue queue_;
+  std::deque<Flight> flights_;
+};
+
+using Flows = std::vector<Flow>;
+
+TEST_F(WaitQueueTest, GivesOneFlowInOrderOfArrival) {
+  std::vector<Flight*> pushed;
+  for (int i = 0; i < 10; ++i) pushed.push_back(Push(1));
+  std::vector<Flight*> popped = Pop(4);
+  const std::vector<Flight*> rest = Pop(100);
+  popped.insert(popped.end(), rest.begin(), rest.end());
+  EXPECT_EQ(popped, pushed);
+  EXPECT_TRUE(queue_.empty());
+}
+
+TEST_F(WaitQueueTest, TakesTurnsBetweenFlows) {
+  for (int i = 0; i < 6; ++i) Push(1);
+  for (int i = 0; i < 3; ++i) Push(2);
+  Push(3);
+  EXPECT_EQ(PopFlows(10), (Flows{1, 2, 3, 1, 2, 1, 2, 1, 1, 1}));
+}
+
+TEST_F(WaitQueueTest, RemembersWhoseTurnItIsBetweenBatches) {
+  for (int i = 0; i < 4; ++i) Push(1);
+  for (int i = 0; i < 4; ++i) Push(2);
+  Flows one_by_one;
+  for (int i = 0; i < 8; ++i) one_by_one.push_back(PopFlows(1).front());
+  EXPECT_EQ(one_by_one, (Flows{1, 2, 1, 2, 1, 2, 1, 2}));
+}
+
+TEST_F(WaitQueueTest, ChargesBySize) {
+  for (int i = 0; i < 100; ++i) Push(1, 4);
+  for (int i = 0; i < 400; ++i) Push(2, 1);
+  std::map<Flow, double> served;
+  for (const Flight* flight : Pop(200)) served[flight->flow] += flight->size;
+  EXPECT_NEAR(served[1], served[2], 8);
+}
+
+TEST_F(WaitQueueTest, ServesAnEnormousCallInTheEnd) {
+  Push(1, 1e12);
+  Push(1, 1);
+  EXPECT_EQ(Pop(1).front()->size, 1e12);
+  Push(2, 1e-12);
+  EXPECT_EQ(Pop(2).size(), 2U);
+}
+
+TEST_F(WaitQueueTest, ObeysPriorityStrictly) {
+  Push(1, 1, 0);
+  Push(2, 1, 5);
+  Push(3, 1, -5);
+  Push(4, 1, 5, kNow);
+  Push(5, 1, 0, kNow);
+  EXPECT_EQ(queue_.top_priority(), 5);
+  EXPECT_EQ(PopFlows(1), Flows{4});
+  EXPECT_EQ(PopFlows(1), Flows{2});
+  EXPECT_EQ(PopFlows(1), Flows{5});
+  EXPECT_EQ(PopFlows(2), (Flows{1, 3}));
+}
+
+TEST_F(WaitQueueTest, PutsUrgentCallsFirstInOrderOfDeadline) {
+  Push(1);
+  Push(2, 1, 0, kNow + milliseconds(9));
+  Push(3, 1, 0, kNow + milliseconds(2));
+  Push(4, 1, 0, kNow + milliseconds(10));  // just enough slack
+  Push(5);
+  EXPECT_EQ(PopFlows(4), (Flows{3, 2, 1, 4}));
+}
+
+TEST_F(WaitQueueTest, FollowsChangedUrgency) {
+  Push(1);
+  Flight* second = Push(2);
+  Flight* third = Push(3);
+  queue_.SetSoftDeadline(third, kNow);
+  EXPECT_EQ(queue_.earliest_soft_deadline(), kNow);
+  queue_.SetPriority(second, 1);
+  EXPECT_EQ(queue_.top_soft_deadline(), kNever);
+  EXPECT_EQ(PopFlows(1), Flows{2});
+  EXPECT_EQ(PopFlows(1), Flows{3});
+  EXPECT_EQ(queue_.earliest_soft_deadline(), kNever);
+}
+
+TEST_F(WaitQueueTest, ForgetsWhatIsRemoved) {
+  Flight* first = Push(1, 1, 3, kNow);
+  Push(2);
+  queue_.Remove(first);
+  EXPECT_EQ(queue_.size(), 1U);
+  EXPECT_EQ(queue_.top_priority(), 0);
+  EXPECT_EQ(queue_.oldest_arrival(), flights_[1].arrived);
+  EXPECT_EQ(PopFlows(5), Flows{2});
+}
+
+}  // namespace
+}  // namespace vista::sched
