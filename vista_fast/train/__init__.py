@@ -1,0 +1,1 @@
+"""Training in plain torch: SFT on a teacher's demonstrations, GRPO on rollouts, evaluation, checkpoints."""
