@@ -32,7 +32,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    for command in ("train", "sft", "eval", "bench", "doctor"):
+    for command in ("train", "sft", "rollout", "eval", "bench", "doctor"):
         assert f"\n    {command} " in result.stdout
 
 

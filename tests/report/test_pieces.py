@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from hypothesis import strategies as st
 from vista_fast.engine import Engine
 from vista_fast.report import stories, timeline
 from vista_fast.report.curves import nice_ticks, percent, running_mean
+from vista_fast.report.data import StoredStep
 from vista_fast.report.results import Setting, result_table
+from vista_fast.report.spans import read_spans, write_spans
+from vista_fast.rollout.generator import DecodeSpan
 from vista_fast.types import ToolError
 
 FINITE = st.floats(-1e6, 1e6)
@@ -50,22 +54,30 @@ def test_percent_keeps_a_decimal_where_it_matters() -> None:
     assert [percent(value) for value in (0, 0.034, 0.5, 1)] == ["0%", "3.4%", "50%", "100%"]
 
 
-def test_bare_time_is_call_time_without_any_turn() -> None:
-    """One trajectory alone exposes its whole call; a second one that decodes meanwhile hides what it covers."""
+def test_exposed_time_is_call_time_without_decoding() -> None:
+    """Each trajectory decodes 1 s, calls for 0.5 s, decodes 1 s; ``number`` shifts it by tenths of a second."""
     with Engine(threads=1) as engine:
-        alone = trajectory(0, engine, correct=True)
-        assert timeline.bare_time([alone])[1] == pytest.approx(1.0)
-        # Ten tenths of a second later: its first turn (1 s long) covers the first one's call wholly.
-        later = trajectory(10, engine, correct=True)
-        bare, share = timeline.bare_time([alone, later])
-    # Outstanding: 101 to 101.5 (hidden by the later turn) and 102 to 102.5 (hidden by the first one's second turn).
-    assert bare == []
-    assert share == 0.0
-    shifted = trajectory(2, Engine(threads=1), correct=True)
-    bare, share = timeline.bare_time([alone, shifted])
-    # Turns end at 101.2 and begin again at 101.5; calls run from 101 to 101.7.
-    assert [(round(start, 6), round(end, 6)) for start, end in bare] == [(101.2, 101.5)]
-    assert share == pytest.approx(0.3 / 0.7)
+        first, second, tenth = (trajectory(number, engine, correct=True) for number in (0, 2, 10))
+    assert timeline.exposed(StoredStep("grpo", 1, [first])) == ([(101.0, 101.5)], pytest.approx(1.0))
+    # A second later: each decodes while the other's call is outstanding.
+    assert timeline.exposed(StoredStep("grpo", 1, [first, tenth])) == ([], 0.0)
+    # Turns end at 101.2 and begin again at 101.5; calls are outstanding from 101 to 101.7.
+    assert timeline.exposed(StoredStep("grpo", 1, [first, second])) == (
+        [(pytest.approx(101.2), pytest.approx(101.5))],
+        pytest.approx(0.3 / 0.7),
+    )
+
+
+def test_the_generators_own_spans_count_where_they_are_kept(tmp_path: Path) -> None:
+    spans = [DecodeSpan("prefill", 100.0, 100.9, 1, 40), DecodeSpan("decode", 101.1, 101.3, 4, 4)]
+    write_spans(tmp_path, "grpo-000001", spans)
+    assert read_spans(tmp_path, "grpo-000001") == spans
+    assert read_spans(tmp_path, "grpo-000002") == []
+    with Engine(threads=1) as engine:
+        stored = StoredStep("grpo", 1, [trajectory(0, engine, correct=True)], spans)
+    bare, share = timeline.exposed(stored)
+    assert bare == [(101.0, 101.1), (101.3, 101.5)]
+    assert share == pytest.approx(0.3 / 0.5)
 
 
 def test_the_last_measurement_counts_and_columns_are_in_order() -> None:
@@ -109,8 +121,6 @@ def test_boxes_are_shares_of_the_image_they_name() -> None:
 
 
 def test_stories_vary_families_and_tasks() -> None:
-    from vista_fast.report.data import StoredStep
-
     with Engine(threads=1) as engine:
         chosen = stories.choose(
             [StoredStep("grpo", 1, trajectories(engine)), StoredStep("grpo", 9, trajectories(engine))]

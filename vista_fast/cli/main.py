@@ -26,6 +26,7 @@ class Command(Protocol):
 COMMANDS = {
     "train": "train the small policy with tools: GRPO from its SFT weights",
     "sft": "fine-tune the small policy on a teacher's trajectories",
+    "rollout": "play a policy on tasks and store the trajectories",
     "eval": "measure policies on held-out tasks, with and without tools",
     "report": "write the report of a run again",
     "bench": "list and run the benchmarks of a checkout",

@@ -19,10 +19,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, help="thread budget of engine, networks and torch (default: cores)")
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """The same, with a run folder."""
+def add_run_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
+    """The same, with a run folder; ``folder`` is the default that help shows."""
     add_config_arguments(parser)
-    parser.add_argument("--run", type=Path, help="folder of the run (default: runs/<preset>)")
+    parser.add_argument("--run", type=Path, help=f"folder of the run (default: {folder})")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the folder, if any")
 
 
@@ -38,12 +38,6 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
     from vista_fast.train.config import preset
 
     return preset(options.preset, seed=options.seed, threads=options.threads)
-
-
-def run_path(options: argparse.Namespace) -> Path:
-    """The folder of the run."""
-    path: Path = options.run or Path("runs") / options.preset
-    return path
 
 
 def positive(text: str) -> int:

@@ -6,22 +6,34 @@ import argparse
 from pathlib import Path
 
 from vista_fast.cli import exits
-from vista_fast.cli.run_options import add_run_arguments, add_store_argument, run_config, run_path
+from vista_fast.cli.run_options import add_run_arguments, add_store_argument, positive, run_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_arguments(parser)
+    add_run_arguments(parser, "runs/<preset>")
     add_store_argument(parser)
     parser.add_argument("--start", type=Path, help="folder of the weights to start from (default: the shipped ones)")
+    parser.add_argument("--steps", type=positive, help="steps of GRPO (default: the preset's)")
+    parser.add_argument("--barrier", action="store_true", help="let rollouts wait for each other after every turn")
 
 
 def run(options: argparse.Namespace) -> int:
-    from vista_fast.cli.recording import finish, recording
+    import dataclasses
+
+    from vista_fast.cli.recording import record_run
     from vista_fast.train.run import train_grpo
 
     config = run_config(options)
-    session = recording(run_path(options), config, resume=options.resume, store_every=options.store_every)
-    with session as (folder, listener):
-        train_grpo(config, folder.path, start=options.start, resume=options.resume, on_event=listener)
-    finish(folder)
+    steps = options.steps or config.grpo.steps
+    config = dataclasses.replace(config, grpo=dataclasses.replace(config.grpo, steps=steps, barrier=options.barrier))
+    record_run(
+        "train",
+        options.run or Path("runs") / options.preset,
+        config,
+        lambda folder, listener: train_grpo(
+            config, folder, start=options.start, resume=options.resume, on_event=listener
+        ),
+        resume=options.resume,
+        store_every=options.store_every,
+    )
     return exits.OK

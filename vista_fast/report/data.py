@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.report.results import ResultTable, result_table
+from vista_fast.report.spans import read_spans
 from vista_fast.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from vista_fast.rollout.generator import DecodeSpan
     from vista_fast.types import Trajectory
 
 Record = Mapping[str, Any]
@@ -18,11 +20,12 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """The trajectories of one step of a ``stage``, with their images."""
+    """The trajectories of one step of a ``stage``, with their images, and the generator's spans where kept."""
 
     stage: str
     step: int
     trajectories: Sequence[Trajectory]
+    spans: Sequence[DecodeSpan] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +72,5 @@ def _first_and_last(folder: Path) -> list[StoredStep]:
     with Engine(threads=1) as engine:
         for file in dict.fromkeys((stored[0], stored[-1])):
             stage, _, step = file.stem.partition("-")
-            steps.append(StoredStep(stage, int(step), read_trajectories(file, engine)))
+            steps.append(StoredStep(stage, int(step), read_trajectories(file, engine), read_spans(folder, file.stem)))
     return steps

@@ -22,7 +22,7 @@ def page(run: RunData) -> str:
     sections = [
         _section("results", "Held-out results", _results_note(run.results), _results(run.results)),
         _section("learning", "How it learnt", _learning_note(run.grpo), _curves(_grpo_charts(run.grpo))),
-        _section("step", "One step, as it ran", _step_note(last), timeline.draw(last.trajectories) if last else ""),
+        _section("step", "One step, as it ran", _step_note(last), timeline.draw(last) if last else ""),
         _section("read", "Trajectories to read", _READ_NOTE, _stories(run.steps)),
         _section("sft", "Supervised start", _SFT_NOTE, _curves(_sft_charts(run.sft))),
         _section("settings", "Settings", "", _settings(run.config)),
@@ -71,10 +71,12 @@ def _figures(run: RunData) -> str:
 
 
 def _accuracy_tiles(results: ResultTable) -> list[str]:
-    """Last policy against the one before it, and with against without tools, at the first setting measured."""
-    if not results.settings or not results.settings[0].tools:
+    """Last policy against the one before it, and with against without tools, decoded alike where both were measured."""
+    settings = [setting for setting in results.settings if setting.tools]
+    if not settings:
         return []
-    setting = results.settings[0]
+    bare = {setting.temperature for setting in results.settings if not setting.tools}
+    setting = next((setting for setting in settings if setting.temperature in bare), settings[0])
     with_tools = {name: cell for name in results.policies if (cell := results.cells.get((name, setting)))}
     if not with_tools:
         return []
@@ -84,9 +86,9 @@ def _accuracy_tiles(results: ResultTable) -> list[str]:
     if len(names) > 1:
         before = with_tools[names[-2]]
         change = f"{(now.accuracy - before.accuracy) * 100:+.1f} points over {names[-2]} ({percent(before.accuracy)})"
-        tiles.append(_tile("accuracy with tools", percent(now.accuracy), change, "hero"))
+        tiles.append(_tile(f"accuracy {setting.title}", percent(now.accuracy), change, "hero"))
     else:
-        tiles.append(_tile("accuracy with tools", percent(now.accuracy), f"{names[-1]}, {setting.title}", "hero"))
+        tiles.append(_tile(f"accuracy {setting.title}", percent(now.accuracy), names[-1], "hero"))
     without = results.cells.get((names[-1], Setting(False, setting.temperature)))
     if without:
         gain = f"{(now.accuracy - without.accuracy) * 100:+.1f} points by tools ({percent(without.accuracy)} without)"
@@ -201,8 +203,8 @@ def _grpo_charts(records: Sequence[Record]) -> list[Chart]:
         Chart(
             "Entropy",
             steps,
-            [series("of choices", "choice_entropy", "c3"), series("of all ids", "entropy", "c6")],
-            "nats; choices: the least certain tenth of the ids",
+            [series("of a tool call", "choice_entropy", "c3"), series("per id", "entropy", "c6")],
+            "nats; of a call: how open the choice is",
             two,
             0,
         ),
@@ -282,7 +284,7 @@ def _step_note(stored: StoredStep | None) -> str:
     if stored is None:
         return ""
     trajectories = stored.trajectories
-    _, share = timeline.bare_time(trajectories)
+    _, share = timeline.exposed(stored)
     seconds = max(each.ended for each in trajectories) - min(each.started for each in trajectories)
     calls = sum(turn.call is not None for each in trajectories for turn in each.turns)
     return (

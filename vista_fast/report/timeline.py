@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vista_fast.report.curves import nice_ticks
+from vista_fast.report.data import StoredStep
 from vista_fast.report.markup import escape, joined, tag
 from vista_fast.rollout.timeline import Interval, length, union
 from vista_fast.types import Trajectory
@@ -51,32 +52,47 @@ def spans(trajectory: Trajectory) -> Iterator[Span]:
             yield Span(record.outcome, record.submitted, record.completed, f"{name} {arguments}\n{said}")
 
 
-def bare_time(trajectories: Sequence[Trajectory]) -> tuple[list[Interval], float]:
-    """When a call was outstanding and no trajectory was in a turn, and its share of the time in which any call was."""
-    everything = [span for trajectory in trajectories for span in spans(trajectory)]
-    decoding = union((span.start, span.end) for span in everything if span.kind == "decode")
-    outstanding = union((span.start, span.end) for span in everything if span.kind != "decode")
-    bare = _difference(outstanding, decoding)
-    return bare, length(bare) / length(outstanding) if outstanding else 0.0
+def decoding(stored: StoredStep) -> list[Interval]:
+    """When the generator worked: its own spans where they are stored, else whenever a trajectory was in a turn."""
+    if stored.spans:
+        return union((span.started, span.ended) for span in stored.spans)
+    return union((turn.started, turn.ended) for trajectory in stored.trajectories for turn in trajectory.turns)
 
 
-def draw(trajectories: Sequence[Trajectory]) -> str:
+def outstanding(stored: StoredStep) -> list[Interval]:
+    """When any tool call was outstanding."""
+    calls = [turn.call for trajectory in stored.trajectories for turn in trajectory.turns if turn.call is not None]
+    return union((call.submitted, call.completed) for call in calls)
+
+
+def exposed(stored: StoredStep) -> tuple[list[Interval], float]:
+    """When a call was outstanding and nothing was being decoded, and its share of the time in which any call was.
+
+    This is the exposed latency of the design; the share is 0 when there was no call.
+    """
+    out = outstanding(stored)
+    bare = _difference(out, decoding(stored))
+    return bare, length(bare) / length(out) if out else 0.0
+
+
+def draw(stored: StoredStep) -> str:
     """The timeline as a figure element; trajectories of one group lie together, groups in the order they ended."""
-    begin = min(trajectory.started for trajectory in trajectories)
-    seconds = max(trajectory.ended for trajectory in trajectories) - begin or 1e-9
-    rows = _ordered(trajectories)
+    begin = min(trajectory.started for trajectory in stored.trajectories)
+    seconds = max(trajectory.ended for trajectory in stored.trajectories) - begin or 1e-9
+    rows = _ordered(stored.trajectories)
     pitch = max(3.0, min(11.0, _MOST_ROWS_HEIGHT / len(rows)))
     bottom = _ROWS_TOP + pitch * len(rows)
 
     def x(moment: float) -> float:
         return _LEFT + (moment - begin) / seconds * (_WIDTH - _LEFT - _RIGHT)
 
-    bare, _ = bare_time(trajectories)
+    bare, _ = exposed(stored)
     parts = [
         _axis(seconds, begin, x, bottom),
         _group_bands(rows, pitch),
         joined(_block("bare", x(start), x(end), _ROWS_TOP - 4, bottom - _ROWS_TOP + 4, "") for start, end in bare),
-        _lane(trajectories, x),
+        _lane("decode", "generator", 6, decoding(stored), x),
+        _lane("run", "tools", 8 + _LANE, outstanding(stored), x),
         *(_row(trajectory, _ROWS_TOP + number * pitch, pitch, begin, x) for number, trajectory in enumerate(rows)),
     ]
     svg = tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {bottom + 26:.0f}", role="img", aria_label="timeline of one step")
@@ -120,20 +136,12 @@ def _group_bands(rows: Sequence[Trajectory], pitch: float) -> str:
     return joined(parts)
 
 
-def _lane(trajectories: Sequence[Trajectory], x: _Place) -> str:
-    """Two rows above all: when anything decoded, and when any call was outstanding."""
-    everything = [span for trajectory in trajectories for span in spans(trajectory)]
-    lanes = (
-        ("decode", "generator", [span for span in everything if span.kind == "decode"]),
-        ("run", "tools", [span for span in everything if span.kind != "decode"]),
-    )
-    parts = []
-    for number, (kind, title, members) in enumerate(lanes):
-        top = 6 + number * (_LANE + 2)
-        parts.append(f'<text class="tick lane" x="4" y="{top + _LANE / 2:.0f}" dy="3.5">{title}</text>')
-        for start, end in union((span.start, span.end) for span in members):
-            text = f"{title} busy for {_duration(end - start)}"
-            parts.append(_block(kind, x(start), x(end), top, _LANE - 4, text))
+def _lane(kind: str, title: str, top: int, busy: Sequence[Interval], x: _Place) -> str:
+    """A row above all: when the generator, or the tools, had something to do."""
+    parts = [f'<text class="tick lane" x="4" y="{top + _LANE / 2 - 2:.0f}" dy="3.5">{title}</text>']
+    for start, end in busy:
+        text = f"{title} busy for {_duration(end - start)}"
+        parts.append(_block(kind, x(start), x(end), top, _LANE - 4, text))
     return joined(parts)
 
 
