@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import gymnasium
 import pytest
 from drawn_tasks import Drawn
 
 from vista_fast.engine import Engine
-from vista_fast.envs import register
 from vista_fast.tools import Toolbox
-
-
-@pytest.fixture(scope="session", autouse=True)
-def registered() -> None:
-    """Does what the plugin entry point does where the package is installed."""
-    register()
-    assert "vista_fast/Mini-v0" in gymnasium.registry
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import threading
 
 import pytest
@@ -44,6 +45,8 @@ def test_an_interrupt_cancels_what_runs() -> None:
 
     async def wait() -> None:
         try:
+            while sys._current_frames()[main].f_code is not threading.Condition.wait.__code__:
+                await asyncio.sleep(0)  # until the caller waits for the result
             signal.pthread_kill(main, signal.SIGINT)
             await asyncio.Event().wait()
         finally:

@@ -1,7 +1,9 @@
 """Episodes, and Gymnasium environments over tasks and a toolbox.
 
 ``gymnasium.make("vista_fast/Mini-v0")`` and ``"vista_fast/ChartQA-v0"`` give a ``TaskEnv``, ``gymnasium.make_vec`` a
-``BatchedEnv`` that steps all its episodes at once through one engine. Gymnasium itself is needed for these two only.
+``BatchedEnv`` that steps all its episodes at once through one engine. Importing this package registers them, as
+importing vista_fast does when Gymnasium is there already; ``gymnasium.make("vista_fast.envs:vista_fast/Mini-v0")`` does
+both in one. Gymnasium is needed for these environments only.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ _IDS = {"vista_fast/Mini-v0": "mini", "vista_fast/ChartQA-v0": "chartqa"}
 
 
 def register() -> None:
-    """Registers the environments with Gymnasium, which calls this itself through its plugin entry point."""
+    """Registers the environments with Gymnasium; again does nothing."""
     import gymnasium
+    from gymnasium.envs.registration import registry
 
     for name, dataset in _IDS.items():
-        if name not in gymnasium.registry:
+        if name not in registry:
             gymnasium.register(
                 id=name,
                 entry_point="vista_fast.envs.task_env:TaskEnv",
@@ -46,3 +49,11 @@ def __getattr__(name: str) -> Any:
         if error.name != "gymnasium":
             raise
         raise MissingExtraError(f"{name} needs gymnasium; pip install 'vista-fast[tasks]'") from error
+
+
+# Gymnasium loads no plugins by itself since 1.0: the package of an environment registers it.
+try:
+    register()
+except ModuleNotFoundError as error:
+    if error.name != "gymnasium":
+        raise
