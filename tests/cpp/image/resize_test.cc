@@ -1,0 +1,197 @@
+#include "image/resize.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "image/box.h"
+#include "image/resample_kernels.h"
+#include "image/transpose.h"
+#include "images.h"
+
+namespace vista {
+namespace {
+
+using testing::Equal;
+using testing::Noise;
+
+constexpr Filter kSmooth[] = {Filter::kBox, Filter::kBilinear, Filter::kBicubic, Filter::kLanczos};
+
+std::uint8_t WeighedSum(const std::vector<int>& values, const std::vector<std::int32_t>& weights) {
+  std::int64_t sum = 1 << (kWeightBits - 1);
+  for (std::size_t k = 0; k < values.size(); ++k) sum += std::int64_t{values[k]} * weights[k];
+  return static_cast<std::uint8_t>(std::clamp<std::int64_t>(sum >> kWeightBits, 0, 255));
+}
+
+std::vector<std::int32_t> RandomWeights(int taps, std::mt19937* random) {
+  std::vector<std::int32_t> weights(static_cast<std::size_t>(taps));
+  for (std::int32_t& weight : weights) {
+    weight =
+        static_cast<std::int32_t>((*random)() % (1u << kWeightBits)) - (1 << (kWeightBits - 2));
+    weight /= std::max(taps / 2, 1);
+  }
+  return weights;
+}
+
+TEST(ResampleKernels, EveryVerticalLoopGivesTheWeighedSum) {
+  std::mt19937 random(1);
+  for (const int taps : {0, 1, 2, 5, 13}) {
+    for (const std::size_t bytes : {1u, 3u, 15u, 16u, 17u, 63u, 64u, 65u, 200u}) {
+      const Pixels rows = Noise(100, std::max(taps, 1), static_cast<unsigned>(taps));
+      const std::vector<std::int32_t> weights = RandomWeights(taps, &random);
+      std::vector<const std::uint8_t*> pointers;
+      for (int k = 0; k < taps; ++k) pointers.push_back(rows.view().row(k) + 1);
+      for (const ResampleKernels* kernels : UsableResampleKernels()) {
+        std::vector<std::uint8_t> out(bytes + 1, 77);
+        kernels->vertical(pointers.data(), weights.data(), taps, bytes, out.data());
+        for (std::size_t i = 0; i < bytes; ++i) {
+          std::vector<int> values;
+          for (const std::uint8_t* row : pointers) values.push_back(row[i]);
+          ASSERT_EQ(out[i], WeighedSum(values, weights)) << taps << " taps, byte " << i;
+        }
+        ASSERT_EQ(out[bytes], 77) << "wrote past the end";
+      }
+    }
+  }
+}
+
+TEST(ResampleKernels, EveryHorizontalLoopGivesTheWeighedSum) {
+  std::mt19937 random(2);
+  constexpr int kInputs = 9;
+  constexpr int kOrigin = 4;
+  const int first[] = {4, 5, 7, 12};
+  const int count[] = {3, 5, 0, 1};
+  constexpr int kStride = 5;
+  const std::vector<std::int32_t> weights = RandomWeights(4 * kStride, &random);
+  const Pixels columns = Noise(kLanes * kInputs, 1, 5);
+  for (const ResampleKernels* kernels : UsableResampleKernels()) {
+    std::vector<std::uint8_t> out(4 * 3 * kLanes);
+    kernels->horizontal(columns.data(), kOrigin, {first, count, weights.data(), kStride}, 4,
+                        out.data());
+    for (int x = 0; x < 4; ++x) {
+      for (int lane = 0; lane < 3 * kLanes; ++lane) {
+        std::vector<int> values;
+        for (int k = 0; k < count[x]; ++k) {
+          values.push_back(columns.data()[3 * kLanes * (first[x] - kOrigin + k) + lane]);
+        }
+        const std::vector<std::int32_t> own(weights.begin() + kStride * x,
+                                            weights.begin() + kStride * x + count[x]);
+        ASSERT_EQ(out[static_cast<std::size_t>(3 * kLanes * x + lane)], WeighedSum(values, own));
+      }
+    }
+  }
+}
+
+TEST(Transpose, TurnsRowsIntoColumnsAndBack) {
+  const Pixels source = Noise(37, kLanes, 3);
+  constexpr int kBytes = 3 * 37;
+  const std::uint8_t* rows[kLanes];
+  for (int i = 0; i < kLanes; ++i) rows[i] = source.view().row(i);
+  std::vector<std::uint8_t> columns(kLanes * ((kBytes + kLanes - 1) / kLanes * kLanes));
+  RowsToColumns(rows, kBytes, columns.data());
+  for (int b = 0; b < kBytes; ++b) {
+    for (int i = 0; i < kLanes; ++i)
+      ASSERT_EQ(columns[static_cast<std::size_t>(b * kLanes + i)], rows[i][b]);
+  }
+  constexpr int kCount = 5;
+  Pixels back = testing::Blank(37, kCount);
+  std::uint8_t* to[kLanes];
+  for (int i = 0; i < kCount; ++i) to[i] = back.row(i);
+  ColumnsToRows(columns.data(), kBytes, kCount, to);
+  EXPECT_EQ(0, std::memcmp(back.data(), source.data(), back.bytes()));
+}
+
+TEST(Resize, TheSameSizeIsACopy) {
+  const Pixels source = Noise(31, 17, 1);
+  for (const Filter filter : kSmooth) {
+    EXPECT_TRUE(Equal(std::move(Resize(source.view(), {31, 17}, filter)).value(), source));
+  }
+}
+
+TEST(Resize, AConstantStaysConstant) {
+  Pixels source = testing::Blank(45, 33);
+  std::fill_n(source.data(), source.bytes(), std::uint8_t{201});
+  for (const Filter filter : kSmooth) {
+    for (const Size size : {Size{7, 90}, Size{90, 7}, Size{1, 1}, Size{46, 32}}) {
+      const Pixels out = std::move(Resize(source.view(), size, filter)).value();
+      for (std::size_t i = 0; i < out.bytes(); ++i) ASSERT_EQ(out.data()[i], 201);
+    }
+  }
+}
+
+TEST(Resize, HalvingWithTheBoxFilterAveragesFourPixels) {
+  const Pixels source = Noise(16, 12, 9);
+  const Pixels out = std::move(Resize(source.view(), {8, 6}, Filter::kBox)).value();
+  for (int y = 0; y < 6; ++y) {
+    for (int i = 0; i < 24; ++i) {
+      const int x = i / 3 * 6 + i % 3;
+      const std::uint8_t* upper = source.view().row(2 * y);
+      const std::uint8_t* lower = source.view().row(2 * y + 1);
+      const int above = (upper[x] + upper[x + 3] + 1) / 2;
+      const int below = (lower[x] + lower[x + 3] + 1) / 2;
+      ASSERT_EQ(out.view().row(y)[i], (above + below + 1) / 2);
+    }
+  }
+}
+
+TEST(Resize, NearestRepeatsPixels) {
+  const Pixels source = Noise(5, 4, 2);
+  const Pixels out = std::move(Resize(source.view(), {15, 12}, Filter::kNearest)).value();
+  for (int y = 0; y < 12; ++y) {
+    for (int x = 0; x < 15; ++x) {
+      ASSERT_EQ(0,
+                std::memcmp(out.view().row(y) + 3 * x, source.view().row(y / 3) + 3 * (x / 3), 3));
+    }
+  }
+}
+
+TEST(Resize, OfARegionDoesNotSeeWhatLiesAround) {
+  Pixels one = Noise(60, 50, 1);
+  Pixels other = Noise(60, 50, 2);
+  const Box box = {20, 10, 40, 35};
+  for (int y = box.top; y < box.bottom; ++y) {
+    std::memcpy(other.row(y) + 3 * box.left, one.row(y) + 3 * box.left, 3 * 20);
+  }
+  for (const Filter filter : kSmooth) {
+    EXPECT_TRUE(Equal(std::move(Resize(Region(one.view(), box), {33, 44}, filter)).value(),
+                      std::move(Resize(Region(other.view(), box), {33, 44}, filter)).value()));
+  }
+}
+
+TEST(Resize, HoldsForExtremeShapes) {
+  const Pixels wide = Noise(5000, 1, 1);
+  const Pixels tall = Noise(1, 5000, 1);
+  for (const Filter filter : kSmooth) {
+    for (const Size size : {Size{1, 300}, Size{300, 1}, Size{2, 2}, Size{17, 5001}}) {
+      EXPECT_TRUE(Resize(wide.view(), size, filter).ok());
+      EXPECT_TRUE(Resize(tall.view(), size, filter).ok());
+    }
+  }
+}
+
+TEST(Resize, RefusesWrongPartsAndSizes) {
+  const Pixels source = Noise(10, 10, 1);
+  const float nan = std::nanf("");
+  const std::array<float, 4> wrong[] = {{-1, 0, 5, 5}, {0, 0, 11, 5},  {5, 0, 5, 5},
+                                        {6, 0, 5, 5},  {nan, 0, 5, 5}, {0, 0, 5, nan}};
+  for (const auto& part : wrong) {
+    EXPECT_EQ(Resize(source.view(), {4, 4}, Filter::kBox, part).status().code(),
+              StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(Resize(source.view(), {0, 4}, Filter::kBox).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(Resize(source.view(), {50000, 50000}, Filter::kBox).status().code(),
+            StatusCode::kResourceExhausted);
+}
+
+TEST(FilterFromName, KnowsFive) {
+  for (const char* name : {"nearest", "box", "bilinear", "bicubic", "lanczos"})
+    EXPECT_TRUE(FilterFromName(name).ok());
+  const Status status = FilterFromName("sinc").status();
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("sinc"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace vista
