@@ -47,11 +47,11 @@ class SftConfig:
     """
 
     teacher: Literal["random", "oracle"] = "random"
-    pictures: int = 6000
-    plays: int = 3000
-    look_steps: int = 800
+    pictures: int = 4800
+    plays: int = 2400
+    look_steps: int = 900
     look_batch: int = 64
-    play_steps: int = 400
+    play_steps: int = 350
     play_batch: int = 32
     lr: float = 2e-3
     warmup: float = 0.03
