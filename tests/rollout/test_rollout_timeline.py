@@ -78,14 +78,26 @@ def test_makespan_without_tools_by_hand() -> None:
     cost = StepCost(decode=1.0, decode_row=0.1, prefill=10.0, prefill_id=0.5)
     one = [trajectory("a/0", [(4, 3, (0, 99)), (5, 2, None)])]
     # Prefill of 4 ids gives the 1st id and 2 steps the others; prefill of 5 + 1 ids, then one step.
-    assert makespan_without_tools(one, slots=4, cost=cost) == pytest.approx((10 + 2) + 2 * 1.1 + (10 + 3) + 1.1)
+    assert makespan_without_tools(one, slots=4, cost=cost, join_every=1) == pytest.approx(
+        (10 + 2) + 2 * 1.1 + (10 + 3) + 1.1
+    )
     # The second rollout of the group copies the prompt; both decode together.
     two = [trajectory("a/0", [(4, 3, None)]), trajectory("a/1", [(4, 3, None)])]
-    assert makespan_without_tools(two, slots=4, cost=cost) == pytest.approx(12 + 2 * 1.2)
+    assert makespan_without_tools(two, slots=4, cost=cost, join_every=1) == pytest.approx(12 + 2 * 1.2)
     # With one slot the second waits; its prompt is held.
-    assert makespan_without_tools(two, slots=1, cost=cost) == pytest.approx(12 + 2 * 1.1 + 10 + 2 * 1.1)
+    assert makespan_without_tools(two, slots=1, cost=cost, join_every=1) == pytest.approx(12 + 2 * 1.1 + 10 + 2 * 1.1)
     assert makespan_without_tools(two, slots=4, cost=cost, max_concurrent=1) == pytest.approx(12 + 2.2 + 10 + 2.2)
     assert makespan_without_tools([], slots=4, cost=cost) == 0.0
+
+
+def test_a_replay_lets_requests_join_at_every_so_many_steps() -> None:
+    cost = StepCost(decode=1.0, prefill=10.0)
+    items = [trajectory("a/0", [(4, 9, None)]), trajectory("b/0", [(4, 2, (0, 1)), (1, 2, None)])]
+    # b/0 is back after 1 step; it joins a/0, which takes 8 steps after its prefill, at once or 3 steps later.
+    assert makespan_without_tools(items, slots=4, cost=cost, join_every=1) == pytest.approx(10 + 8 + 10)
+    assert makespan_without_tools(items, slots=4, cost=cost, join_every=4) == pytest.approx(10 + 8 + 10)
+    short = [trajectory("a/0", [(4, 4, None)]), items[1]]
+    assert makespan_without_tools(short, slots=4, cost=cost, join_every=4) == pytest.approx(10 + 3 + 10 + 1)
 
 
 def test_summary() -> None:

@@ -124,6 +124,19 @@ async def test_a_trajectory_does_not_depend_on_what_shares_its_batch(
     np.testing.assert_allclose(results[5].logprobs, alone.logprobs, atol=1e-5)
 
 
+async def test_those_that_wait_join_together_between_steps(model: Any, tokenizer: Any, template: Any) -> None:
+    ids = template.prompt(None, "q", [])
+    calls = [(f"s{n}", [*ids, n + 10], [], drawn(2 + n % 3, n)) for n in range(12)]
+    prefills, tokens = [], []
+    for every in (1, 3):
+        with TransformersGenerator(model, tokenizer, max_slots=4, join_every=every) as generator:
+            results = await together(generator, calls)
+            prefills.append(sum(span.kind == "prefill" for span in generator.drain_spans()))
+            tokens.append([result.token_ids for result in results])
+    assert tokens[0] == tokens[1]
+    assert prefills[1] < prefills[0]
+
+
 async def test_different_seeds_draw_different_ids(generator: Any, template: Any) -> None:
     ids = template.prompt(None, "q", [])
     results = await together(generator, [(f"s{g}", ids, [], drawn(8, g)) for g in range(4)])

@@ -95,6 +95,8 @@ class ContinuousDecoder:
         kv_bytes: the budget of keys and values of sessions that are not decoding; beyond it the least recently used
             is dropped and prefilled again.
         vision_bytes: the budget of encoded images.
+        join_every: waiting requests join at every so many decode steps, so that they are prefilled together; at once
+            when no row decodes.
         prefill_ids: a prefill forward takes at most this many ids, padding included (one long row may exceed it).
         weight_version: the version that generations carry until ``update``.
     """
@@ -107,12 +109,15 @@ class ContinuousDecoder:
         max_slots: int,
         kv_bytes: int,
         vision_bytes: int,
+        join_every: int,
         prefill_ids: int,
         weight_version: int,
     ) -> None:
         self._policy = policy
         self._stop_text = stop_text
         self._max_slots = max_slots
+        self._join_every = join_every
+        self._steps_since_join = 0
         self._prefill_ids = prefill_ids
         self._arena = policy.arena(max_slots)
         self._contexts = ContextStore(kv_bytes)
@@ -178,8 +183,11 @@ class ContinuousDecoder:
     def step(self) -> list[Outcome]:
         """Let waiting requests join, then advance every row by one id; returns the requests that are done."""
         self._drop_cancelled()
-        self._admit()
+        if not self._rows or self._steps_since_join >= self._join_every:
+            self._steps_since_join = 0
+            self._admit()
         if self._rows:
+            self._steps_since_join += 1
             self._decode()
         if not self.busy and self._busy_since is not None:
             self._idle_since, self._busy_since = self._busy_since, None

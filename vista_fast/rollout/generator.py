@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from vista_fast._core import Image
 
+JOIN_EVERY = 4
+"""Waiting requests join at every fourth decode step, so that they are prefilled together; at once when none decodes."""
+
 Finish: TypeAlias = Literal["stop", "end", "length"]
 """stop: the text ran into a stop string; end: an end-of-turn id was sampled; length: max_tokens was reached."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
-from vista_fast.rollout.generator import DecodeSpan, Finish, Generation, Patches, Sampling
+from vista_fast.rollout.generator import JOIN_EVERY, DecodeSpan, Finish, Generation, Patches, Sampling
 from vista_fast.types import Trajectory, Turn
 
 if TYPE_CHECKING:
@@ -72,12 +72,14 @@ class _Row:
 class SlotSchedule:
     """Continuous decoding as arithmetic: who decodes in which step, and how long the step takes.
 
-    Like the decoder that it stands for: at most ``slots`` rows, first come first served; those that join are
-    prefilled together, which gives their first id, and then every row advances by one.
+    Like the decoder that it stands for: at most ``slots`` rows, first come first served; those that join, at every
+    ``join_every`` steps, are prefilled together, which gives their first id, and then every row advances by one.
     """
 
     slots: int
     cost: StepCost
+    join_every: int = 1
+    _since_join: int = 0
     _waiting: deque[_Row] = field(default_factory=deque)
     _rows: list[_Row] = field(default_factory=list)
 
@@ -93,7 +95,7 @@ class SlotSchedule:
     def step(self) -> tuple[list[DecodeSpan], list[str]]:
         """The next step's spans, starting at 0, and the names of those that are done after it."""
         spans: list[DecodeSpan] = []
-        joining = [self._waiting.popleft() for _ in range(min(len(self._waiting), self.slots - len(self._rows)))]
+        joining = self._joining()
         done: list[str] = []
         if joining:
             count = sum(row.prefill for row in joining)
@@ -103,6 +105,7 @@ class SlotSchedule:
             done += self._advance(joining)
             self._rows += [row for row in joining if row.left > 0]
         if self._rows:
+            self._since_join += 1
             rows, began = len(self._rows), spans[-1].ended if spans else 0.0
             spans.append(
                 DecodeSpan("decode", began, began + self.cost.decode + rows * self.cost.decode_row, rows, rows)
@@ -110,6 +113,12 @@ class SlotSchedule:
             done += self._advance(self._rows)
             self._rows = [row for row in self._rows if row.left > 0]
         return spans, done
+
+    def _joining(self) -> list[_Row]:
+        if self._rows and self._since_join < self.join_every:
+            return []
+        self._since_join = 0
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), self.slots - len(self._rows)))]
 
     @staticmethod
     def _advance(rows: Sequence[_Row]) -> list[str]:
@@ -119,13 +128,18 @@ class SlotSchedule:
 
 
 def makespan_without_tools(
-    trajectories: Sequence[Trajectory], *, slots: int, cost: StepCost, max_concurrent: int | None = None
+    trajectories: Sequence[Trajectory],
+    *,
+    slots: int,
+    cost: StepCost,
+    join_every: int = JOIN_EVERY,
+    max_concurrent: int | None = None,
 ) -> float:
     """Seconds that the same turns take when every tool answers at once.
 
     Of each group's equal prompts one is computed; a later turn computes what was appended since.
     """
-    schedule = SlotSchedule(slots, cost)
+    schedule = SlotSchedule(slots, cost, join_every)
     names = [str(index) for index in range(len(trajectories))]
     plans = {name: _plan(trajectory) for name, trajectory in zip(names, trajectories, strict=True)}
     prompts: set[str] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vista_fast.rollout.generator import DecodeSpan
+from vista_fast.rollout.generator import JOIN_EVERY, DecodeSpan
 from vista_fast.types import Trajectory
 
 Interval = tuple[float, float]
@@ -112,6 +112,7 @@ def summarize(
     spans: Sequence[DecodeSpan],
     *,
     slots: int,
+    join_every: int = JOIN_EVERY,
     max_concurrent: int | None = None,
 ) -> RolloutSummary:
     """The figures of a rollout from its trajectories and its generator's spans (``Generator.drain_spans``)."""
@@ -135,7 +136,7 @@ def summarize(
         exposed_latency=seen.share,
         makespan=took,
         makespan_without_tools=makespan_without_tools(
-            trajectories, slots=slots, cost=cost, max_concurrent=max_concurrent
+            trajectories, slots=slots, cost=cost, join_every=join_every, max_concurrent=max_concurrent
         ),
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.rollout.continuous import ContinuousDecoder, Outcome, Request
-from vista_fast.rollout.generator import DecodeSpan, Generation, Patches, Sampling
+from vista_fast.rollout.generator import JOIN_EVERY, DecodeSpan, Generation, Patches, Sampling
 from vista_fast.rollout.policy import DecodablePolicy, FastQwenVL, QwenVL
 from vista_fast.rollout.sampling import StopText
 
@@ -39,6 +39,8 @@ class TransformersGenerator:
         max_slots: how many sessions decode at once; more wait for a slot.
         kv_bytes: budget of keys and values of sessions that wait for tools.
         vision_bytes: budget of encoded images.
+        join_every: waiting sessions join at every so many decode steps, so that they are prefilled together; at once
+            when none decodes.
         prefill_ids: at most this many ids, padding included, in one prefill forward.
         weight_version: the version that generations carry until ``update_weights``.
         policy: how the model is run; by default the fused path for small models, transformers' own forward for large.
@@ -55,18 +57,21 @@ class TransformersGenerator:
         max_slots: int = 64,
         kv_bytes: int = 1 << 30,
         vision_bytes: int = 256 << 20,
+        join_every: int = JOIN_EVERY,
         prefill_ids: int = 8192,
         weight_version: int = 0,
         policy: DecodablePolicy | None = None,
     ) -> None:
-        if max_slots < 1:
-            raise InvalidArgumentError(f"max_slots is {max_slots}; give at least 1")
+        for name, value in (("max_slots", max_slots), ("join_every", join_every)):
+            if value < 1:
+                raise InvalidArgumentError(f"{name} is {value}; give at least 1")
         self._decoder = ContinuousDecoder(
             policy or default_policy(model),
             StopText(_decoding(tokenizer)),
             max_slots=max_slots,
             kv_bytes=kv_bytes,
             vision_bytes=vision_bytes,
+            join_every=join_every,
             prefill_ids=prefill_ids,
             weight_version=weight_version,
         )
