@@ -96,6 +96,8 @@ def train_grpo(
         emit(step.metrics)
         keep.after_step()
 
+    if last is not None and state.step == config.grpo.steps and (finished := _finished(folder, config)):
+        return finished
     with _toolbox(config) as toolbox:
         reference = load_policy(start)[0] if config.grpo.beta else None
         tasks = load("train", size=config.grpo.train_tasks, seed=config.seed)
@@ -160,6 +162,19 @@ class _Checkpoints:
         if step % self._every == 0 or step == self._steps:
             path = save_checkpoint(self._folder, self._stage, self._state)
             self._emit(CheckpointSaved(self._stage, step, str(path)))
+
+
+def _finished(folder: Path, config: TrainConfig) -> TrainResult | None:
+    """The result of a run that has ended, from its folder; None when its evaluation is not complete."""
+    weights = folder / "weights"
+    records = [{key: value for key, value in record.items() if key != "event"} for record in _evaluated(folder)]
+    if not weights.is_dir() or len(records) < 3 * (len(config.eval.temperatures) + 1):
+        return None
+    return TrainResult([EvalMetrics(**record) for record in records], weights)
+
+
+def _evaluated(folder: Path) -> list[dict[str, Any]]:
+    return RunFolder(folder).metrics("EvalMetrics")
 
 
 @contextmanager
