@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast.envs.episode import Episode, Step
 from vista_fast.errors import MissingExtraError
+from vista_fast.tasks.mini import OCR_SIDE
 
 if TYPE_CHECKING:
     from vista_fast.envs.batched import BatchedEnv
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchedEnv", "Episode", "Step", "TaskEnv", "register"]
 
-_IDS = {"vista_fast/Mini-v0": "mini", "vista_fast/ChartQA-v0": "chartqa"}
+_STAGES: dict[str, dict[str, Any]] = {
+    "vista_fast/Mini-v0": {"dataset": "mini", "ocr_side": OCR_SIDE},
+    "vista_fast/ChartQA-v0": {"dataset": "chartqa"},
+}
+"""Each environment's arguments of ``Stage``. The tags of mini's scenes call for a zoom at that side."""
 
 
 def register() -> None:
@@ -28,13 +33,13 @@ def register() -> None:
     import gymnasium
     from gymnasium.envs.registration import registry
 
-    for name, dataset in _IDS.items():
+    for name, arguments in _STAGES.items():
         if name not in registry:
             gymnasium.register(
                 id=name,
                 entry_point="vista_fast.envs.task_env:TaskEnv",
                 vector_entry_point="vista_fast.envs.batched:BatchedEnv",
-                kwargs={"dataset": dataset},
+                kwargs=arguments,
             )
 
 

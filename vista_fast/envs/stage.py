@@ -49,6 +49,7 @@ class Stage:
     Args:
         dataset: a Dataset, or the name of one for ``vista_fast.tasks.load``.
         toolbox: the tools; by default those of ``Toolbox.default`` with OCR, on an engine that the stage owns.
+        ocr_side: the side in pixels at which that OCR looks at images; default ``OcrConfig``'s limits.
         tools: leave only these tools of the toolbox; () leaves the policy without any.
         max_turns, deadline: as ``Episode``.
         scheme: as ``vista_fast.rewards.reward``.
@@ -60,6 +61,7 @@ class Stage:
         dataset: Dataset | str,
         *,
         toolbox: Toolbox | None = None,
+        ocr_side: int | None = None,
         tools: Sequence[str] | None = None,
         max_turns: int = 3,
         deadline: float | None = None,
@@ -73,6 +75,7 @@ class Stage:
             raise InvalidArgumentError(f"the dataset {self.dataset.name!r} holds no task; give one that does")
         self.loop = LoopThread()
         self._toolbox = toolbox
+        self._ocr_side = ocr_side
         self._engine: Engine | None = None
         self._tools = tools
         self._max_turns = max_turns
@@ -136,7 +139,9 @@ class Stage:
 
             self._engine = Engine()
             reads = self._tools is None or "ocr" in self._tools or "easyocr" in self._tools
-            self._toolbox = Toolbox.default(self._engine, ocr=OcrConfig() if reads else None)
+            side = self._ocr_side
+            ocr = OcrConfig() if side is None else OcrConfig(limit_side_len=side, max_side_len=side)
+            self._toolbox = Toolbox.default(self._engine, ocr=ocr if reads else None)
         if self._tools is not None:
             self._toolbox, self._tools = self._toolbox.subset(self._tools), None
         return self._toolbox

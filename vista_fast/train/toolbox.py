@@ -8,14 +8,11 @@ if TYPE_CHECKING:
     from vista_fast.engine import Engine
     from vista_fast.tools import Toolbox
 
-OCR_SIDE = 448
-"""The side, in pixels, at which the OCR looks at a picture: that of charts and documents, and of a scene's
-quadrant."""
-
 
 def policy_toolbox(engine: Engine) -> Toolbox:
     """``zoom`` and ``ocr`` over ``engine``."""
     from vista_fast.models.ocr import OcrConfig
+    from vista_fast.tasks.mini import OCR_SIDE
     from vista_fast.tools import Toolbox
 
     every = Toolbox.default(engine, ocr=OcrConfig(limit_side_len=OCR_SIDE, max_side_len=OCR_SIDE))

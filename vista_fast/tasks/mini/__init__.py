@@ -7,5 +7,6 @@ not read it; the OCR tool reads it, in scenes only after a zoom.
 from __future__ import annotations
 
 from vista_fast.tasks.mini.dataset import FAMILIES, SPLITS, MiniDataset, load
+from vista_fast.tasks.mini.picture import OCR_SIDE
 
-__all__ = ["FAMILIES", "SPLITS", "MiniDataset", "load"]
+__all__ = ["FAMILIES", "OCR_SIDE", "SPLITS", "MiniDataset", "load"]

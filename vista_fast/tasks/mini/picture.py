@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 SIDE = 448
 """Width and height of every picture, in pixels."""
 
+OCR_SIDE = SIDE
+"""The side, in pixels, at which an OCR is meant to look at a picture: enough for charts, documents and one quadrant of
+a scene, not for a whole scene."""
+
 COUNT = 4
 """Candidate regions of a picture, each with one number in it."""
 
