@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition, weights
 from vista_fast.models.ocr.frame import GRID, Frame
+from vista_fast.models.ocr.reader import padded_width
 
 SIDES = st.integers(1, 12_000)
 
@@ -107,7 +108,7 @@ def test_batching_does_not_change_what_is_found(cheap_model: OcrModel, pages: li
         np.testing.assert_array_equal(quads, alone)
         np.testing.assert_allclose(scores, alone_scores, atol=1e-4)
     calls = [(page, quad) for page, (quads, _) in zip(pages, together, strict=True) for quad in quads]
-    widths = [cheap_model.padded_width(320, 320, quad) for _, quad in calls]
+    widths = [padded_width(320, 320, quad, cheap_model.config) for _, quad in calls]
     shared = [call for call, width in zip(calls, widths, strict=True) if width == 320]
     assert len(shared) > 4
     for call, line in zip(shared, cheap_model.recognize(shared), strict=True):

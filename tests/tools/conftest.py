@@ -21,8 +21,8 @@ def engine() -> Iterator[vf.Engine]:
 
 @pytest.fixture
 def toolbox(engine: vf.Engine) -> vf.Toolbox:
-    """Without ocr, whose networks take a while to load."""
-    return vf.Toolbox.default(engine)
+    """Without ocr."""
+    return vf.Toolbox.default(engine, ocr=None)
 
 
 @pytest.fixture

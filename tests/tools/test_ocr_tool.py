@@ -122,3 +122,16 @@ async def test_expectations_open_and_close(reading: vf.Toolbox, note: Note) -> N
     with reading.expect("flow a"):
         seen = await reading.call(vf.ToolCall("ocr"), images=[image], flow="flow a")
     assert seen.text == "Expected"
+
+
+async def test_ocr_is_among_the_default_tools_and_loads_with_its_first_call(engine: vf.Engine, note: Note) -> None:
+    toolbox = vf.Toolbox.default(engine)
+    assert toolbox.names == ("zoom", "rotate", "ocr")
+    assert {"easyocr", "image_zoom_in_tool", "image_rotate_tool"}.isdisjoint(toolbox.names)
+    blocked = pytest.MonkeyPatch()
+    blocked.setattr("vista_fast.models.backend.find_spec", lambda _: None)
+    with vf.Engine(threads=1) as other, pytest.raises(vf.errors.MissingExtraError, match=r"vista-fast\[ocr\]"):
+        vf.Toolbox.default(other)
+    blocked.undo()
+    seen = await toolbox.call(vf.ToolCall("ocr"), images=[engine.image(note("Loaded 1"))])
+    assert seen.text == "Loaded 1"

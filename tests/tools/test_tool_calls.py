@@ -60,7 +60,7 @@ async def test_the_size_of_a_zoom(toolbox: vf.Toolbox, image: vf.Image, box: lis
 
 
 async def test_zoom_sides_are_settings(engine: vf.Engine, image: vf.Image) -> None:
-    toolbox = vf.Toolbox.default(engine, zoom=Zoom(min_side=64, max_side=128))
+    toolbox = vf.Toolbox.default(engine, ocr=None, zoom=Zoom(min_side=64, max_side=128))
     for name in ("zoom", "image_zoom_in_tool"):
         small = await call(toolbox, name, [image], bbox_2d=[0, 0, 20, 20])
         large = await call(toolbox, name, [image], bbox_2d=[0, 0, 400, 300])
@@ -179,7 +179,7 @@ def test_any_arguments_give_an_observation(shared: vf.Toolbox, tool: str, argume
 @pytest.fixture(scope="module")
 def shared() -> Any:
     with vf.Engine(threads=1) as engine:
-        yield vf.Toolbox.default(engine)
+        yield vf.Toolbox.default(engine, ocr=None)
 
 
 def test_schemas_are_json_in_openais_format(toolbox: vf.Toolbox) -> None:

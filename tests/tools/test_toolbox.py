@@ -103,7 +103,7 @@ async def test_an_expired_call_raises(engine: vf.Engine, toolbox: vf.Toolbox, im
 
 async def test_a_closed_engine_raises(image: vf.Image) -> None:
     engine = vf.Engine(threads=1)
-    toolbox = vf.Toolbox.default(engine)
+    toolbox = vf.Toolbox.default(engine, ocr=None)
     engine.close()
     with pytest.raises(vf.errors.VistaError, match="closed"):
         await toolbox.call(vf.ToolCall("rotate", {"angle": 33}), images=[image])

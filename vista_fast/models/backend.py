@@ -134,6 +134,8 @@ class _OnnxRuntimeSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Idle threads that spin would take the cores that decoding needs meanwhile.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         with _unreadable(path):
             self._session: Any = onnxruntime.InferenceSession(
                 str(_existing(path)), sess_options=options, providers=["CPUExecutionProvider"]

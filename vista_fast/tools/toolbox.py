@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
+from vista_fast.models.ocr.config import OcrConfig
+from vista_fast.models.ocr.ops import register_ocr
 from vista_fast.tools.arguments import check_arguments, nearest, shown
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
@@ -16,7 +18,10 @@ from vista_fast.types import CallRecord, Observation, ToolCall, ToolError
 if TYPE_CHECKING:
     from vista_fast._core import Image
     from vista_fast.engine import Engine
-    from vista_fast.models.ocr import OcrConfig
+
+_READING = OcrConfig()
+_LOWEST = -(1 << 30)
+"""The priority of what nobody waits for yet."""
 
 
 class Toolbox:
@@ -33,19 +38,18 @@ class Toolbox:
         self._listed = {name: tool for name, tool in self._tools.items() if tool.alias_of not in self._tools}
 
     @classmethod
-    def default(cls, engine: Engine, *, ocr: OcrConfig | None = None, zoom: Zoom | None = None) -> Toolbox:
-        """Zoom, rotate and, where ``ocr`` says how to read, ocr; each also under its name in other systems.
+    def default(cls, engine: Engine, *, ocr: OcrConfig | None = _READING, zoom: Zoom | None = None) -> Toolbox:
+        """Zoom, rotate and ocr, each also under its name in other systems. ``ocr=None`` leaves ocr out.
 
         Raises:
-            MissingExtraError: ``ocr`` is given and its libraries are not installed.
+            MissingExtraError: the libraries that ocr needs are not installed.
+            NotFoundError: the weights that they should ship are not there.
             InvalidArgumentError: the engine already reads text with another OcrConfig.
         """
         zoom = zoom or Zoom()
         tools: list[Tool] = [zoom, ImageZoomInTool(min_side=zoom.min_side, max_side=zoom.max_side)]
         tools += [Rotate(), ImageRotateTool()]
         if ocr is not None:
-            from vista_fast.models.ocr.ops import register_ocr
-
             register_ocr(engine, ocr)
             tools += [Ocr(min_score=ocr.text_threshold), EasyOcr(min_score=ocr.text_threshold)]
         return cls(engine, tools)
@@ -161,6 +165,3 @@ def _without_task(arguments: Mapping[str, Any], tool: Tool) -> dict[str, Any]:
     """The paper's calls name a task beside every tool; a tool that has one task only doesn't take it."""
     takes_task = "task" in tool.parameters.get("properties", {})
     return {name: value for name, value in arguments.items() if name != "task" or takes_task}
-
-
-_LOWEST = -(1 << 30)

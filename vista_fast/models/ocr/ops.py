@@ -12,14 +12,14 @@ import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.ocr.config import OcrConfig
-from vista_fast.models.ocr.reader import OcrModel
+from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
 
-DETECT_BATCH = 8
-RECOGNIZE_BATCH = 32
-"""Largest batches: enough to fill the cores, small enough that a batch does not hold up the calls behind it."""
+DETECT_BATCH = 4
+RECOGNIZE_BATCH = 8
+"""Largest batches: a CPU's cores are full with few calls already, and a larger batch holds up the calls behind it."""
 
 _registered: weakref.WeakKeyDictionary[Engine, OcrConfig] = weakref.WeakKeyDictionary()
 _lock = threading.Lock()
@@ -27,6 +27,8 @@ _lock = threading.Lock()
 
 def register_ocr(engine: Engine, config: OcrConfig) -> None:
     """Give the engine two Ops; once per engine, repeating it with an equal config does nothing.
+
+    What they need is checked now, and the networks are loaded with the first call.
 
     - ``ocr.detect(image)`` → ``{"quads": float32 [n, 4, 2], "scores": float32 [n]}``: the text lines of the whole image
       in reading order, corners clockwise from the top left, in the image's pixels. Batches images of one input size.
@@ -36,6 +38,7 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
     Raises:
         InvalidArgumentError: the engine already has them with another config.
         MissingExtraError: the libraries are not installed.
+        NotFoundError: the weights are not those that the libraries ship.
     """
     with _lock:
         if engine in _registered:
@@ -44,18 +47,21 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
                     f"this engine already reads text with {_registered[engine]}; make another Engine for {config}"
                 )
             return
-        _register(engine, config, OcrModel(config, threads=engine.threads))
+        check_installed(config)
+        _register(engine, config)
         _registered[engine] = config
 
 
-def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
+def _register(engine: Engine, config: OcrConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    def input_size(call: Mapping[str, Any]) -> tuple[int, int]:
-        return model.detection_size(call["image"].width, call["image"].height)
+    model = _LoadedOnce(config, engine.threads)
 
-    def padded_width(call: Mapping[str, Any]) -> int:
-        return model.padded_width(call["image"].width, call["image"].height, _quad(call))
+    def input_size(call: Mapping[str, Any]) -> tuple[int, int]:
+        return detection_size(call["image"].width, call["image"].height, config)
+
+    def width(call: Mapping[str, Any]) -> int:
+        return padded_width(call["image"].width, call["image"].height, _quad(call), config)
 
     version = f"ppocrv6-small/{config.backend}/{config.precision}"
     engine.register(
@@ -63,7 +69,7 @@ def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
             "ocr.detect",
             version,
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
-            run=lambda calls: _detect(model, calls),
+            run=lambda calls: _detect(model.get(), calls),
             key=lambda call: "{}x{}".format(*input_size(call)),
             size=lambda call: math.prod(input_size(call)) / 1e6,
         )
@@ -73,11 +79,27 @@ def _register(engine: Engine, config: OcrConfig, model: OcrModel) -> None:
             "ocr.recognize",
             version,
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
-            run=lambda calls: _recognize(model, calls),
-            key=padded_width,
-            size=lambda call: padded_width(call) / 320,
+            run=lambda calls: _recognize(model.get(), calls),
+            key=width,
+            size=lambda call: width(call) / 320,
         )
     )
+
+
+class _LoadedOnce:
+    """The networks, loaded by whichever Op runs first."""
+
+    def __init__(self, config: OcrConfig, threads: int) -> None:
+        self._config = config
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._model: OcrModel | None = None
+
+    def get(self) -> OcrModel:
+        with self._lock:
+            if self._model is None:
+                self._model = OcrModel(self._config, threads=self._threads)
+            return self._model
 
 
 def _detect(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -64,13 +64,22 @@ class OcrModel:
             crops.append(recognition.crop(pixels, frame.from_image(quad)))
         return recognition.recognize(crops, self._recognition, self._charset)
 
-    def detection_size(self, width: int, height: int) -> tuple[int, int]:
-        """The detection network's input size (width, height) for an image of that size."""
-        return detection.input_size(*Frame.of(width, height, self.config).size, self.config)
 
-    def padded_width(self, width: int, height: int, quad: npt.NDArray[np.float32]) -> int:
-        """The recognition network's input width for a quad of an image of that size."""
-        return recognition.padded_width(Frame.of(width, height, self.config).from_image(quad))
+def check_installed(config: OcrConfig) -> None:
+    """Raise MissingExtraError or NotFoundError when text can't be read here; loads nothing."""
+    find_backend(config.backend)
+    detection_weights()
+    recognition_weights()
+
+
+def detection_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:
+    """The detection network's input size (width, height) for an image of that size."""
+    return detection.input_size(*Frame.of(width, height, config).size, config)
+
+
+def padded_width(width: int, height: int, quad: npt.NDArray[np.float32], config: OcrConfig) -> int:
+    """The recognition network's input width for a quad of an image of that size."""
+    return recognition.padded_width(Frame.of(width, height, config).from_image(quad))
 
 
 def read_text(image: Pixels, model: OcrModel) -> list[TextLine]:
@@ -81,7 +90,7 @@ def read_text(image: Pixels, model: OcrModel) -> list[TextLine]:
     ((quads, _),) = model.detect([image])
     by_width: dict[int, list[int]] = defaultdict(list)
     for index, quad in enumerate(quads):
-        by_width[model.padded_width(width, height, quad)].append(index)
+        by_width[padded_width(width, height, quad, model.config)].append(index)
     read: dict[int, Line] = {}
     for indices in by_width.values():
         read.update(zip(indices, model.recognize([(image, quads[index]) for index in indices]), strict=True))
