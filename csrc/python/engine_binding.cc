@@ -96,7 +96,6 @@ void BindEngine(py::module_& m) {
       .def("submit_many", &EngineCore::SubmitMany)
       .def("call", &EngineCore::CallAndWait)
       .def("cancel", &EngineCore::Cancel)
-      .def("await_admission", &EngineCore::AwaitAdmission)
       .def("expect", &EngineCore::Expect)
       .def("release", &EngineCore::Release)
       .def("lease", &EngineCore::Lease)
@@ -104,6 +103,8 @@ void BindEngine(py::module_& m) {
       .def("fail", &EngineCore::Fail)
       .def("take_lost_pullers", &EngineCore::TakeLostPullers)
       .def("watch_lost_pullers", &EngineCore::WatchLostPullers)
+      .def("start_trace", &EngineCore::StartTrace)
+      .def("stop_trace", &EngineCore::StopTrace)
       .def("stats", &EngineCore::Stats)
       .def("close", &EngineCore::Close);
 }

@@ -223,7 +223,7 @@ Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments
 sched::RequestId EngineCore::Submit(const std::string& name, py::dict arguments,
                                     const CallOptions& options,
                                     const std::shared_ptr<CompletionQueue>& queue,
-                                    py::object future) {
+                                    py::object future, bool wait_for_room) {
   CheckAlive();
   ReleaseNow();
   Result<sched::Call> call = MakeCall(Find(name), arguments, options, engine_->clock().Now());
@@ -240,6 +240,7 @@ sched::RequestId EngineCore::Submit(const std::string& name, py::dict arguments,
     py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(call.value().token));
     Raise(accepted);
   }
+  if (wait_for_room && id != 0 && !engine_->scheduler().LobbyIsEmpty()) AwaitAdmission(id);
   return id;
 }
 
@@ -258,6 +259,8 @@ std::unique_ptr<Many> EngineCore::SubmitMany(const std::string& name, py::list a
     Result<sched::Call> call = Status();
     if (PyDict_Check(arguments[i].ptr())) {
       call = MakeCall(op, arguments[i], options, now);
+    } else if (py::hasattr(arguments[i], "keys")) {
+      call = MakeCall(op, py::dict(arguments[i]), options, now);
     } else {
       call = Status::InvalidArgument("item " + std::to_string(i) +
                                      " of submit_many is no dict of arguments");
@@ -307,7 +310,12 @@ bool EngineCore::Cancel(sched::RequestId request) {
 }
 
 void EngineCore::AwaitAdmission(sched::RequestId request) {
-  BlockUntil([&](Duration slice) { return engine_->scheduler().AwaitAdmission(request, slice); });
+  try {
+    BlockUntil([&](Duration slice) { return engine_->scheduler().AwaitAdmission(request, slice); });
+  } catch (...) {
+    engine_->scheduler().Cancel(request);
+    throw;
+  }
 }
 
 sched::ExpectationId EngineCore::Expect(const std::string& op, sched::Flow flow) {
@@ -383,6 +391,36 @@ std::vector<sched::OpId> EngineCore::TakeLostPullers() {
 void EngineCore::WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue) {
   const std::lock_guard lock(lost_mutex_);
   lost_queue_ = queue;
+}
+
+void EngineCore::StartTrace(std::size_t capacity) {
+  CheckAlive();
+  engine_->scheduler().StartTrace(capacity);
+}
+
+py::dict EngineCore::StopTrace() {
+  CheckAlive();
+  const sched::Trace trace = engine_->scheduler().StopTrace();
+  const auto seconds = [](TimePoint at) {
+    return std::chrono::duration<double>(at.time_since_epoch()).count();
+  };
+  py::list batches(trace.batches.size());
+  for (std::size_t i = 0; i < trace.batches.size(); ++i) {
+    const sched::BatchSpan& span = trace.batches[i];
+    batches[i] = py::make_tuple(span.op, seconds(span.started), seconds(span.ended), span.size);
+  }
+  py::list requests(trace.requests.size());
+  for (std::size_t i = 0; i < trace.requests.size(); ++i) {
+    const sched::RequestSpan& span = trace.requests[i];
+    requests[i] = py::make_tuple(span.op, span.flow, seconds(span.arrived), seconds(span.completed),
+                                 sched::OutcomeName(span.outcome), StatusCodeName(span.status));
+  }
+  py::dict out;
+  out["ops"] = OpNames();
+  out["batches"] = batches;
+  out["requests"] = requests;
+  out["left_out"] = trace.left_out;
+  return out;
 }
 
 py::dict EngineCore::Stats() {

@@ -49,15 +49,13 @@ class EngineCore final : public sched::Listener {
   // completed already.
   sched::RequestId Submit(const std::string& op, pybind11::dict arguments,
                           const CallOptions& options, const std::shared_ptr<CompletionQueue>& queue,
-                          pybind11::object future);
+                          pybind11::object future, bool wait_for_room);
   std::unique_ptr<Many> SubmitMany(const std::string& op, pybind11::list calls,
                                    const CallOptions& options);
   // Blocks for the result, and raises what went wrong.
   pybind11::object CallAndWait(const std::string& op, pybind11::dict arguments,
                                const CallOptions& options);
   bool Cancel(sched::RequestId request);
-  // Blocks until the Request is admitted.
-  void AwaitAdmission(sched::RequestId request);
 
   sched::ExpectationId Expect(const std::string& op, sched::Flow flow);
   void Release(sched::ExpectationId expectation);
@@ -72,6 +70,11 @@ class EngineCore final : public sched::Listener {
   std::vector<sched::OpId> TakeLostPullers();
   void WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue);
 
+  void StartTrace(std::size_t capacity);
+  // What happened since StartTrace: {"ops": names by id, "batches": [(op, started, ended, size)],
+  // "requests": [(op, flow, arrived, completed, outcome, status)], "left_out": spans beyond the
+  // capacity}, in seconds of time.monotonic.
+  pybind11::dict StopTrace();
   pybind11::dict Stats();
   void Close(double timeout);
 
@@ -90,6 +93,7 @@ class EngineCore final : public sched::Listener {
   void PullerLost(sched::OpId op) override;
   void CheckAlive() const;
   const Op& Find(const std::string& name) const;
+  void AwaitAdmission(sched::RequestId request);
   Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
                                const CallOptions& options, TimePoint now);
   Status FillNative(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;

@@ -171,17 +171,30 @@ std::string Represent(const Image& image) {
 
 // Object must be bound already.
 void BindImage(py::module_& module) {
-  py::class_<Image, Object, ImagePtr> image(module, "Image", py::buffer_protocol(), py::is_final());
-  image.def_static("decode", &DecodeBytes, py::arg("encoded"), py::kw_only(),
-                   py::arg("pixel_limit") = kDefaultPixelLimit);
-  image.def_static("from_array", &FromArray, py::arg("array"));
-  image.def_property_readonly("width", &Image::width);
-  image.def_property_readonly("height", &Image::height);
-  image.def_property_readonly("hash", &HashOf);
-  image.def_property_readonly("bytes", &Image::bytes);
+  py::class_<Image, Object, ImagePtr> image(
+      module, "Image", py::buffer_protocol(), py::is_final(),
+      "Immutable RGB pixels, uint8 [height, width, 3], and a 128-bit hash. numpy.asarray gives a "
+      "read-only view of them without copying. Two Images are equal when their hashes are.");
+  image.def_static(
+      "decode", &DecodeBytes, py::arg("encoded"), py::kw_only(),
+      py::arg("pixel_limit") = kDefaultPixelLimit,
+      "Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of "
+      "an animation the first frame. Raises InvalidArgumentError for bytes that can't be decoded "
+      "and ResourceExhaustedError, before allocating, for more pixels than pixel_limit (default "
+      "178,956,970).");
+  image.def_static("from_array", &FromArray, py::arg("array"),
+                   "Copies a uint8 array [height, width, 3] of any strides.");
+  image.def_property_readonly("width", &Image::width, "Pixels.");
+  image.def_property_readonly("height", &Image::height, "Pixels.");
+  image.def_property_readonly("hash", &HashOf,
+                              "BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where "
+                              "there are any, else of shape and pixels.");
+  image.def_property_readonly("bytes", &Image::bytes, "Memory that it holds, in bytes.");
   image.def("encode", &EncodeImage, py::arg("format") = "png", py::kw_only(),
-            py::arg("quality") = 90, py::arg("subsampling") = "4:2:0", py::arg("level") = 6);
-  image.def("to_pil", &ToPil);
+            py::arg("quality") = 90, py::arg("subsampling") = "4:2:0", py::arg("level") = 6,
+            "Bytes of a PNG (zlib level 0 to 9) or a JPEG (quality 1 to 100; subsampling '4:4:4', "
+            "'4:2:2' or '4:2:0').");
+  image.def("to_pil", &ToPil, "A PIL image of the same pixels.");
   image.def_buffer(&Buffer);
   image.def("__array__", &AsArray, py::arg("dtype") = py::none(), py::arg("copy") = py::none());
   image.def("__dlpack__", &Dlpack, py::kw_only(), py::arg("stream") = py::none(),

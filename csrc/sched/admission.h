@@ -2,6 +2,7 @@
 // room waits in the lobby; nothing is refused, because a refusal would bias training.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -31,7 +32,8 @@ class Admission {
 
   [[nodiscard]] std::size_t flights() const { return flights_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  [[nodiscard]] std::size_t waiting() const { return waiting_; }
+  // In the lobby. Any thread may ask.
+  [[nodiscard]] std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
  private:
   // A Flight over the limit in bytes gets room when it would be the only one.
@@ -41,7 +43,7 @@ class Admission {
   AdmissionLimits limits_;
   std::size_t flights_ = 0;
   std::size_t bytes_ = 0;
-  std::size_t waiting_ = 0;
+  std::atomic<std::size_t> waiting_{0};
   std::map<Priority, IntrusiveList<Flight, &Flight::arrival_hook>, std::greater<>> lobby_;
 };
 

@@ -131,6 +131,7 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
   if (batch.times_out != kNever) batch_timers_.erase({batch.times_out, id});
   OpState* op = batch.op;
   --op->running_batches;
+  tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
   const Duration took = now - batch.started;
   op->stats.service.Add(static_cast<std::uint64_t>(took.count()));
   op->service_estimate += (took - op->service_estimate) / 4;

@@ -47,6 +47,7 @@ struct Request {
   SinkRef sink;
   std::uint64_t token = 0;
   Outcome outcome = Outcome::kRun;
+  Flow flow = 0;
   Priority priority = 0;
   TimePoint arrived;
   TimePoint soft_deadline = kNever;

@@ -93,8 +93,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
   if (has_identity) {
     if (ResultRef hit = cache_.Find(call->identity)) {
       ++op->stats.cached;
-      ++op->stats.succeeded;
-      op->stats.latency.Add(0);
+      Count(op, {op->id, call->flow, now, now, Outcome::kCached, StatusCode::kOk});
       transaction->Deliver(sink, {call->token, {}, std::move(hit), Outcome::kCached});
       return 0;
     }
@@ -107,8 +106,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
   }
 
   if (call->hard_deadline <= now) {
-    ++op->stats.expired;
-    op->stats.latency.Add(0);
+    Count(op, {op->id, call->flow, now, now, Outcome::kRun, StatusCode::kDeadlineExceeded});
     transaction->Deliver(sink, {call->token, Expired(*op), nullptr, Outcome::kRun});
     return 0;
   }
@@ -140,6 +138,7 @@ Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome
   request->sink = sink;
   request->token = call.token;
   request->outcome = outcome;
+  request->flow = call.flow;
   request->priority = call.priority;
   request->arrived = now;
   request->soft_deadline = call.soft_deadline;
@@ -228,10 +227,10 @@ void Scheduler::Release(ExpectationId id) {
   if (const std::optional<OpId> op = expectations_.Release(id)) transaction.Wake(ops_[*op]->lane);
 }
 
-void Scheduler::Deliver(Transaction* transaction, const Request& request, Status status,
-                        ResultRef result, TimePoint now) {
-  OpStats& stats = request.flight->op->stats;
-  switch (status.code()) {
+// A Request has come to its end.
+void Scheduler::Count(OpState* op, const RequestSpan& span) {
+  OpStats& stats = op->stats;
+  switch (span.status) {
     case StatusCode::kOk:
       ++stats.succeeded;
       break;
@@ -247,15 +246,17 @@ void Scheduler::Deliver(Transaction* transaction, const Request& request, Status
     default:
       ++stats.failed;
   }
-  stats.latency.Add(static_cast<std::uint64_t>((now - request.arrived).count()));
-  transaction->Deliver(request.sink,
-                       {request.token, std::move(status), std::move(result), request.outcome});
+  stats.latency.Add(static_cast<std::uint64_t>((span.completed - span.arrived).count()));
+  tracer_.Add(span);
 }
 
 // The Request gets its Completion and ceases; its Flight loses a waiter.
 void Scheduler::Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
                        TimePoint now) {
-  Deliver(transaction, *request, std::move(status), std::move(result), now);
+  Count(request->flight->op, {request->flight->op->id, request->flow, request->arrived, now,
+                              request->outcome, status.code()});
+  transaction->Deliver(std::move(request->sink),
+                       {request->token, std::move(status), std::move(result), request->outcome});
   request->flight->waiters.Erase(request);
   if (request->hard_deadline != kNever)
     request_timers_.erase({request->hard_deadline, request->id});
@@ -378,6 +379,16 @@ void Scheduler::Stop(const std::string& why) {
   transaction.WakeTimer();
   transaction.WakeIdle();
   transaction.WakeAdmitted();
+}
+
+void Scheduler::StartTrace(std::size_t capacity) {
+  const Transaction transaction(this);
+  tracer_.Start(capacity);
+}
+
+Trace Scheduler::StopTrace() {
+  const Transaction transaction(this);
+  return tracer_.Stop();
 }
 
 SchedulerStats Scheduler::Stats() {

@@ -30,6 +30,7 @@
 #include "sched/op_stats.h"
 #include "sched/result_cache.h"
 #include "sched/slab.h"
+#include "sched/trace.h"
 
 namespace vista::sched {
 
@@ -94,6 +95,8 @@ class Scheduler {
   Status Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids);
   // Completes a Request as cancelled; false when it has completed already.
   bool Cancel(RequestId id);
+  // Whether no Flight waits for admission just now. Takes no lock.
+  [[nodiscard]] bool LobbyIsEmpty() const { return admission_.waiting() == 0; }
   // Blocks until the Request is out of the lobby, or `timeout` has passed; true in the first case.
   bool AwaitAdmission(RequestId id, Duration timeout);
 
@@ -125,6 +128,9 @@ class Scheduler {
   void Stop(const std::string& why);
 
   SchedulerStats Stats();
+  // Keeps spans, at most `capacity` of each kind, until StopTrace takes them.
+  void StartTrace(std::size_t capacity);
+  Trace StopTrace();
 
  private:
   class Transaction;
@@ -154,8 +160,7 @@ class Scheduler {
   void Join(Transaction* transaction, Flight* flight, const Call& call);
   void Enqueue(Transaction* transaction, Flight* flight);
   void AdmitFromLobby(Transaction* transaction);
-  void Deliver(Transaction* transaction, const Request& request, Status status, ResultRef result,
-               TimePoint now);
+  void Count(OpState* op, const RequestSpan& span);
   void Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
               TimePoint now);
   void Detach(Transaction* transaction, Request* request, Status status, TimePoint now);
@@ -193,6 +198,7 @@ class Scheduler {
   Admission admission_;
   Expectations expectations_;
   ResultCache cache_;
+  Tracer tracer_;
   Slab<Request> requests_;
   std::unordered_map<const Identity*, Flight*, IdentityHash, IdentityEqual> flights_;
   std::unordered_map<BatchId, Running> running_;

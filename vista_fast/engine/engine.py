@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
 from vista_fast.engine.op import Op
 from vista_fast.engine.pullers import Pullers, mark_engine_thread, on_engine_thread
+from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -65,12 +67,12 @@ class Engine:
         self._loops = LoopQueues()
         self._queue = CompletionQueue()
         self._core.watch_lost_pullers(self._queue)
-        drain = threading.Thread(
+        self._drain = threading.Thread(
             target=_drain, args=(self._core, self._queue, self._pullers), name="vista-drain", daemon=True
         )
-        drain.start()
+        self._drain.start()
         self._finalizer = weakref.finalize(
-            self, _close, self._core, self._pullers, self._loops, self._queue, drain, _CLOSE_AT_EXIT
+            self, _close, self._core, self._pullers, self._loops, self._queue, self._drain, _CLOSE_AT_EXIT
         )
 
     def register(self, op: Op) -> None:
@@ -122,10 +124,9 @@ class Engine:
         on the thread of a running event loop."""
         options = _options(flow, priority, soft_deadline, deadline, nested)
         future = CallFuture()
-        request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future)
+        may_block = not (nested or on_engine_thread() or _on_loop())
+        request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future, may_block)
         future._core, future._request = self._core, request
-        if request and not nested and asyncio._get_running_loop() is None:
-            self._core.await_admission(request)
         return future
 
     def call(
@@ -164,7 +165,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         future = LoopFuture(loop=loop)
         options = _options(flow, priority, soft_deadline, deadline, nested)
-        request = self._core.submit(op, _with_image(image, arguments), options, self._loops.of(loop), future)
+        request = self._core.submit(op, _with_image(image, arguments), options, self._loops.of(loop), future, False)
         future._core, future._request = self._core, request
         return future
 
@@ -203,13 +204,16 @@ class Engine:
         stats["images"] = self._images.stats()
         return stats
 
+    def trace(self, path: str | Path, *, capacity: int = 1_000_000) -> Trace:
+        """Records what happens in its ``with`` block, at most ``capacity`` Batches and as many calls, and then writes
+        ``path`` as Chrome trace JSON."""
+        return Trace(self._core, Path(path), capacity)
+
     def close(self, timeout: float = 10.0) -> None:
         """Refuses new calls, completes the accepted ones for at most ``timeout`` seconds, aborts what is left then, and
         joins its threads; a batch function that never returns is abandoned. Later calls do nothing."""
-        detached = self._finalizer.detach()
-        if detached is not None:
-            _, close, (*parts, _), _ = detached
-            close(*parts, timeout)
+        if self._finalizer.detach() is not None:
+            _close(self._core, self._pullers, self._loops, self._queue, self._drain, timeout)
 
     def __enter__(self) -> Engine:
         return self
@@ -256,6 +260,14 @@ def _options(
     flow: Hashable, priority: int, soft_deadline: float | None, deadline: float | None, nested: bool
 ) -> CallOptions:
     return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, nested or on_engine_thread())
+
+
+def _on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _flow_id(flow: Hashable) -> int:

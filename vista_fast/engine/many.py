@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Done(NamedTuple):
     """One finished call of a ManyCalls: its place in the list, its value or else its error, its outcome."""
 
-    index: int
+    place: int
     value: Any
     error: BaseException | None
     outcome: Outcome
@@ -59,7 +59,7 @@ class ManyCalls:
         """The outcome of every call, in their order; None for one that is not done."""
         outcomes: list[Outcome | None] = [None] * len(self)
         for done in self._arrived():
-            outcomes[done.index] = done.outcome
+            outcomes[done.place] = done.outcome
         return outcomes
 
     def cancel(self) -> None:
@@ -108,8 +108,8 @@ class ManyCalls:
         results: list[Any] = [None] * len(self)
         first_failed: Done | None = None
         for done in self._arrived():
-            results[done.index] = done.value if done.error is None else done.error
-            if done.error is not None and (first_failed is None or done.index < first_failed.index):
+            results[done.place] = done.value if done.error is None else done.error
+            if done.error is not None and (first_failed is None or done.place < first_failed.place):
                 first_failed = done
         if first_failed is not None and first_failed.error is not None and not return_exceptions:
             raise first_failed.error

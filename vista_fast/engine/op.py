@@ -41,8 +41,8 @@ class Op:
     run again one by one.
 
     ``version`` is part of a call's identity: change it when the output changes. ``cacheable`` Ops run equal calls once
-    and keep their successes. ``key(arguments)`` is a call's compatibility key (a Batch has one), ``size(arguments)`` its
-    amount of work. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced.
+    and keep their successes. ``key(arguments)`` is a call's compatibility key (a Batch has one), ``size(arguments)``
+    its amount of work. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced.
     """
 
     name: str

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+from engine_gate import WAIT, Gate
+
+import vista_fast as vf
+from vista_fast import errors
+
+
+def engine_with_gate() -> tuple[vf.Engine, Gate]:
+    engine, gate = vf.Engine(threads=1), Gate()
+    engine.register(vf.Op("gate", "1", policy=vf.BatchPolicy(max_batch=1), run=gate))
+    return engine, gate
+
+
+def run_python(source: str) -> subprocess.CompletedProcess[str]:
+    program = "import vista_fast as vf, threading, os, signal, sys\n" + textwrap.dedent(source)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_closing_completes_what_was_accepted() -> None:
+    engine, gate = engine_with_gate()
+    futures = [engine.submit("gate", x=x) for x in range(5)]
+    gate.opened.set()
+    engine.close()
+    assert [future.result(0) for future in futures] == list(range(5))
+    engine.close()
+
+
+def test_a_closed_engine_refuses_calls() -> None:
+    engine, gate = engine_with_gate()
+    gate.opened.set()
+    engine.close()
+    for call in (engine.submit, engine.call):
+        with pytest.raises(errors.EngineClosedError, match="closed"):
+            call("gate", x=1)
+    with pytest.raises(errors.EngineClosedError, match="closed"):
+        engine.submit_many("gate", [{"x": 1}])
+
+
+def test_closing_in_time_abandons_a_puller_that_never_returns() -> None:
+    engine, gate = engine_with_gate()
+    futures = [engine.submit("gate", x=x) for x in range(3)]
+    assert gate.started.wait(WAIT)
+    engine.close(timeout=0.01)
+    for future in futures:
+        with pytest.raises(errors.AbortedError, match="closed"):
+            future.result(0)
+    gate.opened.set()
+
+
+def test_leaving_the_block_by_an_error_does_not_wait() -> None:
+    engine, gate = engine_with_gate()
+    futures = []
+
+    def fail_inside() -> None:
+        with engine:
+            futures.append(engine.submit("gate", x=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
+    assert isinstance(futures[0].exception(0), errors.AbortedError)
+    gate.opened.set()
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = set(threading.enumerate())
+    with vf.Engine(threads=2) as engine:
+        engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls], concurrency=3))
+        assert engine.call("double", x=2) == 4
+        assert len(set(threading.enumerate()) - before) == 4
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_engine_that_is_dropped_closes() -> None:
+    before = set(threading.enumerate())
+    engine, gate = engine_with_gate()
+    gate.opened.set()
+    assert engine.call("gate", x=1) == 1
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None
+    assert set(threading.enumerate()) <= before
+
+
+def test_the_interpreter_exits_with_work_in_flight() -> None:
+    done = run_python(
+        """
+        started = threading.Event()
+        def run(calls):
+            started.set()
+            threading.Event().wait()
+        engine = vf.Engine(threads=1)
+        engine.register(vf.Op("hangs", "1", run=run))
+        futures = [engine.submit("hangs", x=x) for x in range(3)]
+        many = engine.submit_many("hangs", [{"x": 9}])
+        started.wait()
+        print("leaving")
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+def test_the_interpreter_exits_while_calls_complete() -> None:
+    done = run_python(
+        """
+        import asyncio
+        engine = vf.Engine(threads=2)
+        engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
+        async def main():
+            return [engine.acall("double", x=x) for x in range(100)]
+        futures = asyncio.run(main())
+        plain = [engine.submit("double", x=x) for x in range(100, 1000)]
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_ctrl_c_interrupts_a_blocking_call() -> None:
+    done = run_python(
+        """
+        started = threading.Event()
+        def run(calls):
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait()
+        with vf.Engine(threads=1) as engine:
+            engine.register(vf.Op("hangs", "1", run=run))
+            try:
+                engine.call("hangs", x=1)
+            except KeyboardInterrupt:
+                print("interrupted", engine.stats()["ops"]["hangs"]["cancelled"])
+                engine.close(timeout=0)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted 1\n", "")
+
+
+def call_in_child(connection: multiprocessing.connection.Connection, engine: vf.Engine) -> None:
+    seen = []
+    for call in (engine.call, engine.submit):
+        try:
+            call("gate", x=1)
+        except errors.EngineClosedError as error:
+            seen.append(str(error))
+    engine.close()
+    with vf.Engine(threads=1) as own:
+        own.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
+        seen.append(own.call("double", x=2))
+    del engine
+    gc.collect()
+    connection.send(seen)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_after_fork_the_engine_says_what_to_do() -> None:
+    engine, gate = engine_with_gate()
+    inside = engine.submit("gate", x=0)
+    assert gate.started.wait(WAIT)
+    here, there = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=call_in_child, args=(there, engine))
+    child.start()
+    assert here.poll(WAIT), "the child must not hang"
+    first, second, own = here.recv()
+    child.join(WAIT)
+    assert child.exitcode == 0
+    assert "create an Engine after fork, or use spawn" in first
+    assert first == second
+    assert own == 4
+    gate.opened.set()
+    assert inside.result(WAIT) == 0, "the parent goes on"
+    engine.close()
+
+
+def test_signals_reach_the_main_thread_only() -> None:
+    with vf.Engine(threads=2):
+        masks = {
+            name: int(status.split("SigBlk:")[1].split()[0], 16)
+            for name, status in thread_states()
+            if name.startswith(("vista-worker", "vista-timer"))
+        }
+    assert set(masks) == {"vista-worker", "vista-timer"}
+    assert all(mask >> (signal.SIGINT - 1) & 1 for mask in masks.values())
+
+
+def thread_states() -> list[tuple[str, str]]:
+    states = [(task / "status").read_text() for task in Path(f"/proc/{os.getpid()}/task").iterdir()]
+    return [(status.split()[1], status) for status in states]
+
+
+def test_importing_the_package_is_light() -> None:
+    done = run_python(
+        """
+        vf.Engine, vf.parse_turn
+        print(sorted({"torch", "transformers", "numpy", "PIL", "matplotlib"} & set(sys.modules)))
+        """
+    )
+    assert done.stdout == "[]\n", done.stderr

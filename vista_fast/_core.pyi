@@ -1,0 +1,139 @@
+"""The compiled core. Use it through vista_fast.Engine and vista_fast.Image."""
+
+import builtins
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+_Outcome = Literal["run", "joined", "cached"]
+_Completion = tuple[Any, Any, BaseException | None, _Outcome]
+
+class Object: ...
+
+@final
+class Image(Object):
+    """Immutable RGB pixels, uint8 [height, width, 3], and a 128-bit hash.
+
+    ``numpy.asarray`` gives a read-only view of them without copying; DLPack gives a copy unless asked with
+    ``copy=False``. Two Images are equal when their hashes are.
+    """
+
+    @staticmethod
+    def decode(encoded: builtins.bytes, *, pixel_limit: int = 178_956_970) -> Image:
+        """Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of an animation the
+        first frame. Raises InvalidArgumentError for bytes that can't be decoded and ResourceExhaustedError, before
+        allocating, for more pixels than ``pixel_limit``."""
+
+    @staticmethod
+    def from_array(array: npt.NDArray[np.uint8]) -> Image:
+        """Copies a uint8 array [height, width, 3] of any strides."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    @property
+    def hash(self) -> str:
+        """BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where there are any, else of shape and pixels."""
+
+    @property
+    def bytes(self) -> int:
+        """Memory that it holds, in bytes."""
+
+    def encode(
+        self,
+        format: Literal["png", "jpeg"] = "png",
+        *,
+        quality: int = 90,
+        subsampling: Literal["4:4:4", "4:2:2", "4:2:0"] = "4:2:0",
+        level: int = 6,
+    ) -> builtins.bytes:
+        """Bytes of a PNG (zlib ``level`` 0 to 9) or a JPEG (``quality`` 1 to 100)."""
+
+    def to_pil(self) -> PIL.Image.Image:
+        """A PIL image of the same pixels."""
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+class CallOptions:
+    def __init__(
+        self, flow: int, priority: int, soft_deadline: float | None, deadline: float | None, nested: bool, /
+    ) -> None: ...
+
+class CompletionQueue:
+    def __init__(self) -> None: ...
+    def fileno(self) -> int: ...
+    def drain(self) -> list[_Completion]: ...
+    def wait(self) -> bool: ...
+    def close(self) -> None: ...
+
+class Many:
+    def __len__(self) -> int: ...
+    @property
+    def arrived(self) -> int: ...
+    @property
+    def requests(self) -> list[int]: ...
+    def take(self) -> list[tuple[int, Any, BaseException | None, _Outcome]]: ...
+    def wait(self, enough: int, timeout: float, /) -> bool: ...
+    def notify(self, enough: int, queue: CompletionQueue, future: Any, /) -> None: ...
+
+class EngineCore:
+    def __init__(self, threads: int, cache_bytes: int, max_calls: int, max_bytes: int, /) -> None: ...
+    def register(
+        self,
+        name: str,
+        version: str,
+        max_batch: int,
+        max_delay: float,
+        linger: bool,
+        cacheable: bool,
+        concurrency: int,
+        timeout: float,
+        key: Callable[[dict[str, Any]], str | int] | None,
+        size: Callable[[dict[str, Any]], float] | None,
+        /,
+    ) -> int: ...
+    def op_names(self) -> list[str]: ...
+    def submit(
+        self,
+        op: str,
+        arguments: dict[str, Any],
+        options: CallOptions,
+        queue: CompletionQueue,
+        future: Any,
+        wait_for_room: bool,
+        /,
+    ) -> int: ...
+    def submit_many(self, op: str, calls: list[Any], options: CallOptions, /) -> Many: ...
+    def call(self, op: str, arguments: dict[str, Any], options: CallOptions, /) -> Any: ...
+    def cancel(self, request: int, /) -> bool: ...
+    def expect(self, op: str, flow: int, /) -> int: ...
+    def release(self, expectation: int, /) -> None: ...
+    def lease(self, op: int, /) -> tuple[int, list[dict[str, Any]]] | None: ...
+    def complete(self, op: int, batch: int, results: Any, /) -> bool: ...
+    def fail(self, op: int, batch: int, exception: BaseException, /) -> bool: ...
+    def take_lost_pullers(self) -> list[int]: ...
+    def watch_lost_pullers(self, queue: CompletionQueue, /) -> None: ...
+    def start_trace(self, capacity: int, /) -> None: ...
+    def stop_trace(self) -> dict[str, Any]: ...
+    def stats(self) -> dict[str, Any]: ...
+    def close(self, timeout: float, /) -> None: ...
