@@ -52,9 +52,9 @@ ORACLE = "SFT, oracle teacher"
 def write(folder: Path, results: dict[str, list[EvalMetrics]], config: TrainConfig, seeds: Sequence[int]) -> None:
     """The table as Markdown and JSON, and as text on the screen."""
     machine = _summary(describe())
+    head = f"Held-out accuracy on {config.eval.tasks} tasks of mini, mean of {len(seeds)} seeds (each). {machine}."
     lines = [
-        f"Held-out accuracy on {config.eval.tasks} tasks of mini; {len(seeds)} seeds of `vista-fast train`, mean
-        (each). " f"{machine}.",
+        head,
         "",
         "| policy | with tools, T = 1 | with tools, greedy | without tools, greedy |",
         "|---|---|---|---|",
