@@ -156,9 +156,8 @@ void Bicubic(const PixelView& source, double x, double y, std::uint8_t* to) {
   }
 }
 
-using Sampler = void (*)(const PixelView&, double, double, std::uint8_t*);
-
-void SampleSmoothly(const PixelView& source, const Affine& map, Sampler sample, Pixels* out) {
+template <auto kSample>
+void SampleSmoothly(const PixelView& source, const Affine& map, Pixels* out) {
   const Size size = out->size();
   for (int y = 0; y < size.height; ++y) {
     std::uint8_t* to = out->row(y);
@@ -167,14 +166,17 @@ void SampleSmoothly(const PixelView& source, const Affine& map, Sampler sample, 
       if (from_x < 0.0 || from_x >= source.size.width || from_y < 0.0 ||
           from_y >= source.size.height)
         continue;
-      sample(source, from_x, from_y, to);
+      kSample(source, from_x, from_y, to);
     }
   }
 }
 
 void Fill(const Color& color, Pixels* out) {
-  std::uint8_t* data = out->data();
-  for (std::size_t i = 0; i < out->bytes(); i += 3) std::copy(color.begin(), color.end(), data + i);
+  std::uint8_t* first = out->row(0);
+  for (std::size_t i = 0; i < out->stride(); i += 3) {
+    std::copy(color.begin(), color.end(), first + i);
+  }
+  for (int y = 1; y < out->size().height; ++y) std::memcpy(out->row(y), first, out->stride());
 }
 
 }  // namespace
@@ -204,9 +206,10 @@ Result<Pixels> Rotate(const PixelView& source, double degrees, const RotateOptio
   Fill(options.fill, &result.value());
   if (options.filter == Filter::kNearest) {
     SampleNearest(source, placement.map, &result.value());
+  } else if (options.filter == Filter::kBilinear) {
+    SampleSmoothly<Bilinear>(source, placement.map, &result.value());
   } else {
-    SampleSmoothly(source, placement.map, options.filter == Filter::kBilinear ? Bilinear : Bicubic,
-                   &result.value());
+    SampleSmoothly<Bicubic>(source, placement.map, &result.value());
   }
   return result;
 }
