@@ -26,6 +26,7 @@ class Stub:
     metadata: dict[str, str]
 
 
+@settings(deadline=None, max_examples=60)
 @given(SIDES, SIDES)
 def test_every_size_has_a_bounded_network_input(width: int, height: int) -> None:
     config = OcrConfig()
@@ -36,6 +37,7 @@ def test_every_size_has_a_bounded_network_input(width: int, height: int) -> None
     assert size[0] * size[1] <= 8.5 * config.limit_side_len**2
 
 
+@settings(deadline=None, max_examples=60)
 @given(SIDES, SIDES, st.lists(st.tuples(st.integers(0, 1999), st.integers(0, 1999)), min_size=4, max_size=4))
 def test_points_survive_the_way_to_the_image_and_back(width: int, height: int, points: list[tuple[int, int]]) -> None:
     frame = Frame.of(width, height, OcrConfig())
@@ -51,7 +53,8 @@ def test_a_frame_renders_its_own_size() -> None:
         assert (rendered[frame.padding : rendered.shape[0] - frame.padding] == 200).all()
 
 
-@given(st.integers(1, 900), st.integers(1, 900), st.floats(-0.4, 0.4))
+@settings(deadline=None, max_examples=60)
+@given(st.integers(4, 900), st.integers(4, 900), st.floats(-0.4, 0.4))
 def test_the_padded_width_is_the_width_that_the_network_gets(width: int, height: int, shear: float) -> None:
     quad = np.array([[0, 0], [width, shear * width], [width, shear * width + height], [0, height]], np.float32)
     line = recognition.crop(np.zeros((950, 950, 3), np.uint8), quad)
@@ -150,7 +153,3 @@ def test_other_weights_than_the_verified_ones_are_refused(monkeypatch: pytest.Mo
     weights._verified.cache_clear()
     monkeypatch.undo()
     assert weights.detection_weights().name == "PP-OCRv6_det_small.onnx"
-
-
-settings.register_profile("ocr", deadline=None)
-settings.load_profile("ocr")
