@@ -31,13 +31,14 @@ def record_run(
 ) -> None:
     """Runs ``job(folder, listener)`` in the run folder ``path``, then prints the run's table and writes its report.
 
-    The trajectories of the first and of every ``store_every``-th step are stored; 0 stores none. A run that is at its
-    end already is not run again. When the job ends early, whatever the reason, says which checkpoint is the last.
+    The trajectories of the first, the last and every ``store_every``-th step of GRPO are stored; 0 stores none. A run
+    that is at its end already is not run again. When the job ends early, whatever the reason, says which checkpoint is
+    the last.
     """
     folder = RunFolder.create(path, {"command": command, **config.to_dict()}, resume=resume)
     if not folder.metrics(FINISHED):
         with progress(sys.stdout) as show:
-            recorder = _Recorder(folder, show, store_every)
+            recorder = _Recorder(folder, show, store_every, config.grpo.steps)
             try:
                 job(folder.path, recorder)
             except BaseException:
@@ -50,10 +51,11 @@ def record_run(
 class _Recorder:
     """Writes each event to the folder before it is shown."""
 
-    def __init__(self, folder: RunFolder, show: Listener, store_every: int) -> None:
+    def __init__(self, folder: RunFolder, show: Listener, store_every: int, steps: int) -> None:
         self._folder = folder
         self._show = show
         self._store_every = store_every
+        self._ends = (1, steps)
         saved = folder.metrics("CheckpointSaved")
         self._checkpoint = _where(saved[-1]["stage"], saved[-1]["step"], saved[-1]["path"]) if saved else None
 
@@ -66,7 +68,7 @@ class _Recorder:
         self._show(event)
 
     def _store(self, event: StepTrajectories) -> None:
-        if not self._store_every or (event.step != 1 and event.step % self._store_every):
+        if not self._store_every or (event.step not in self._ends and event.step % self._store_every):
             return
         name = step_file(event.stage, event.step)
         write_spans(self._folder.trajectories, name, event.spans)
