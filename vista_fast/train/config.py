@@ -42,8 +42,8 @@ class SftConfig:
 
     First ``look_steps`` on short demonstrations that say what is where in ``pictures`` pictures, then ``play_steps``
     on whole episodes with tools, played on ``plays`` of them. ``teacher`` "random" states the true rationale but takes
-    tool and region uniformly at random; "oracle" takes the right ones. ``warmup`` and ``decay`` are shares of all
-    steps.
+    tool and region uniformly at random; "oracle" takes the right ones. ``warmup`` is a share of all steps,
+    ``decay`` one of the second phase's; ``grad_norm`` is the gradient's largest norm.
     """
 
     teacher: Literal["random", "oracle"] = "random"
@@ -51,11 +51,12 @@ class SftConfig:
     plays: int = 2400
     look_steps: int = 900
     look_batch: int = 64
-    play_steps: int = 350
+    play_steps: int = 450
     play_batch: int = 32
     lr: float = 2e-3
     warmup: float = 0.03
-    decay: float = 0.4
+    decay: float = 0.5
+    grad_norm: float = 1.0
     checkpoint_every: int = 50
 
     @property
@@ -88,7 +89,7 @@ class GrpoConfig:
     importance_cap: float = 2.0
     grad_norm: float = 1.0
     max_turns: int = 3
-    max_new_tokens: int = 32
+    max_new_tokens: int = 64
     train_tasks: int = 2048
     barrier: bool = False
     checkpoint_every: int = 10

@@ -20,7 +20,7 @@ from vista_fast.train.checkpoint import TrainState
 from vista_fast.train.config import SftConfig, TrainConfig
 from vista_fast.train.metrics import SftMetrics
 from vista_fast.train.policy import Sample, collate, score, vision_settings
-from vista_fast.train.teacher import Demonstration, describe, guess, lay_out, play_all
+from vista_fast.train.teacher import Demonstration, describe, guess, lay_out, play_all, repeat
 
 if TYPE_CHECKING:
     from vista_fast.tools import Toolbox
@@ -32,8 +32,12 @@ _DESCRIBED = ((0.4, 0.7), (1.0, 0.2))
 """Share of descriptions among the short demonstrations up to a share of the first phase: first seeing, then
 finding."""
 
-_SHORT_IN_PLAYS = 0.15
-"""Share of short demonstrations in the second phase, so that seeing is not forgotten."""
+_SHORT_EVERY = 3
+"""In the second phase every so many steps a batch is of short demonstrations: seeing is not forgotten, copying is
+drilled."""
+
+_REPEATED, _DESCRIBED_LATE = 0.4, 0.18
+"""Shares of repetitions and of descriptions in such a batch; the others answer questions without tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,10 @@ class Corpus:
 
     @property
     def texts(self) -> list[str]:
-        """All text in it."""
-        return [text for part in (self.descriptions, self.guesses, self.plays) for item in part for text in item.texts]
+        """All text in it, and one repetition."""
+        return repeat(random.Random(0)).texts + [
+            text for part in (self.descriptions, self.guesses, self.plays) for item in part for text in item.texts
+        ]
 
 
 def build_corpus(config: TrainConfig, toolbox: Toolbox, on_done: Callable[[], None] = lambda: None) -> Corpus:
@@ -99,6 +105,7 @@ def run_sft(
             scores = score(state.model, batch)
         loss = -scores.logprobs.mean()
         loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.grad_norm)
         scale = _schedule(state.step, config)
         state.optimiser.step(scale)
         state.step += 1
@@ -129,9 +136,12 @@ class _Draw:
         if step < config.look_steps:
             described = next(share for until, share in _DESCRIBED if step < until * config.look_steps)
             return [self._short(rng, described) for _ in range(config.look_batch)]
+        if step % _SHORT_EVERY:
+            return [self._one_of(self._corpus.plays, rng) for _ in range(config.play_batch)]
+        described = _DESCRIBED_LATE / (1 - _REPEATED)
         return [
-            self._short(rng, 0.3) if rng.random() < _SHORT_IN_PLAYS else self._one_of(self._corpus.plays, rng)
-            for _ in range(config.play_batch)
+            lay_out(repeat(rng), self._template) if rng.random() < _REPEATED else self._short(rng, described)
+            for _ in range(config.look_batch)
         ]
 
     def _short(self, rng: random.Random, described: float) -> Sample:
@@ -146,8 +156,10 @@ class _Draw:
 
 
 def _schedule(step: int, config: SftConfig) -> float:
-    """Share of the learning rate: up, level, down to zero, all linear."""
-    return min(1.0, (step + 1) / (config.warmup * config.steps), (config.steps - step) / (config.decay * config.steps))
+    """Share of the learning rate: up at the start, down to zero over the second phase's last part, all linear."""
+    up = (step + 1) / (config.warmup * config.steps)
+    down = (config.steps - step) / (config.decay * config.play_steps)
+    return min(1.0, up, down)
 
 
 def _compact(images: Sequence[Patches]) -> tuple[Patches, ...]:

@@ -77,6 +77,13 @@ def guess(task: Task, images: Sequence[Patches], rng: random.Random) -> Demonstr
     return Demonstration(task.family, WITHOUT_TOOLS, task.question, tuple(images), (turn,))
 
 
+def repeat(rng: random.Random) -> Demonstration:
+    """A number to say again, without any image: the drill for reporting what a tool has read."""
+    number = str(rng.randrange(10, 100) if rng.random() < 0.6 else rng.randrange(1000))
+    turn = Exchange(render_answer_turn(number, number))
+    return Demonstration("repeat", WITHOUT_TOOLS, f"Repeat {number}.", (), (turn,))
+
+
 def rationale(task: Task) -> str:
     """The true way to the region that is asked for: a look at one region after the other until it is found, then its
     name."""
