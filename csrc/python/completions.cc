@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <iterator>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,7 +24,14 @@ namespace vista::python {
 Seen See(const sched::Completion& completion) {
   const char* outcome = sched::OutcomeName(completion.outcome);
   if (!completion.status.ok()) return {py::none(), ToException(completion.status), outcome};
-  return {completion.result ? FromValue(*completion.result) : py::none(), py::none(), outcome};
+  try {
+    return {completion.result ? FromValue(*completion.result) : py::none(), py::none(), outcome};
+  } catch (const py::error_already_set& error) {
+    return {py::none(), error.value(), outcome};
+  } catch (const std::exception& error) {
+    const std::string what = std::string("a result can't be given to Python: ") + error.what();
+    return {py::none(), ToException(Status::Internal(what)), outcome};
+  }
 }
 
 CompletionQueue::CompletionQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

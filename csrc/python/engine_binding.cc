@@ -92,6 +92,7 @@ void BindEngine(py::module_& m) {
                                   std::move(key), std::move(size));
            })
       .def("op_names", &EngineCore::OpNames)
+      .def("carried_across_fork", &EngineCore::CarriedAcrossFork)
       .def("submit", &EngineCore::Submit)
       .def("submit_many", &EngineCore::SubmitMany)
       .def("call", &EngineCore::CallAndWait)

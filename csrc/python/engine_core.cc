@@ -123,7 +123,7 @@ EngineCore::EngineCore(int threads, std::size_t cache_bytes, std::size_t max_fli
 EngineCore::~EngineCore() {
   // After a fork the threads are the parent's, and their locks may be held for ever: the child lets
   // all of it be.
-  if (forks.load() != forks_at_start_) {
+  if (CarriedAcrossFork()) {
     static_cast<void>(engine_.release());
     return;
   }
@@ -131,8 +131,10 @@ EngineCore::~EngineCore() {
   engine_.reset();
 }
 
+bool EngineCore::CarriedAcrossFork() const { return forks.load() != forks_at_start_; }
+
 void EngineCore::CheckAlive() const {
-  if (forks.load() != forks_at_start_) {
+  if (CarriedAcrossFork()) {
     Raise(Status::FailedPrecondition(
         "this Engine belongs to the parent process; create an Engine after fork, or use "
         "spawn"));
@@ -305,7 +307,7 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
 }
 
 bool EngineCore::Cancel(sched::RequestId request) {
-  if (forks.load() != forks_at_start_) return false;
+  if (CarriedAcrossFork()) return false;
   return engine_->scheduler().Cancel(request);
 }
 
@@ -324,7 +326,7 @@ sched::ExpectationId EngineCore::Expect(const std::string& op, sched::Flow flow)
 }
 
 void EngineCore::Release(sched::ExpectationId expectation) {
-  if (forks.load() == forks_at_start_) engine_->scheduler().Release(expectation);
+  if (!CarriedAcrossFork()) engine_->scheduler().Release(expectation);
 }
 
 py::object EngineCore::Lease(sched::OpId op) {
@@ -353,13 +355,17 @@ bool EngineCore::Complete(sched::OpId op, sched::BatchId batch, py::object resul
                                 "; it must return a list with one result per call"));
   }
   std::vector<Result<Value>> values;
-  values.reserve(py::len(results));
-  for (const py::handle item : results) {
-    if (PyExceptionInstance_Check(item.ptr())) {
-      values.emplace_back(FromException(name, item));
-    } else {
-      values.emplace_back(Freeze(item));
+  try {
+    values.reserve(py::len(results));
+    for (const py::handle item : results) {
+      if (PyExceptionInstance_Check(item.ptr())) {
+        values.emplace_back(FromException(name, item));
+      } else {
+        values.emplace_back(Freeze(item));
+      }
     }
+  } catch (const py::error_already_set& error) {
+    return engine_->scheduler().Fail(batch, FromException(name, error.value()));
   }
   results = py::object();
   const bool kept = engine_->scheduler().Complete(batch, std::move(values));
@@ -445,7 +451,7 @@ py::dict EngineCore::Stats() {
 }
 
 void EngineCore::Close(double timeout) {
-  if (forks.load() != forks_at_start_) return;
+  if (CarriedAcrossFork()) return;
   sched::Scheduler& scheduler = engine_->scheduler();
   scheduler.BeginClose();
   const TimePoint until = After(engine_->clock().Now(), Seconds(std::max(timeout, 0.0)));

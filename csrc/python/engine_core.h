@@ -44,6 +44,9 @@ class EngineCore final : public sched::Listener {
   // None.
   sched::OpId Register(sched::OpSpec spec, pybind11::object key, pybind11::object size);
   [[nodiscard]] pybind11::list OpNames() const;
+  // Whether this is the copy of an engine in the child of a fork: its threads and its locks are the
+  // parent's.
+  [[nodiscard]] bool CarriedAcrossFork() const;
 
   // The Completion goes to the queue with the future as its token. The id is 0 when the call has
   // completed already.

@@ -1,5 +1,6 @@
 #include "errors.h"
 
+#include <exception>
 #include <memory>
 
 #include "foreign.h"
@@ -58,7 +59,7 @@ Status FromException(const std::string& op, py::handle exception) {
   std::string text;
   try {
     text = py::str(exception).cast<std::string>();
-  } catch (const py::error_already_set&) {
+  } catch (const std::exception&) {
     text = "(its message can't be shown)";
   }
   return Status::Internal("Op '" + op + "' failed: " + type + ": " + text)

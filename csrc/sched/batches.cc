@@ -116,7 +116,7 @@ Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
   if (op->lane->leased && op->spec.timeout.count() > 0) {
     running.times_out = After(now, op->spec.timeout);
     batch_timers_.emplace(running.times_out, id);
-    transaction->WakeTimer();
+    if (batch_timers_.begin()->second == id) transaction->WakeTimer();
   }
   running_.emplace(id, std::move(running));
   return {id, op->id, std::move(calls)};
@@ -140,8 +140,9 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
 
 bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
   const TimePoint now = clock_->Now();
+  std::optional<Running> batch;  // let go of after the lock is
   Transaction transaction(this);
-  std::optional<Running> batch = EndBatch(id, now);
+  batch = EndBatch(id, now);
   if (!batch) return false;
   if (results.size() != batch->members.size()) {
     RunAgainAlone(&transaction, &*batch,
@@ -162,8 +163,9 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
 
 bool Scheduler::Fail(BatchId id, const Status& why) {
   const TimePoint now = clock_->Now();
+  std::optional<Running> batch;  // let go of after the lock is
   Transaction transaction(this);
-  std::optional<Running> batch = EndBatch(id, now);
+  batch = EndBatch(id, now);
   if (!batch) return false;
   RunAgainAlone(&transaction, &*batch, why, now);
   AdmitFromLobby(&transaction);
@@ -206,7 +208,6 @@ void Scheduler::RunAgainAlone(Transaction* transaction, Running* batch, const St
     } else {
       flight->arguments = (*batch->calls)[i];
       flight->state = FlightState::kWaiting;
-      flight->alone = true;
       op->alone.push_back(flight);
       ++op->waiting;
       ++op->stats.rerun_alone;

@@ -73,8 +73,7 @@ struct Flight {
   TimePoint arrived;
   TimePoint soft_deadline = kNever;  // the earliest of its waiters'
   FlightState state = FlightState::kLobby;
-  bool alone = false;  // its Batch failed as a whole; it runs by itself
-  BatchId batch = 0;   // while it runs
+  BatchId batch = 0;  // while it runs
   WaitQueue* queue = nullptr;
   IntrusiveList<Request, &Request::waiters_hook> waiters;
 

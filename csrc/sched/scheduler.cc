@@ -101,6 +101,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
       ++op->stats.joined;
       Request* request = NewRequest(*call, at->second, Outcome::kJoined, sink, now);
       Join(transaction, at->second, *call);
+      WakeTimerFor(transaction, request->id);
       return request->id;
     }
   }
@@ -126,7 +127,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
   }
   const RequestId id = NewRequest(*call, flight, Outcome::kRun, sink, now)->id;
   if (admission_.Enter(flight, call->nested)) Enqueue(transaction, flight);
-  if (call->hard_deadline != kNever) transaction->WakeTimer();
+  WakeTimerFor(transaction, id);
   return id;
 }
 
@@ -149,7 +150,6 @@ Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome
 }
 
 void Scheduler::Join(Transaction* transaction, Flight* flight, const Call& call) {
-  if (call.hard_deadline != kNever) transaction->WakeTimer();
   if (flight->state == FlightState::kLobby && call.nested) {
     admission_.LeaveLobby(flight);
     admission_.Enter(flight, true);
@@ -158,6 +158,11 @@ void Scheduler::Join(Transaction* transaction, Flight* flight, const Call& call)
   }
   UpdateUrgency(flight);
   if (flight->state == FlightState::kWaiting) transaction->Wake(flight->op->lane);
+}
+
+// The timer sleeps until the first hard deadline; only a new first one concerns it.
+void Scheduler::WakeTimerFor(Transaction* transaction, RequestId id) {
+  if (!request_timers_.empty() && request_timers_.begin()->second == id) transaction->WakeTimer();
 }
 
 // A Flight is as urgent as the most urgent of its waiters.

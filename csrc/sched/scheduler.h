@@ -164,6 +164,7 @@ class Scheduler {
   void Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
               TimePoint now);
   void Detach(Transaction* transaction, Request* request, Status status, TimePoint now);
+  void WakeTimerFor(Transaction* transaction, RequestId id);
   void UpdateUrgency(Flight* flight);
   void Drop(Transaction* transaction, Flight* flight);
   TimePoint ExpireDue(Transaction* transaction, TimePoint now);

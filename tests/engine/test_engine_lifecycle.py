@@ -185,6 +185,20 @@ def test_after_fork_the_engine_says_what_to_do() -> None:
     engine.close()
 
 
+def test_the_child_of_a_fork_exits() -> None:
+    done = run_python(
+        """
+        engine = vf.Engine(threads=1)
+        engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
+        futures = [engine.submit("double", x=x) for x in range(100)]
+        child = os.fork()
+        if child:
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), futures[-1].result())
+        """
+    )
+    assert (done.returncode, done.stdout) == (0, "0 198\n"), done.stderr
+
+
 def test_signals_reach_the_main_thread_only() -> None:
     with vf.Engine(threads=2):
         masks = {

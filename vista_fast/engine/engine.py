@@ -30,6 +30,10 @@ _CLOSE_AT_EXIT = 1.0
 """Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
 
 
+_JOIN_TIMEOUT = 0.5
+"""Seconds that a thread of a closed engine gets to end; one that runs a user's function may never."""
+
+
 class Engine:
     """Runs calls of Ops: equal ones once, alike ones in batches.
 
@@ -240,12 +244,14 @@ def _close(
     drain: threading.Thread,
     timeout: float,
 ) -> None:
+    if core.carried_across_fork():
+        return
     core.close(timeout)
     loops.close()
     queue.close()
     if drain is not threading.current_thread():
-        drain.join()
-    pullers.join(timeout=0.5)
+        drain.join(_JOIN_TIMEOUT)
+    pullers.join(_JOIN_TIMEOUT)
 
 
 def _with_image(image: Image | None, arguments: dict[str, Any]) -> dict[str, Any]:

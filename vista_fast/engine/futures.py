@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -47,12 +48,14 @@ def settle_calls(queue: CompletionQueue) -> None:
     """Gives the completions in a drain thread's queue to their futures."""
     for future, value, error, outcome in queue.drain():
         future.outcome = outcome
-        if not future.set_running_or_notify_cancel():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+        # A user who settles a future himself must not stop the settling of the others.
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            if not future.set_running_or_notify_cancel():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
 
 
 def settle_on_loop(queue: CompletionQueue) -> None:

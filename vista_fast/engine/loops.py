@@ -18,12 +18,15 @@ class LoopQueues:
         self._lock = threading.Lock()
         self._queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CompletionQueue]
         self._queues = weakref.WeakKeyDictionary()
+        self._closed = False
 
     def of(self, loop: asyncio.AbstractEventLoop) -> CompletionQueue:
         """The loop's queue, made and watched on first use. Call it on that loop."""
         queue = self._queues.get(loop)
         if queue is None:
             queue = CompletionQueue()
+            if self._closed:
+                return queue
             loop.add_reader(queue.fileno(), settle_on_loop, queue)
             with self._lock:
                 self._queues[loop] = queue
@@ -32,6 +35,7 @@ class LoopQueues:
     def close(self) -> None:
         """Lets every loop settle what has arrived, and stops watching. Call it from any thread."""
         with self._lock:
+            self._closed = True
             queues = list(self._queues.items())
             self._queues = weakref.WeakKeyDictionary()
         for loop, queue in queues:
