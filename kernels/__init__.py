@@ -11,8 +11,3 @@ module                  what it holds
 ``reference``           the same in torch operations, row by row
 ======================  =================================================================================
 """
-
-if __name__ == "kernels":
-    raise ImportError(
-        "this folder is vista_fast.kernels; another package has the name kernels, which libraries look for"
-    )
