@@ -72,5 +72,7 @@ def _first_and_last(folder: Path) -> list[StoredStep]:
     with Engine(threads=1) as engine:
         for file in dict.fromkeys((stored[0], stored[-1])):
             stage, _, step = file.stem.partition("-")
-            steps.append(StoredStep(stage, int(step), read_trajectories(file, engine), read_spans(folder, file.stem)))
+            trajectories = read_trajectories(file, engine)
+            if trajectories:
+                steps.append(StoredStep(stage, int(step), trajectories, read_spans(folder, file.stem)))
     return steps
