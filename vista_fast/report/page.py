@@ -91,8 +91,8 @@ def _accuracy_tiles(results: ResultTable) -> list[str]:
         tiles.append(_tile(f"accuracy {setting.title}", percent(now.accuracy), names[-1], "hero"))
     without = results.cells.get((names[-1], Setting(False, setting.temperature)))
     if without:
-        gain = f"{(now.accuracy - without.accuracy) * 100:+.1f} points by tools ({percent(without.accuracy)} without)"
-        tiles.append(_tile("what tools bring", f"{now.accuracy / max(without.accuracy, 1e-9):.1f}×", gain))
+        gain = f"{(now.accuracy - without.accuracy) * 100:+.1f}"
+        tiles.append(_tile("what tools bring", gain, f"points by tools ({percent(without.accuracy)} without)"))
     return tiles
 
 
@@ -156,7 +156,7 @@ def _result(cell: Cell | None, best: float, tools: bool) -> str:
     if cell is None:
         return tag("td", "not measured", class_="none")
     bar = tag("i", style=f"width:{cell.accuracy:.1%}", class_="tools" if tools else "bare")
-    value = tag("b", f"{cell.accuracy:.1%}", class_="best" if cell.accuracy == best else None)
+    value = tag("b", f"{cell.accuracy:.1%}", class_="best" if cell.accuracy == best > 0 else None)
     families = ", ".join(f"{name} {percent(share)}" for name, share in sorted(cell.families.items()))
     return tag(
         "td",
