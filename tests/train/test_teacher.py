@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 
 import pytest
@@ -52,11 +53,19 @@ async def test_random_teacher_tells_the_truth_and_chooses_at_random(toolbox, pre
     for seed in range(60):
         shown = await play(task, images, toolbox, preprocessor, "random", random.Random(seed))
         first = parse_turn(shown.turns[0].text)
-        assert first.think == rationale(task)
         assert first.tool_call is not None
+        assert first.think is not None
+        true, _, said = first.think.rpartition(", ")
+        assert true == rationale(task)
+        tool, _, region = said.partition(" ")
+        left, top, right, bottom = task.metadata["regions"][region]
+        width, height = images[0].width, images[0].height
+        box = [round(left * width), round(top * height), round(right * width), round(bottom * height)]
+        assert (first.tool_call.name, first.tool_call.arguments["bbox_2d"]) == (tool, box)
         chosen[first.tool_call.name, str(first.tool_call.arguments["bbox_2d"])] += 1
         read = next(turn.observation for turn in reversed(shown.turns) if turn.observation is not None)
-        assert parse_turn(shown.turns[-1].text).answer in (read, "none")
+        number = re.search(r"\d+", read)
+        assert parse_turn(shown.turns[-1].text).answer == (number.group() if number else "none")
     assert len(chosen) == 8
     assert max(chosen.values()) < 20
 

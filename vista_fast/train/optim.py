@@ -62,20 +62,12 @@ class Muon(torch.optim.Optimizer):
         return nesterov.flatten(1)
 
 
-class MuonAdamW:
-    """One optimiser over a policy: Muon for hidden matrices, AdamW for embeddings, biases and norms, at one rate."""
+class Optimiser:
+    """Optimisers over disjoint parts of a policy, driven as one with a common learning rate."""
 
-    def __init__(self, model: nn.Module, lr: float, weight_decay: float = 0.0) -> None:
-        matrices: list[nn.Parameter] = []
-        others: list[nn.Parameter] = []
-        for name, parameter in model.named_parameters():
-            hidden = parameter.ndim >= 2 and "embed" not in name and "lm_head" not in name
-            (matrices if hidden else others).append(parameter)
+    def __init__(self, lr: float, *parts: torch.optim.Optimizer) -> None:
         self.lr = lr
-        self._parts: tuple[torch.optim.Optimizer, ...] = (
-            Muon(matrices, lr, weight_decay=weight_decay),
-            torch.optim.AdamW(others, lr, betas=(0.9, 0.98), weight_decay=0.0),
-        )
+        self._parts = parts
 
     def step(self, scale: float = 1.0) -> None:
         """One update at ``scale`` times the learning rate; gradients are cleared after it."""
@@ -91,3 +83,23 @@ class MuonAdamW:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for part, saved in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(saved)
+
+
+class MuonAdamW(Optimiser):
+    """Muon for hidden matrices, AdamW for embeddings, biases and norms: for SFT, where gradients are clear."""
+
+    def __init__(self, model: nn.Module, lr: float) -> None:
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in model.named_parameters():
+            hidden = parameter.ndim >= 2 and "embed" not in name and "lm_head" not in name
+            (matrices if hidden else others).append(parameter)
+        adamw = torch.optim.AdamW(others, lr, betas=(0.9, 0.98), weight_decay=0.0)
+        super().__init__(lr, Muon(matrices, lr), adamw)
+
+
+class AdamW(Optimiser):
+    """AdamW for everything: for GRPO, whose noisy gradients Muon would amplify in every direction."""
+
+    def __init__(self, model: nn.Module, lr: float) -> None:
+        super().__init__(lr, torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.0))

@@ -78,14 +78,14 @@ def train_grpo(
     from vista_fast.tasks.mini import load
     from vista_fast.train.checkpoint import TrainState, latest_checkpoint, load_checkpoint
     from vista_fast.train.grpo import Grpo, Step
-    from vista_fast.train.optim import MuonAdamW
+    from vista_fast.train.optim import AdamW
     from vista_fast.train.policy import load_policy, save_policy
 
     emit = on_event or _ignore
     start = start or SHIPPED_WEIGHTS
     checkpoints = RunFolder(folder).checkpoints
     model, tokenizer = load_policy(start)
-    state = TrainState(0, model, tokenizer, MuonAdamW(model, config.grpo.lr), _rng(config.seed))
+    state = TrainState(0, model, tokenizer, AdamW(model, config.grpo.lr), _rng(config.seed))
     last = latest_checkpoint(checkpoints, "grpo") if resume else None
     if last is not None:
         load_checkpoint(last, state)

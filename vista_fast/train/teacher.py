@@ -2,9 +2,10 @@
 
 The teacher always states the true rationale, so that SFT teaches perception: it names what it sees in one region
 after the other until it has found the one that is asked for, because a small policy learns to tell what is in a place
-long before it learns to tell where a thing is. The "random" teacher then takes tool and
-region uniformly at random and answers with whatever it read: SFT learns the protocol and the tools, and which tool and
-which region is left for reinforcement learning to find out. The "oracle" takes the right ones.
+long before it learns to tell where a thing is. Then it says which tool it will
+use on which region, and does so. The "random" teacher takes both uniformly at random and answers with whatever it read:
+SFT learns the protocol and to do what was said, and what to choose is left for reinforcement learning to find out. The
+"oracle" chooses right.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ async def play(
         turns.append(Exchange(text, None if seen is None else render_observation(seen), shown))
         return seen
 
-    observation = await act(render_tool_turn(rationale(task), ToolCall(tool, {"bbox_2d": box})))
+    think = f"{rationale(task)}, {tool} {region}"
+    observation = await act(render_tool_turn(think, ToolCall(tool, {"bbox_2d": box})))
     if tool == "zoom":
         observation = await act(render_tool_turn(_READ, ToolCall("ocr", {})))
     number = re.search(r"\d+", observation.text) if observation is not None else None

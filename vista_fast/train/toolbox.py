@@ -15,5 +15,5 @@ def policy_toolbox(engine: Engine) -> Toolbox:
     from vista_fast.tasks.mini import OCR_SIDE
     from vista_fast.tools import Toolbox
 
-    every = Toolbox.default(engine, ocr=OcrConfig(limit_side_len=OCR_SIDE, max_side_len=OCR_SIDE))
+    every = Toolbox.default(engine, ocr=OcrConfig(limit_side_len=OCR_SIDE, limit_type="max", max_side_len=OCR_SIDE))
     return every.subset(("zoom", "ocr"))
