@@ -235,6 +235,21 @@ async def test_broken_weights_are_said_so_and_do_not_hang(model: Any, tokenizer:
         assert len((await generator.generate("a", ids, [], GREEDY)).token_ids) == 9
 
 
+async def test_an_update_that_fails_is_raised_and_decoding_goes_on(
+    model: Any, tokenizer: Any, template: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: FastQwenVL) -> None:
+        raise MemoryError("no room for the weights")
+
+    with TransformersGenerator(model, tokenizer) as generator:
+        with monkeypatch.context() as patched:
+            patched.setattr(FastQwenVL, "refresh", refuse)
+            with pytest.raises(MemoryError, match="no room"):
+                generator.update_weights(1)
+        generation = await generator.generate("a", template.prompt(None, "q", []), [], GREEDY)
+        assert (len(generation.token_ids), generation.weight_version) == (9, 0)
+
+
 async def test_spans_account_for_every_id(generator: Any, template: Any) -> None:
     ids = template.prompt(None, "q", [])
     await together(generator, [(f"s{g}", ids, [], drawn(2 + g, g)) for g in range(8)])

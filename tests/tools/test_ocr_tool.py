@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -135,3 +136,31 @@ async def test_ocr_is_among_the_default_tools_and_loads_with_its_first_call(engi
     blocked.undo()
     seen = await toolbox.call(vf.ToolCall("ocr"), images=[engine.image(note("Loaded 1"))])
     assert seen.text == "Loaded 1"
+
+
+async def test_networks_that_never_return_lose_their_call_only(note: Note, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = OcrModel(OcrConfig(limit_side_len=320))
+    stuck = threading.Event()
+
+    class StuckOnce:
+        def __init__(self, *_: object, **__: object) -> None:
+            self.first = True
+
+        def detect(self, images: list[np.ndarray]) -> object:
+            if self.first:
+                self.first = False
+                stuck.wait()
+            return model.detect(images)
+
+        recognize = staticmethod(model.recognize)
+
+    monkeypatch.setattr("vista_fast.models.ocr.ops.OcrModel", StuckOnce)
+    try:
+        with vf.Engine(threads=2) as engine:
+            toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(limit_side_len=320, timeout=3.0))
+            image = engine.image(note("Still reads"))
+            with pytest.raises(vf.errors.AbortedError, match="did not return within"):
+                await toolbox.call(vf.ToolCall("ocr"), images=[image])
+            assert (await toolbox.call(vf.ToolCall("ocr"), images=[image])).text == "Still reads"
+    finally:
+        stuck.set()

@@ -122,12 +122,16 @@ class TransformersGenerator:
         done: Future[None] = Future()
 
         def update() -> None:
-            if self._decoder.busy:
-                message = f"update_weights({version}) while generations are outstanding; await them first"
-                done.set_exception(InvalidArgumentError(message))
-                return
-            self._decoder.update(version)
-            done.set_result(None)
+            try:
+                if self._decoder.busy:
+                    message = f"update_weights({version}) while generations are outstanding; await them first"
+                    raise InvalidArgumentError(message)
+                self._decoder.update(version)
+            except Exception as error:
+                # Raised where the update was asked for: here it would end the decode thread, and everyone would wait.
+                done.set_exception(error)
+            else:
+                done.set_result(None)
 
         self._command(update)
         done.result()

@@ -28,6 +28,8 @@ class OcrConfig:
         unclip_ratio: a box grows by area × ratio / perimeter, because the network finds shrunk lines.
         max_candidates: contours looked at per image.
         text_threshold: mean character probability that a line needs to be kept.
+        timeout: seconds that a batch may take, the loading of the networks with the first one included; after that its
+            calls are aborted. None waits for ever.
     """
 
     backend: Literal["openvino", "onnxruntime"] = "openvino"
@@ -43,6 +45,7 @@ class OcrConfig:
     unclip_ratio: float = 1.6
     max_candidates: int = 1000
     text_threshold: float = 0.5
+    timeout: float | None = 120.0
 
     def __post_init__(self) -> None:
         if self.limit_type not in ("min", "max"):

@@ -72,6 +72,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             run=lambda calls: _detect(model.get(), calls),
             key=lambda call: "{}x{}".format(*input_size(call)),
             size=lambda call: math.prod(input_size(call)) / 1e6,
+            timeout=config.timeout,
         )
     )
     engine.register(
@@ -82,6 +83,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             run=lambda calls: _recognize(model.get(), calls),
             key=width,
             size=lambda call: width(call) / 320,
+            timeout=config.timeout,
         )
     )
 
