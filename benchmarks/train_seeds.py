@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from vista_fast.cli.machine import Machine, describe
-from vista_fast.cli.recording import recording
+from vista_fast.cli.recording import record_run
 from vista_fast.train.config import TrainConfig, preset
-from vista_fast.train.metrics import EvalMetrics
-from vista_fast.train.run import evaluate_policies, train_grpo
+from vista_fast.train.metrics import EvalMetrics, Listener
+from vista_fast.train.run import evaluate_policies, finished, train_grpo
 
 
 def main() -> None:
@@ -35,15 +35,27 @@ def main() -> None:
 
     results: dict[str, list[EvalMetrics]] = {}
     for seed in options.seeds:
-        config = preset(options.preset, seed=seed)
-        with recording(options.run / f"seed-{seed}", config, resume=True) as (folder, listener):
-            result = train_grpo(config, folder.path, start=options.start, resume=True, on_event=listener)
-        for row in result.table:
+        start = str(options.start.resolve()) if options.start else None
+        config = preset(options.preset, seed=seed, start=start)
+        folder = options.run / f"seed-{seed}"
+
+        def job(path: Path, listener: Listener, config: TrainConfig = config) -> object:
+            return train_grpo(config, path, resume=True, on_event=listener)
+
+        record_run("train", folder, config, job, resume=True)
+        for row in _table(folder, config):
             results.setdefault(row.policy, []).append(row)
     if options.oracle is not None:
         oracle = evaluate_policies(preset(options.preset), {ORACLE: options.oracle})
         results[ORACLE] = [row for row in oracle if row.policy == ORACLE]
     write(options.run, results, preset(options.preset), options.seeds)
+
+
+def _table(folder: Path, config: TrainConfig) -> list[EvalMetrics]:
+    result = finished(folder, config)
+    if result is None:
+        raise SystemExit(f"{folder} has no whole table; run this command again to go on with it")
+    return result.table
 
 
 ORACLE = "SFT, oracle teacher"

@@ -1,4 +1,4 @@
-"""Demonstrations: true rationales, choices at random, and the same ids that a rollout of the same turns would hold."""
+"""Demonstrations: true rationales, habitual choices, and the same ids that a rollout of the same turns would hold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vista_fast.rewards import reward
 from vista_fast.rollout import ChatTemplate, Generation, Preprocessor, RolloutConfig, rollout
 from vista_fast.tasks.mini import load
 from vista_fast.train.policy import vision_settings
-from vista_fast.train.teacher import describe, guess, lay_out, play, rationale
+from vista_fast.train.teacher import HABIT, describe, guess, lay_out, play, rationale
 from vista_fast.train.tokenizer import train_tokenizer
 from vista_fast.train.toolbox import policy_toolbox
 
@@ -46,12 +46,14 @@ async def test_oracle_is_right_and_well_formed(index, toolbox, preprocessor):
     assert len(shown.turns) == (3 if task.metadata["needs_zoom"] else 2)
 
 
-async def test_random_teacher_tells_the_truth_and_chooses_at_random(toolbox, preprocessor):
-    task = load("sft", size=2, families=("charts",))[0]
+async def test_habit_teacher_tells_the_truth_does_what_it_says_and_looks_where_it_always_looks(toolbox, preprocessor):
+    tasks = load("sft", size=8, families=("charts",))
+    task = next(task for task in (tasks[index] for index in range(8)) if task.metadata["region"] == "strip 3")
     images = opened(task, toolbox)
-    chosen: Counter[tuple[str, str]] = Counter()
-    for seed in range(60):
-        shown = await play(task, images, toolbox, preprocessor, "random", random.Random(seed))
+    tools: Counter[str] = Counter()
+    regions: Counter[str] = Counter()
+    for seed in range(200):
+        shown = await play(task, images, toolbox, preprocessor, "habit", random.Random(seed))
         first = parse_turn(shown.turns[0].text)
         assert first.tool_call is not None
         assert first.think is not None
@@ -62,12 +64,16 @@ async def test_random_teacher_tells_the_truth_and_chooses_at_random(toolbox, pre
         width, height = images[0].width, images[0].height
         box = [round(left * width), round(top * height), round(right * width), round(bottom * height)]
         assert (first.tool_call.name, first.tool_call.arguments["bbox_2d"]) == (tool, box)
-        chosen[first.tool_call.name, str(first.tool_call.arguments["bbox_2d"])] += 1
+        tools[tool] += 1
+        regions[region] += 1
         read = next(turn.observation for turn in reversed(shown.turns) if turn.observation is not None)
         number = re.search(r"\d+", read)
         assert parse_turn(shown.turns[-1].text).answer == (number.group() if number else "none")
-    assert len(chosen) == 8
-    assert max(chosen.values()) < 20
+    assert 80 <= tools["ocr"] <= 120
+    assert set(regions) == {"strip 1", "strip 2", "strip 3", "strip 4"}
+    assert regions["strip 1"] > regions["strip 3"] > regions["strip 2"] + regions["strip 4"]
+    right = HABIT[1] + HABIT[2] / 4
+    assert abs(regions["strip 3"] / 200 - right) < 0.1
 
 
 def test_rationale_looks_from_place_to_place_until_it_has_found(preprocessor, toolbox):
@@ -81,7 +87,7 @@ def test_rationale_looks_from_place_to_place_until_it_has_found(preprocessor, to
 async def test_demonstrations_are_laid_out_as_rollouts_are(toolbox, preprocessor):
     tasks = [load("sft", size=6)[index] for index in range(6)]
     demonstrations = [
-        await play(task, opened(task, toolbox), toolbox, preprocessor, "random", random.Random(index))
+        await play(task, opened(task, toolbox), toolbox, preprocessor, "habit", random.Random(index))
         for index, task in enumerate(tasks)
     ]
     tokenizer = train_tokenizer([text for item in demonstrations for text in item.texts], vocabulary=1500)

@@ -11,7 +11,7 @@ from vista_fast.cli.run_options import add_run_arguments, run_config
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser, "runs/<preset>-sft")
-    parser.add_argument("--teacher", choices=("random", "oracle"), help="how the teacher picks tool and region")
+    parser.add_argument("--teacher", choices=("habit", "oracle"), help="how the teacher picks tool and region")
 
 
 def run(options: argparse.Namespace) -> int:

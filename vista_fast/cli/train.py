@@ -25,14 +25,16 @@ def run(options: argparse.Namespace) -> int:
 
     config = run_config(options)
     steps = options.steps or config.grpo.steps
-    config = dataclasses.replace(config, grpo=dataclasses.replace(config.grpo, steps=steps, barrier=options.barrier))
+    config = dataclasses.replace(
+        config,
+        start=str(options.start.resolve()) if options.start else None,
+        grpo=dataclasses.replace(config.grpo, steps=steps, barrier=options.barrier),
+    )
     record_run(
         "train",
         options.run or Path("runs") / options.preset,
         config,
-        lambda folder, listener: train_grpo(
-            config, folder, start=options.start, resume=options.resume, on_event=listener
-        ),
+        lambda folder, listener: train_grpo(config, folder, resume=options.resume, on_event=listener),
         resume=options.resume,
         store_every=options.store_every,
     )

@@ -66,11 +66,10 @@ def train_grpo(
     config: TrainConfig,
     folder: Path,
     *,
-    start: Path | None = None,
     resume: bool = False,
     on_event: Listener | None = None,
 ) -> TrainResult:
-    """GRPO with tools from the weights in ``start`` (default: the shipped SFT weights), then the table of results.
+    """GRPO with tools from the weights in ``config.start``, then the table of results.
 
     The table has base (the same model before any training), SFT (the start) and SFT + GRPO, each with tools (sampled
     and greedy) and without. With ``resume`` it goes on from the last checkpoint in ``folder/checkpoints``.
@@ -82,7 +81,7 @@ def train_grpo(
     from vista_fast.train.policy import load_policy, save_policy
 
     emit = on_event or _ignore
-    start = start or SHIPPED_WEIGHTS
+    start = Path(config.start) if config.start is not None else SHIPPED_WEIGHTS
     checkpoints = RunFolder(folder).checkpoints
     model, tokenizer = load_policy(start)
     state = TrainState(0, model, tokenizer, AdamW(model, config.grpo.lr), _rng(config.seed))
@@ -96,8 +95,8 @@ def train_grpo(
         emit(step.metrics)
         keep.after_step()
 
-    if last is not None and state.step == config.grpo.steps and (finished := _finished(folder, config)):
-        return finished
+    if last is not None and state.step == config.grpo.steps and (result := finished(folder, config)):
+        return result
     with _toolbox(config) as toolbox:
         reference = load_policy(start)[0] if config.grpo.beta else None
         tasks = load("train", size=config.grpo.train_tasks, seed=config.seed)
@@ -164,17 +163,21 @@ class _Checkpoints:
             self._emit(CheckpointSaved(self._stage, step, str(path)))
 
 
-def _finished(folder: Path, config: TrainConfig) -> TrainResult | None:
+def finished(folder: Path, config: TrainConfig) -> TrainResult | None:
     """The result of a run that has ended, from its folder; None when its evaluation is not complete."""
     weights = folder / "weights"
-    records = [{key: value for key, value in record.items() if key != "event"} for record in _evaluated(folder)]
-    if not weights.is_dir() or len(records) < 3 * (len(config.eval.temperatures) + 1):
+    # An evaluation that was cut short and begun again has rows twice: the last of each counts.
+    rows: dict[tuple[str, bool, float], EvalMetrics] = {}
+    for record in RunFolder(folder).metrics("EvalMetrics"):
+        row = EvalMetrics(**{key: value for key, value in record.items() if key != "event"})
+        rows[row.policy, row.tools, row.temperature] = row
+    if not weights.is_dir() or len(rows) < POLICIES * (len(config.eval.temperatures) + 1):
         return None
-    return TrainResult([EvalMetrics(**record) for record in records], weights)
+    return TrainResult(list(rows.values()), weights)
 
 
-def _evaluated(folder: Path) -> list[dict[str, Any]]:
-    return RunFolder(folder).metrics("EvalMetrics")
+POLICIES = 3
+"""Rows of the table for each setting: base, SFT, SFT + GRPO."""
 
 
 @contextmanager
