@@ -47,7 +47,7 @@ test: lint types cpp-test sanitizers python-test editable-test
 lint: $(VENV)/.dev-extra
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cc' '*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/cpp -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 types: $(VENV)/.dev-extra
 	$(BIN)/mypy

@@ -9,6 +9,7 @@ Needs the extras ocr and tasks. Run it as ``python benchmarks/ocr.py``.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import statistics
@@ -145,6 +146,7 @@ def report(title: str, measured: dict[str, Measured], pages: int) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     pages = [page(seed) for seed in range(PAGES)]
     print(f"{PAGES} pages of 448x448 with {LINES} lines, {CORES} cores")
     for precision in ("f32", "bf16"):
