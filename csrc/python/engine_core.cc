@@ -191,9 +191,14 @@ Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::C
   try {
     if (!op.key.is_none())
       call->traits.compatibility = py::str(op.key(arguments)).cast<std::string>();
-    if (!op.size.is_none()) call->traits.size = op.size(arguments).cast<double>();
+    if (!op.size.is_none()) call->traits.size = py::float_(op.size(arguments));
   } catch (const py::error_already_set& error) {
     return FromException(op.name, error.value());
+  }
+  if (!std::isfinite(call->traits.size) || call->traits.size < 0) {
+    return Status::InvalidArgument(op.name + ": size(arguments) returned " +
+                                   std::to_string(call->traits.size) +
+                                   "; return a finite number that is not negative");
   }
   if (op.cacheable) {
     std::string key = op.identity_prefix;

@@ -101,6 +101,15 @@ def test_compatibility_keys_are_never_mixed(engine: vf.Engine) -> None:
     assert {len(keys) for keys in batches} == {1}
 
 
+@pytest.mark.parametrize("size", [float("inf"), float("nan"), -1.0])
+def test_a_size_that_is_no_amount_is_refused(engine: vf.Engine, size: float) -> None:
+    engine.register(vf.Op("sized", "1", run=lambda calls: [1] * len(calls), size=lambda call: call["size"]))
+    engine.register(vf.Op("fixed", "1", run=lambda calls: [1] * len(calls), size=lambda call: size))
+    with pytest.raises(errors.InvalidArgumentError, match="finite number"):
+        engine.call("fixed")
+    assert engine.call("sized", size=2.0) == 1
+
+
 def test_results_are_shared_and_can_not_be_changed(engine: vf.Engine) -> None:
     batch = np.arange(8.0).reshape(2, 4)
 
