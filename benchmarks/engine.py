@@ -8,6 +8,7 @@ Run it as ``python benchmarks/engine.py``.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import statistics
 import time
@@ -105,6 +106,7 @@ def paired(ours: Measure, peer: Measure) -> tuple[float, float, list[float]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     op = vf.Op(
         "nothing",
         "1",

@@ -7,6 +7,7 @@ Needs the extra train. Run it as ``python benchmarks/preprocess.py``.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import time
 from collections.abc import Callable
@@ -47,6 +48,7 @@ def measure(works: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
     pillow_backend = Qwen2VLImageProcessorPil()
     fast = torchvision_backend()
