@@ -9,6 +9,7 @@ Needs the extras tasks and opencv-python-headless. Run it as ``python benchmarks
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import time
@@ -132,6 +133,7 @@ def all_cores(pixels: npt.NDArray[np.uint8]) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     source = picture()
     one_at_a_time(source)
     all_cores(source)
