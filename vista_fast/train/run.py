@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vista_fast.train.checkpoint import TrainState
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "tiny"
-"""What ``vista-fast sft --preset tiny`` made: the default start of GRPO."""
+"""The default start of GRPO: the recipe of ``vista-fast sft --preset tiny``, its phases trained one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
