@@ -24,6 +24,7 @@ from vista_fast.rollout import (
     rollout,
     summarize,
 )
+from vista_fast.rollout.activity import engine_activity
 from vista_fast.rollout.generator import DecodeSpan
 from vista_fast.tools import Toolbox
 from vista_fast.train.checkpoint import TrainState
@@ -147,7 +148,7 @@ class Grpo:
         self.state.step += 1
         generator.update_weights(self.state.step)
         summary = summarize(trajectories, spans, slots=generator.max_slots)
-        batch = _mean_batch(before, self._toolbox.engine.stats())
+        batch = engine_activity(before, self._toolbox.engine.stats()).mean_batch
         metrics = self._metrics(
             trajectories, scored, update, summary, batch, (played - started, time.monotonic() - played)
         )
@@ -310,15 +311,3 @@ def family_accuracy(trajectories: Sequence[Trajectory]) -> dict[str, float]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
-
-
-def _mean_batch(before: dict[str, Any], after: dict[str, Any]) -> float:
-    """Mean size of the batches that the tools' Ops ran in between two ``Engine.stats()``."""
-
-    def total(stats: dict[str, Any], name: str) -> int:
-        return sum(op[name] for op in stats["ops"].values())
-
-    batches = total(after, "batches") - total(before, "batches")
-    runs = sum(total(after, name) - total(before, name) for name in ("succeeded",))
-    shared = sum(total(after, name) - total(before, name) for name in ("joined", "cached"))
-    return max(0, runs - shared) / batches if batches else 0.0
