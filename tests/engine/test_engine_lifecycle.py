@@ -149,6 +149,28 @@ def test_ctrl_c_interrupts_a_blocking_call() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted 1\n", "")
 
 
+def test_ctrl_c_while_closing_closes_at_once() -> None:
+    done = run_python(
+        """
+        started = threading.Event()
+        def run(calls):
+            started.set()
+            threading.Event().wait()
+        engine = vf.Engine(threads=1)
+        engine.register(vf.Op("hangs", "1", run=run))
+        future = engine.submit("hangs", x=1)
+        started.wait()
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            engine.close(timeout=50)
+        except KeyboardInterrupt:
+            names = [thread.name for thread in threading.enumerate()]
+            print("interrupted", type(future.exception(5)).__name__, "vista-drain" in names)
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted AbortedError False\n", "")
+
+
 def call_in_child(connection: multiprocessing.connection.Connection, engine: vf.Engine) -> None:
     seen = []
     for call in (engine.call, engine.submit):

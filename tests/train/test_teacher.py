@@ -81,7 +81,7 @@ def test_rationale_looks_from_place_to_place_until_it_has_found(preprocessor, to
         text = rationale(task)
         names = list(task.metadata["regions"])
         seen = names[: names.index(task.metadata["region"]) + 1]
-        assert text == ", ".join(f"{name} {task.metadata['contents'][name]}" for name in seen) + f": {seen[-1]}"
+        assert text == ", ".join(f"{name} {task.metadata['aspect'][name]}" for name in seen) + f": {seen[-1]}"
 
 
 async def test_demonstrations_are_laid_out_as_rollouts_are(toolbox, preprocessor):

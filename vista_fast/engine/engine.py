@@ -246,12 +246,18 @@ def _close(
 ) -> None:
     if core.carried_across_fork():
         return
-    core.close(timeout)
-    loops.close()
-    queue.close()
-    if drain is not threading.current_thread():
-        drain.join(_JOIN_TIMEOUT)
-    pullers.join(_JOIN_TIMEOUT)
+    try:
+        core.close(timeout)
+    except BaseException:
+        # Ctrl-C while calls in flight had time left: they are aborted, and the engine is closed all the same.
+        core.close(0.0)
+        raise
+    finally:
+        loops.close()
+        queue.close()
+        if drain is not threading.current_thread():
+            drain.join(_JOIN_TIMEOUT)
+        pullers.join(_JOIN_TIMEOUT)
 
 
 def _with_image(image: Image | None, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,10 @@ BatchFunction: TypeAlias = Callable[[list[dict[str, Any]]], Sequence[Any]]
 """Takes the argument dicts of a Batch; gives one result, or exception instance, per call, in their order."""
 
 
+LEASE_TIMEOUT = 600.0
+"""Seconds that a Batch may run unless its Op says otherwise: far above any model's, so that only a hang is cut."""
+
+
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
     """When a Batch closes: when it is full, when its oldest member has waited ``max_delay`` seconds, when a member's
@@ -42,7 +46,8 @@ class Op:
 
     ``version`` is part of a call's identity: change it when the output changes. ``cacheable`` Ops run equal calls once
     and keep their successes. ``key(arguments)`` is a call's compatibility key (a Batch has one), ``size(arguments)``
-    its amount of work. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced.
+    its amount of work. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced; with
+    None it may run for ever, and holds its puller.
     """
 
     name: str
@@ -52,7 +57,7 @@ class Op:
     cacheable: bool = True
     key: Callable[[dict[str, Any]], str | int] | None = None
     size: Callable[[dict[str, Any]], float] | None = None
-    timeout: float | None = None
+    timeout: float | None = LEASE_TIMEOUT
     concurrency: int = 1
 
     def __post_init__(self) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -72,7 +72,7 @@ class Demonstration:
 
 def describe(task: Task, images: Sequence[Patches]) -> Demonstration:
     """What each region of the picture shows, in their order."""
-    turn = Exchange(render_answer_turn(", ".join(_phrases(task)), NOTHING_READ))
+    turn = Exchange(render_answer_turn(", ".join(_phrases(task.metadata["contents"])), NOTHING_READ))
     return Demonstration(task.family, WITHOUT_TOOLS, _DESCRIBE, tuple(images), (turn,))
 
 
@@ -90,11 +90,12 @@ def repeat(rng: random.Random) -> Demonstration:
 
 
 def rationale(task: Task) -> str:
-    """The true way to the region that is asked for: a look at one region after the other until it is found, then its
-    name."""
+    """The true way to the region that is asked for: a look at one region after the other, at nothing but what the
+    question is about, until it is found, then its name."""
     names = list(task.metadata["regions"])
     found = task.metadata["region"]
-    return f"{', '.join(_phrases(task)[: names.index(found) + 1])}: {found}"
+    seen = _phrases(task.metadata["aspect"])[: names.index(found) + 1]
+    return f"{', '.join(seen)}: {found}"
 
 
 async def play(
@@ -179,8 +180,8 @@ def lay_out(demonstration: Demonstration, template: ChatTemplate) -> Sample:
     return Sample(ids, mask, images)
 
 
-def _phrases(task: Task) -> list[str]:
-    return [f"{region} {contents}" for region, contents in task.metadata["contents"].items()]
+def _phrases(shown: Mapping[str, str]) -> list[str]:
+    return [f"{region} {words}" for region, words in shown.items()]
 
 
 def _choice(task: Task, teacher: Teacher, rng: random.Random) -> tuple[str, str]:

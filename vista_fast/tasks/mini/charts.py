@@ -46,10 +46,17 @@ class Chart:
 
     @property
     def contents(self) -> tuple[str, ...]:
-        marks = {max(self.numbers): " tallest", min(self.numbers): " shortest"}
-        return tuple(
-            f"{colour} bar{marks.get(number, '')}" for colour, number in zip(self.colours, self.numbers, strict=True)
-        )
+        return tuple(f"{colour} bar {height}" for colour, height in zip(self.colours, self._heights, strict=True))
+
+    def aspect(self, ask: Ask) -> tuple[str, ...]:
+        if ask.kind == "position":
+            return ORDINALS
+        return self.colours if ask.kind == "colour" else self._heights
+
+    @property
+    def _heights(self) -> tuple[str, ...]:
+        ends = {max(self.numbers): "tallest", min(self.numbers): "shortest"}
+        return tuple(ends.get(number, "between") for number in self.numbers)
 
     def question(self, ask: Ask, rng: random.Random) -> Question:
         bar = {

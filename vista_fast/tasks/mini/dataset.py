@@ -103,6 +103,7 @@ class MiniDataset:
                 "region": tuple(family.REGIONS)[ask.region],
                 "needs_zoom": family.NEEDS_ZOOM,
                 "contents": dict(zip(family.REGIONS, picture.composition.contents, strict=True)),
+                "aspect": dict(zip(family.REGIONS, picture.composition.aspect(ask), strict=True)),
                 "kind": ask.kind,
             },
         )

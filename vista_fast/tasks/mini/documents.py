@@ -78,10 +78,15 @@ class Page:
 
     @property
     def contents(self) -> tuple[str, ...]:
-        return tuple(
-            f"{colour} row{' total' * (band == self.total)}{' highlighted' * (band == self.highlight)}"
-            for band, colour in enumerate(self.colours)
-        )
+        return tuple(f"{colour} row {mark}" for colour, mark in zip(self.colours, self._marks, strict=True))
+
+    def aspect(self, ask: Ask) -> tuple[str, ...]:
+        return self.colours if ask.kind == "colour" else self._marks
+
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        marked = {self.total: "total", self.highlight: "highlighted"}
+        return tuple(marked.get(band, "plain") for band in range(COUNT))
 
     def question(self, ask: Ask, rng: random.Random) -> Question:
         row = {

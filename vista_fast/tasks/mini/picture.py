@@ -66,6 +66,9 @@ class Composition(Protocol):
     def contents(self) -> Sequence[str]:
         """What each region shows at first sight, in words: "red circle", "blue bar tallest"."""
 
+    def aspect(self, ask: Ask) -> Sequence[str]:
+        """What to notice of each region to answer an Ask: "red", "tallest". Each ends in the word that decides."""
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         """The question for one Ask of the plan that this was composed for."""
 

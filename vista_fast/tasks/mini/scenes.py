@@ -62,6 +62,17 @@ class Scene:
     def contents(self) -> tuple[str, ...]:
         return tuple(f"{thing.colour} {thing.shape}" for thing in self.things)
 
+    def aspect(self, ask: Ask) -> tuple[str, ...]:
+        if ask.kind == "shape":
+            return tuple(thing.shape for thing in self.things)
+        if ask.kind == "colour":
+            return tuple(thing.colour for thing in self.things)
+        # The shape of what has another colour does not matter.
+        wanted = self.things[ask.region].colour
+        return tuple(
+            f"{thing.colour} {thing.shape}" if thing.colour == wanted else thing.colour for thing in self.things
+        )
+
     def question(self, ask: Ask, rng: random.Random) -> Question:
         thing = self.things[ask.region]
         noun = {
