@@ -50,17 +50,20 @@ class RunFolder:
         """Makes the folder and writes ``config`` (JSON values).
 
         A folder that holds a run is refused (InvalidArgumentError) unless ``resume`` is set; then its config stays as
-        it is and must equal ``config``.
+        it is and must equal ``config``. So is a path that no folder can be made at.
         """
         folder = cls(path)
         if folder.config_file.exists():
             _check_resumable(folder, config, resume)
             _drop_half_line(folder.metrics_file)
             return folder
-        with storage_errors(path):
-            path.mkdir(parents=True, exist_ok=True)
-        with whole_file(folder.config_file) as partial:
-            partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        try:
+            with storage_errors(path):
+                path.mkdir(parents=True, exist_ok=True)
+            with whole_file(folder.config_file) as partial:
+                partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InvalidArgumentError(f"{path} can't hold a run ({error.strerror}); name another folder") from error
         return folder
 
     @classmethod

@@ -29,7 +29,15 @@ EVAL = EvalMetrics("grpo", True, 1.0, 400, 0.625, 1.25, 2, 31.0)
 
 def grpo(step: int, steps: int = 100) -> GrpoMetrics:
     fields = dict.fromkeys(GrpoMetrics.__slots__, 0)
-    fields |= {"step": step, "steps": steps, "reward": 1.25, "accuracy": 0.5, "exposed": 0.034, "families": {}}
+    fields |= {
+        "step": step,
+        "steps": steps,
+        "reward": 1.25,
+        "accuracy": 0.5,
+        "exposed": 0.034,
+        "makespan_ratio": 1.08,
+        "families": {},
+    }
     fields |= {"calls_per_second": 41.3, "mean_batch": 5.2, "cache_hits": 17, "flight_joins": 23}
     return GrpoMetrics(**fields)
 
@@ -57,7 +65,7 @@ def test_a_step_names_every_figure() -> None:
     (line,) = lines_of([grpo(1)])
     for part in ("grpo 1/100", "reward 1.25", "accuracy 50.0%", "tool calls/s 41.3", "mean batch 5.2", "cache hits 17"):
         assert part in line
-    for part in ("flight joins 23", "exposed 3.4%"):
+    for part in ("flight joins 23", "exposed 3.4%", "makespan 1.08x"):
         assert part in line
 
 

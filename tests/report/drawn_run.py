@@ -49,6 +49,7 @@ def grpo_metrics(step: int, **changes) -> GrpoMetrics:
         "cache_hits": 5,
         "flight_joins": 6,
         "exposed": 0.04,
+        "makespan_ratio": 1.1,
         "rollout_seconds": 2.0,
         "update_seconds": 1.0,
         "families": {"charts": share, "scenes": share / 2},

@@ -144,6 +144,7 @@ def figures(event: SftMetrics | GrpoMetrics) -> list[tuple[str, str]]:
         ("cache hits", str(event.cache_hits)),
         ("flight joins", str(event.flight_joins)),
         ("exposed", f"{event.exposed:.1%}"),
+        ("makespan", f"{event.makespan_ratio:.2f}x"),
         ("s/step", f"{event.rollout_seconds + event.update_seconds:.1f}"),
     ]
 

@@ -29,7 +29,11 @@ def add_run_arguments(parser: argparse.ArgumentParser, folder: str) -> None:
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
     """Which steps' trajectories are kept."""
     parser.add_argument(
-        "--store-every", type=int, default=10, metavar="N", help="store the trajectories of every Nth step; 0: none"
+        "--store-every",
+        type=not_negative,
+        default=10,
+        metavar="N",
+        help="store the trajectories of every Nth step; 0: none",
     )
 
 
@@ -42,7 +46,16 @@ def run_config(options: argparse.Namespace) -> TrainConfig:
 
 def positive(text: str) -> int:
     """An integer of at least 1, for argparse."""
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    """An integer of at least 0, for argparse."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{value} is below {least}")
     return value

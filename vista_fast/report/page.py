@@ -104,9 +104,11 @@ def _system_tiles(run: RunData) -> list[str]:
     rollout = sum(record["rollout_seconds"] for record in run.grpo)
     update = sum(record["update_seconds"] for record in run.grpo)
     exposed = sum(record["exposed"] * record["rollout_seconds"] for record in run.grpo) / max(rollout, 1e-9)
+    without_tools = sum(record["rollout_seconds"] / record["makespan_ratio"] for record in run.grpo)
     trajectories = sum(record["trajectories"] for record in run.grpo)
     return [
         _tile("exposed latency", percent(exposed), "of the time in which a tool call was out, nothing decoded"),
+        _tile("makespan", f"{rollout / max(without_tools, 1e-9):.2f}×", "that of the same turns with tools in no time"),
         _tile(
             "tool calls", f"{calls:,}", f"{percent(saved / calls) if calls else '0%'} shared: joined a flight or cached"
         ),
@@ -209,6 +211,13 @@ def _grpo_charts(records: Sequence[Record]) -> list[Chart]:
             0,
         ),
         Chart("Exposed latency", steps, [series("exposed", "exposed", "c5")], "share; lower is better", percent, 0),
+        Chart(
+            "Makespan",
+            steps,
+            [series("ratio", "makespan_ratio", "c2")],
+            "over that of a replay with tools that take no time",
+            two,
+        ),
         Chart(
             "Well-formed",
             steps,

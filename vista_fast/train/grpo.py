@@ -281,6 +281,7 @@ class Grpo:
             cache_hits=summary.calls_cached,
             flight_joins=summary.calls_joined,
             exposed=summary.exposed_latency,
+            makespan_ratio=summary.makespan_ratio,
             rollout_seconds=seconds[0],
             update_seconds=seconds[1],
             families=family_accuracy(kept),

@@ -31,7 +31,8 @@ class GrpoMetrics:
     hides. ``ratio_max`` is the largest |ln ratio| between trainer and sampler before the first update;
     ``importance_mean`` and ``importance_truncated`` describe the importance weights of stale samples (1 and 0 when
     the samples are on-policy). ``exposed`` is the share of the time in which any call was outstanding that the
-    generator had nothing to decode; ``calls_per_second``, ``mean_batch``, ``cache_hits`` and ``flight_joins`` are of
+    generator had nothing to decode, ``makespan_ratio`` the rollout's makespan over that of its replay with tools that
+    take no time; ``calls_per_second``, ``mean_batch``, ``cache_hits`` and ``flight_joins`` are of
     this step's tool calls.
     """
 
@@ -60,6 +61,7 @@ class GrpoMetrics:
     cache_hits: int
     flight_joins: int
     exposed: float
+    makespan_ratio: float
     rollout_seconds: float
     update_seconds: float
     families: dict[str, float] = field(default_factory=dict)
