@@ -120,7 +120,7 @@ class Scheduler {
   // Expires things when they are due, until the scheduler stops. For a thread of its own.
   void ServeTimers();
 
-  // From now on Submit refuses and no Batch waits for company.
+  // The end (close.cc). From now on Submit refuses and no Batch waits for company.
   void BeginClose();
   // Blocks until no Request is outstanding, or `timeout` has passed; true in the first case.
   bool AwaitIdle(Duration timeout);

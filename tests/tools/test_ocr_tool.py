@@ -164,3 +164,23 @@ async def test_networks_that_never_return_lose_their_call_only(note: Note, monke
             assert (await toolbox.call(vf.ToolCall("ocr"), images=[image])).text == "Still reads"
     finally:
         stuck.set()
+
+
+async def test_networks_that_can_not_be_loaded_lose_the_call_and_not_the_tool(
+    monkeypatch: pytest.MonkeyPatch, note: Note
+) -> None:
+    attempts: list[OcrConfig] = []
+
+    def loads_at_the_second_attempt(config: OcrConfig, *, threads: int) -> OcrModel:
+        attempts.append(config)
+        if len(attempts) == 1:
+            raise RuntimeError("cannot allocate memory")
+        return OcrModel(config, threads=threads)
+
+    monkeypatch.setattr("vista_fast.models.ocr.ops.OcrModel", loads_at_the_second_attempt)
+    with vf.Engine(threads=2) as engine:
+        toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(limit_side_len=320))
+        image = engine.image(note("Reads now"))
+        with pytest.raises(vf.errors.AbortedError, match="could not be loaded on .* memory"):
+            await toolbox.call(vf.ToolCall("ocr"), images=[image])
+        assert (await toolbox.call(vf.ToolCall("ocr"), images=[image])).text == "Reads now"

@@ -234,7 +234,9 @@ class Player:
         """The observation's images as the policy sees them; images that it can't see are a failure of the call."""
         try:
             images = observation.images
-            return observation, await self._stage.preprocessor.patches(images, flow=self._seat.flow)
+            return observation, await self._stage.preprocessor.patches(
+                images, flow=self._seat.flow, priority=self._config.priority, deadline=self._config.deadline
+            )
         except InvalidArgumentError as error:
             del episode.images[-len(observation.images) :]
             message = f"The resulting image can't be shown: {error}"

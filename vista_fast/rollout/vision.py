@@ -42,10 +42,14 @@ class Preprocessor:
         self._engine = engine
         self._arguments: dict[str, Any] = asdict(settings)
 
-    async def patches(self, images: Sequence[Image], *, flow: str | None = None, priority: int = 0) -> list[Patches]:
+    async def patches(
+        self, images: Sequence[Image], *, flow: str | None = None, priority: int = 0, deadline: float | None = None
+    ) -> list[Patches]:
         """The Patches of each Image, in order; what is missing is computed in one batch with everyone else's."""
         calls = [
-            self._engine.acall("image.preprocess", image, flow=flow, priority=priority, **self._arguments)
+            self._engine.acall(
+                "image.preprocess", image, flow=flow, priority=priority, deadline=deadline, **self._arguments
+            )
             for image in images
         ]
         results = await asyncio.gather(*calls)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
 
@@ -89,7 +89,10 @@ def _register(engine: Engine, config: OcrConfig) -> None:
 
 
 class _LoadedOnce:
-    """The networks, loaded by whichever Op runs first."""
+    """The networks, loaded by whichever Op runs first.
+
+    That they can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
+    """
 
     def __init__(self, config: OcrConfig, threads: int) -> None:
         self._config = config
@@ -100,7 +103,13 @@ class _LoadedOnce:
     def get(self) -> OcrModel:
         with self._lock:
             if self._model is None:
-                self._model = OcrModel(self._config, threads=self._threads)
+                try:
+                    self._model = OcrModel(self._config, threads=self._threads)
+                except Exception as error:
+                    raise AbortedError(
+                        f"the networks of ocr could not be loaded on {self._config.backend} ({error}); "
+                        "`vista-fast doctor` says what is installed"
+                    ) from error
             return self._model
 
 
