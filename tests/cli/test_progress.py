@@ -15,6 +15,7 @@ from vista_fast.cli.progress import Lines, progress, sparkline, table_lines
 from vista_fast.report.results import result_table
 from vista_fast.train.metrics import (
     CheckpointSaved,
+    CorpusProgress,
     EvalMetrics,
     Event,
     GrpoMetrics,
@@ -53,9 +54,13 @@ def lines_of(events: list[Event], interval: float = 5.0) -> list[str]:
 def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
     stream = io.StringIO()
     with progress(stream) as show:
+        show(CorpusProgress(100, 200))
+        show(CorpusProgress(200, 200))
         show(SFT)
         show(EVAL)
     assert stream.getvalue() == (
+        "demonstrations 100/200\n"
+        "demonstrations 200/200\n"
         "sft 1/20  loss 2.500  token accuracy 25.0%  s/step 0.50\n"
         "eval grpo, with tools, T=1: accuracy 62.5%  reward 1.25  (400 tasks, 31 s)  lost 2\n"
     )

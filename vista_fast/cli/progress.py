@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from vista_fast.report.results import ResultTable
-from vista_fast.train.metrics import CheckpointSaved, EvalMetrics, Event, GrpoMetrics, Listener, SftMetrics
+from vista_fast.train.metrics import (
+    CheckpointSaved,
+    CorpusProgress,
+    EvalMetrics,
+    Event,
+    GrpoMetrics,
+    Listener,
+    SftMetrics,
+)
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -36,13 +44,13 @@ class Lines:
         self._shown = -float("inf")
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, (SftMetrics, GrpoMetrics)) and not self._due(event):
+        if isinstance(event, (CorpusProgress, SftMetrics, GrpoMetrics)) and not self._due(event):
             return
         text = line(event)
         if text:
             print(text, file=self._stream, flush=True)
 
-    def _due(self, event: SftMetrics | GrpoMetrics) -> bool:
+    def _due(self, event: CorpusProgress | SftMetrics | GrpoMetrics) -> bool:
         now = time.monotonic()
         if event.step not in (1, event.steps) and now - self._shown < self._interval:
             return False
@@ -87,7 +95,9 @@ class _Bars:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, SftMetrics):
+        if isinstance(event, CorpusProgress):
+            self._bars.update(self._stage("demos", event.steps), completed=event.step)
+        elif isinstance(event, SftMetrics):
             self._step("sft", event.step, event.steps, event.token_accuracy, figures(event))
         elif isinstance(event, GrpoMetrics):
             self._step("grpo", event.step, event.steps, event.accuracy, figures(event))
@@ -98,19 +108,24 @@ class _Bars:
         from rich.console import Group
         from rich.text import Text
 
-        if stage not in self._stages:
-            self._stages[stage] = self._bars.add_task(stage, total=steps)
-            self._course.clear()
-        self._bars.update(self._stages[stage], completed=step)
+        self._bars.update(self._stage(stage, steps), completed=step)
         self._course.append(accuracy)
         below = Text(f"{sparkline(self._course)}  ", style="green", no_wrap=False)
         for name, value in parts:
             below.append(f"{name} ", style="dim").append(f"{value}   ", style="bold default")
         self._live.update(Group(self._bars, below))
 
+    def _stage(self, name: str, steps: int) -> TaskID:
+        if name not in self._stages:
+            self._stages[name] = self._bars.add_task(name, total=steps)
+            self._course.clear()
+        return self._stages[name]
+
 
 def line(event: Event) -> str | None:
     """The event as one line of text; None for those that are not shown."""
+    if isinstance(event, CorpusProgress):
+        return f"demonstrations {event.step}/{event.steps}"
     if isinstance(event, SftMetrics):
         return f"sft {event.step}/{event.steps}  {_joined(figures(event))}"
     if isinstance(event, GrpoMetrics):

@@ -11,6 +11,14 @@ from vista_fast.types import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
+class CorpusProgress:
+    """How many of the pictures and episodes that SFT learns from are made."""
+
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class SftMetrics:
     """One step of SFT: mean loss per token (nats), share of masked ids that are the most likely id, seconds."""
 
@@ -101,7 +109,7 @@ class StepTrajectories:
     spans: tuple[DecodeSpan, ...] = ()
 
 
-Event: TypeAlias = SftMetrics | GrpoMetrics | EvalMetrics | CheckpointSaved | StepTrajectories
+Event: TypeAlias = CorpusProgress | SftMetrics | GrpoMetrics | EvalMetrics | CheckpointSaved | StepTrajectories
 Listener: TypeAlias = Callable[[Event], None]
 """Called in the training thread, in order, with each event. It must not keep the trajectories' images alive for
 long."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast.run_folder import RunFolder, whole_folder
 from vista_fast.train.config import TrainConfig
-from vista_fast.train.metrics import CheckpointSaved, EvalMetrics, Event, Listener, SftMetrics, StepTrajectories
+from vista_fast.train.metrics import (
+    CheckpointSaved,
+    CorpusProgress,
+    EvalMetrics,
+    Event,
+    Listener,
+    SftMetrics,
+    StepTrajectories,
+)
 
 if TYPE_CHECKING:
     from vista_fast.tools import Toolbox
@@ -38,13 +46,13 @@ def train_sft(config: TrainConfig, folder: Path, *, resume: bool = False, on_eve
     from vista_fast.train.checkpoint import latest_checkpoint, load_checkpoint
     from vista_fast.train.optim import MuonAdamW
     from vista_fast.train.policy import build_policy, save_policy
-    from vista_fast.train.sft import build_corpus, new_state, run_sft
+    from vista_fast.train.sft import build_corpus, corpus_size, new_state, run_sft
     from vista_fast.train.tokenizer import train_tokenizer
 
     emit = on_event or _ignore
     checkpoints = RunFolder(folder).checkpoints
     with _toolbox(config) as toolbox:
-        corpus = build_corpus(config, toolbox)
+        corpus = build_corpus(config, toolbox, _counted(corpus_size(config.sft), emit))
     tokenizer = train_tokenizer(corpus.texts, vocabulary=config.policy.vocabulary)
     model = build_policy(config.policy, tokenizer, seed=config.seed)
     state = new_state(model, tokenizer, MuonAdamW(model, config.sft.lr), config.seed)
@@ -192,6 +200,19 @@ def _toolbox(config: TrainConfig) -> Iterator[Toolbox]:
         torch.set_num_threads(config.threads)
     with Engine(threads=config.threads) as engine:
         yield policy_toolbox(engine)
+
+
+def _counted(total: int, emit: Listener) -> Callable[[], None]:
+    """Emits CorpusProgress at every hundredth call, and at the last."""
+    done = 0
+
+    def on_done() -> None:
+        nonlocal done
+        done += 1
+        if done % 100 == 0 or done == total:
+            emit(CorpusProgress(done, total))
+
+    return on_done
 
 
 def _write_weights(path: Path, write: Callable[[Path], Any]) -> Path:
