@@ -3,8 +3,9 @@ beside them.
 
     python benchmarks/train_seeds.py --run runs/seeds [--seeds 0 1 2] [--oracle FOLDER] [--preset tiny]
 
-Each seed is a whole ``vista-fast train`` in its own folder; a second call goes on where the first was ended. The table
-goes to ``RUN/seeds.md`` and ``RUN/seeds.json``. ``--oracle`` names weights of ``vista-fast sft --teacher oracle``.
+Each seed is a whole ``vista-fast train`` in its own folder, and the oracle's pupil a whole ``vista-fast sft --teacher
+oracle``, unless ``--oracle`` names weights of one. A second call goes on where the first was ended. The table goes to
+``RUN/seeds.md`` and ``RUN/seeds.json``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from vista_fast.cli.machine import Machine, describe
 from vista_fast.cli.recording import record_run
 from vista_fast.train.config import TrainConfig, preset
 from vista_fast.train.metrics import EvalMetrics, Listener
-from vista_fast.train.run import evaluate_policies, finished, train_grpo
+from vista_fast.train.run import evaluate_policies, finished, train_grpo, train_sft
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--preset", default="tiny")
     parser.add_argument("--start", type=Path, help="SFT weights (default: the shipped ones)")
-    parser.add_argument("--oracle", type=Path, help="weights of SFT on the oracle teacher")
+    parser.add_argument("--oracle", type=Path, help="weights of SFT on the oracle teacher (default: train them)")
     options = parser.parse_args()
 
     results: dict[str, list[EvalMetrics]] = {}
@@ -45,10 +46,23 @@ def main() -> None:
         record_run("train", folder, config, job, resume=True)
         for row in _table(folder, config):
             results.setdefault(row.policy, []).append(row)
-    if options.oracle is not None:
-        oracle = evaluate_policies(preset(options.preset), {ORACLE: options.oracle})
-        results[ORACLE] = [row for row in oracle if row.policy == ORACLE]
+    oracle = evaluate_policies(preset(options.preset), {ORACLE: options.oracle or _oracle(options)})
+    results[ORACLE] = [row for row in oracle if row.policy == ORACLE]
     write(options.run, results, preset(options.preset), options.seeds)
+
+
+def _oracle(options: argparse.Namespace) -> Path:
+    """The folder of weights from SFT on the oracle teacher, trained where they are not there yet."""
+    config = preset(options.preset)
+    config = dataclasses.replace(config, sft=dataclasses.replace(config.sft, teacher="oracle"))
+    folder: Path = options.run / "oracle"
+    weights = folder / "weights"
+
+    def job(path: Path, listener: Listener) -> object:
+        return train_sft(config, path, resume=True, on_event=listener)
+
+    record_run("sft", folder, config, job, resume=True)
+    return weights
 
 
 def _table(folder: Path, config: TrainConfig) -> list[EvalMetrics]:

@@ -1,0 +1,33 @@
+"""The stub of the compiled core says what is in it, by mypy's own comparison."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mypy")
+
+# What pybind11 does to every class, and what a stub has no other word for.
+ALLOWED = r"""
+vista_fast\._core\.(CallOptions|CompletionQueue|EngineCore|Image|Many|Object)
+vista_fast\._core\.(Image|Many|Object)\.__init__
+vista_fast\._core\.Image\.__buffer__
+"""
+
+
+def test_the_stub_is_that_of_the_core(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.write_text(ALLOWED)
+    options = ["--concise", "--allowlist", str(allowed)]
+    options += ["--ignore-unused-allowlist"]  # from Python 3.12 on, __buffer__ is there
+    compared = subprocess.run(
+        [sys.executable, "-m", "mypy.stubtest", "vista_fast._core", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert compared.returncode == 0, compared.stdout + compared.stderr
