@@ -30,6 +30,7 @@ from vista_fast.tools import Toolbox
 from vista_fast.train.checkpoint import TrainState
 from vista_fast.train.config import GrpoConfig, PolicyConfig
 from vista_fast.train.loss import LossParts, LossSettings, group_advantages, grpo_loss
+from vista_fast.train.memory import trim_heap
 from vista_fast.train.metrics import GrpoMetrics
 from vista_fast.train.policy import Batch, Sample, Scores, collate, score, vision_settings
 from vista_fast.types import Dataset, Trajectory
@@ -147,6 +148,7 @@ class Grpo:
         update = self.update(scored)
         self.state.step += 1
         generator.update_weights(self.state.step)
+        trim_heap()
         summary = summarize(trajectories, spans, slots=generator.max_slots)
         batch = engine_activity(before, self._toolbox.engine.stats()).mean_batch
         metrics = self._metrics(

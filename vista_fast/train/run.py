@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vista_fast.train.checkpoint import TrainState
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights" / "tiny"
-"""The default start of GRPO: the recipe of ``vista-fast sft --preset tiny``, its phases trained one after the other."""
+"""The default start of GRPO: what ``vista-fast sft --preset tiny`` makes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from vista_fast.rollout.vision import Preprocessor
 from vista_fast.tasks.mini import load
 from vista_fast.train.checkpoint import TrainState
 from vista_fast.train.config import SftConfig, TrainConfig
+from vista_fast.train.memory import trim_heap
 from vista_fast.train.metrics import SftMetrics
 from vista_fast.train.policy import Sample, collate, score, vision_settings
 from vista_fast.train.teacher import Demonstration, describe, guess, lay_out, play_all, repeat
@@ -36,8 +37,14 @@ _SHORT_EVERY = 3
 """In the second phase every so many steps a batch is of short demonstrations: seeing is not forgotten, copying is
 drilled."""
 
+_REPEATED_EARLY = 0.15
+"""Share of repetitions in the first phase."""
+
 _REPEATED, _DESCRIBED_LATE = 0.4, 0.18
 """Shares of repetitions and of descriptions in such a batch; the others answer questions without tools."""
+
+_TRIM_EVERY = 10
+"""Steps between two returns of free memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ def run_sft(
         scale = _schedule(state.step, config)
         state.optimiser.step(scale)
         state.step += 1
+        if state.step % _TRIM_EVERY == 0:
+            trim_heap()
         on_step(
             SftMetrics(
                 step=state.step,
@@ -135,16 +144,16 @@ class _Draw:
         config = self._config
         if step < config.look_steps:
             described = next(share for until, share in _DESCRIBED if step < until * config.look_steps)
-            return [self._short(rng, described) for _ in range(config.look_batch)]
+            return [self._drill(rng, _REPEATED_EARLY, described) for _ in range(config.look_batch)]
         if step % _SHORT_EVERY:
             return [self._one_of(self._corpus.plays, rng) for _ in range(config.play_batch)]
         described = _DESCRIBED_LATE / (1 - _REPEATED)
-        return [
-            lay_out(repeat(rng), self._template) if rng.random() < _REPEATED else self._short(rng, described)
-            for _ in range(config.look_batch)
-        ]
+        return [self._drill(rng, _REPEATED, described) for _ in range(config.look_batch)]
 
-    def _short(self, rng: random.Random, described: float) -> Sample:
+    def _drill(self, rng: random.Random, repeated: float, described: float) -> Sample:
+        """A repetition, or else a description, or else an answer without tools, by their shares."""
+        if rng.random() < repeated:
+            return lay_out(repeat(rng), self._template)
         return self._one_of(self._corpus.descriptions if rng.random() < described else self._corpus.guesses, rng)
 
     def _one_of(self, demonstrations: Sequence[Demonstration], rng: random.Random) -> Sample:

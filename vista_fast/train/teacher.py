@@ -84,7 +84,7 @@ def guess(task: Task, images: Sequence[Patches], rng: random.Random) -> Demonstr
 
 def repeat(rng: random.Random) -> Demonstration:
     """A number to say again, without any image: the drill for reporting what a tool has read."""
-    number = str(rng.randrange(10, 100) if rng.random() < 0.6 else rng.randrange(1000))
+    number = str(rng.randrange(1000) if rng.random() < 0.6 else rng.randrange(10, 100))
     turn = Exchange(render_answer_turn(number, number))
     return Demonstration("repeat", WITHOUT_TOOLS, f"Repeat {number}.", (), (turn,))
 
