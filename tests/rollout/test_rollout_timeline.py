@@ -126,7 +126,7 @@ def test_a_replay_plays_the_recorded_turns_in_virtual_time() -> None:
     async def play() -> tuple[list[float], float]:
         import asyncio
 
-        generator = ReplayGenerator(recorded, slots=2, cost=StepCost.at_rate(2.0))
+        generator = ReplayGenerator(recorded, slots=2, cost=StepCost.at_rate(2.0), join_every=1)
         loop = asyncio.get_running_loop()
 
         async def episode(item: Trajectory, tool: float) -> float:
@@ -152,6 +152,22 @@ def test_a_replay_plays_the_recorded_turns_in_virtual_time() -> None:
     ends, _ = run_in_virtual_time(play())
     # a/0: 3 ids in 2 steps of 0.5 s, a tool of 10 s, 2 ids in 1 step; b/0 takes over its slot after 1.0 s.
     assert ends == pytest.approx([1.0 + 10.0 + 0.5, 2.5, 1.5])
+
+
+def test_a_cancelled_replay_makes_room() -> None:
+    recorded = [trajectory("a/0", [(4, 100, None)]), trajectory("b/0", [(4, 3, None)])]
+
+    async def play() -> float:
+        import asyncio
+
+        generator = ReplayGenerator(recorded, slots=1, cost=StepCost.at_rate(1.0), join_every=1)
+        long, short = (asyncio.ensure_future(generator.generate(f"{name}/0", [1], [], Sampling())) for name in "ab")
+        await asyncio.sleep(10.5)
+        long.cancel()
+        return (await short).ended
+
+    # The step under way ends at 11 s; then the prefill gives b/0 its first id, and two steps the others.
+    assert run_in_virtual_time(play()) == pytest.approx(13.0)
 
 
 def test_a_replay_refuses_what_it_can_not_tell_apart() -> None:

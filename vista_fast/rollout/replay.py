@@ -92,6 +92,11 @@ class SlotSchedule:
         """Queue ``count`` ids to decode after ``prefill`` ids to compute."""
         self._waiting.append(_Row(name, prefill, count))
 
+    def leave(self, name: str) -> None:
+        """Give up the place of one that nobody waits for any more."""
+        self._waiting = deque(row for row in self._waiting if row.name != name)
+        self._rows = [row for row in self._rows if row.name != name]
+
     def step(self) -> tuple[list[DecodeSpan], list[str]]:
         """The next step's spans, starting at 0, and the names of those that are done after it."""
         spans: list[DecodeSpan] = []
@@ -190,13 +195,16 @@ class ReplayGenerator:
         trajectories: what to play; flows must differ.
         slots: how many sessions decode at once.
         cost: seconds per step, for instance ``StepCost.at_rate(tokens_per_second)``.
+        join_every: decode steps between two times at which others may join.
     """
 
-    def __init__(self, trajectories: Sequence[Trajectory], *, slots: int, cost: StepCost) -> None:
+    def __init__(
+        self, trajectories: Sequence[Trajectory], *, slots: int, cost: StepCost, join_every: int = JOIN_EVERY
+    ) -> None:
         self._turns: dict[str, deque[Turn]] = {t.flow: deque(t.turns) for t in trajectories}
         if len(self._turns) != len(trajectories):
             raise InvalidArgumentError("two trajectories have one flow; replay one rollout at a time")
-        self._schedule = SlotSchedule(slots, cost)
+        self._schedule = SlotSchedule(slots, cost, join_every)
         self._computed: dict[str, int] = {}
         self._prompts: set[tuple[int, ...]] = set()
         self._futures: dict[str, asyncio.Future[float]] = {}
@@ -221,7 +229,12 @@ class ReplayGenerator:
         self._futures[session] = loop.create_future()
         if self._player is None or self._player.done():
             self._player = loop.create_task(self._play())
-        ended = await self._futures[session]
+        try:
+            ended = await self._futures[session]
+        except asyncio.CancelledError:
+            self._schedule.leave(session)
+            self._futures.pop(session, None)
+            raise
         finish: Finish = "length"
         if turn.token_ids and turn.token_ids[-1] in sampling.end_ids:
             finish = "end"
@@ -256,8 +269,8 @@ class ReplayGenerator:
             now += spans[-1].ended
             await asyncio.sleep(max(0.0, now - loop.time()))
             for name in done:
-                future = self._futures.pop(name)
-                if not future.done():
+                future = self._futures.pop(name, None)
+                if future is not None and not future.done():
                     future.set_result(now)
             # Whoever was waiting for these sees them, and may join again, before the next step.
             await asyncio.sleep(0)
