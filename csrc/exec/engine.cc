@@ -14,7 +14,13 @@ Engine::Engine(const Options& options, NativeOps native_ops, sched::Listener* li
     by_id.emplace(added.value().id, std::move(op));
   }
   executor_ = std::make_unique<NativeExecutor>(&scheduler_, std::move(by_id), options.threads);
-  timer_ = StartThread("vista-timer", [this] { scheduler_.ServeTimers(); });
+  try {
+    timer_ = StartThread("vista-timer", [this] { scheduler_.ServeTimers(); });
+  } catch (...) {
+    scheduler_.Stop("the timer could not be started");
+    executor_->Join();
+    throw;
+  }
 }
 
 Engine::~Engine() { Close(Duration(0)); }

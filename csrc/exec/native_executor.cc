@@ -16,7 +16,13 @@ std::thread StartThread(const char* name, std::function<void()> body) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::thread thread(std::move(body));
+  std::thread thread;
+  try {
+    thread = std::thread(std::move(body));
+  } catch (...) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    throw;
+  }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   pthread_setname_np(thread.native_handle(), name);
   return thread;
@@ -25,8 +31,14 @@ std::thread StartThread(const char* name, std::function<void()> body) {
 NativeExecutor::NativeExecutor(sched::Scheduler* scheduler, Ops ops, int threads)
     : scheduler_(scheduler), ops_(std::move(ops)) {
   threads_.reserve(static_cast<std::size_t>(threads));
-  for (int i = 0; i < threads; ++i)
-    threads_.push_back(StartThread("vista-worker", [this] { Work(); }));
+  try {
+    for (int i = 0; i < threads; ++i)
+      threads_.push_back(StartThread("vista-worker", [this] { Work(); }));
+  } catch (...) {
+    scheduler_->Stop("not all workers could be started");
+    Join();
+    throw;
+  }
 }
 
 NativeExecutor::~NativeExecutor() { Join(); }

@@ -38,7 +38,7 @@ class NativeExecutor {
 };
 
 // A thread of the core: named for debuggers, and deaf to signals, which belong to Python's main
-// thread.
+// thread. Throws std::system_error when the system has no thread left.
 std::thread StartThread(const char* name, std::function<void()> body);
 
 }  // namespace vista::exec

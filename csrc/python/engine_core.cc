@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <cmath>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/canonical.h"
@@ -69,7 +71,13 @@ EngineCore::EngineCore(int threads, std::size_t cache_bytes, std::size_t max_fli
   options.threads = threads;
   options.scheduler.cache_bytes = cache_bytes;
   options.scheduler.limits = {max_flights, max_bytes};
-  engine_ = std::make_unique<exec::Engine>(options, ops::All(), this);
+  try {
+    engine_ = std::make_unique<exec::Engine>(options, ops::All(), this);
+  } catch (const std::system_error& error) {
+    Raise(Status::ResourceExhausted(std::to_string(threads) +
+                                    " worker threads could not be started (" + error.what() +
+                                    "); pass fewer threads, or raise the limits of this process"));
+  }
   for (const auto& [id, native] : engine_->native_ops()) {
     const sched::OpSpec& spec = native->spec();
     Op& op = by_name_[spec.name];

@@ -171,6 +171,27 @@ def test_ctrl_c_while_closing_closes_at_once() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted AbortedError False\n", "")
 
 
+def test_threads_that_can_not_be_started_are_a_typed_error() -> None:
+    done = run_python(
+        """
+        import resource
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (512 << 20),) * 2)
+        try:
+            vf.Engine(threads=1000)
+        except vf.errors.ResourceExhaustedError as error:
+            print(error)
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        with vf.Engine(threads=1):
+            print(len(masked))
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("1000 worker threads could not be started")
+    assert second == "0"
+
+
 def call_in_child(connection: multiprocessing.connection.Connection, engine: vf.Engine) -> None:
     seen = []
     for call in (engine.call, engine.submit):
