@@ -18,6 +18,8 @@ namespace vista::sched {
 
 using std::chrono::milliseconds;
 
+using Numbers = std::vector<std::int64_t>;
+
 inline Value Number(std::int64_t number) { return Value{number}; }
 
 class RecordingSink final : public CompletionSink {

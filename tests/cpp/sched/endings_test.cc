@@ -1,0 +1,146 @@
+#include "sched/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include "harness.h"
+
+namespace vista::sched {
+namespace {
+
+class SchedulerFailures : public SchedulerTest {};
+class SchedulerClosing : public SchedulerTest {};
+
+TEST_F(SchedulerFailures, ABatchThatFailsAsAWholeRunsAgainOneByOne) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 1; i <= 3; ++i) Submit(op, i);
+  EXPECT_TRUE(scheduler_.Fail(Take(lane)->id, Status::Internal("boom")));
+  for (std::int64_t i = 1; i <= 3; ++i) {
+    const auto batch = Take(lane);
+    ASSERT_TRUE(batch);
+    EXPECT_EQ(Arguments(*batch), Numbers{i});
+    if (i == 2) {
+      scheduler_.Fail(batch->id, Status::Internal("poisoned"));
+    } else {
+      Complete(*batch);
+    }
+  }
+  EXPECT_EQ(sink_->number(0), 10);
+  EXPECT_EQ(sink_->only(1).status.message(), "poisoned");
+  EXPECT_EQ(sink_->number(2), 30);
+  EXPECT_EQ(Stats().rerun_alone, 3U);
+}
+
+TEST_F(SchedulerFailures, TheWrongNumberOfResultsIsAFailureOfTheWhole) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  Submit(op, 1);
+  Submit(op, 2);
+  scheduler_.Complete(Take(lane)->id, {Number(10)});
+  EXPECT_EQ(sink_->count(0) + sink_->count(1), 0U);
+  Complete(*Take(lane));
+  scheduler_.Complete(Take(lane)->id, {});
+  EXPECT_EQ(sink_->number(0), 10);
+  EXPECT_EQ(sink_->code(1), StatusCode::kInternal);
+  EXPECT_NE(sink_->only(1).status.message().find("0 results for 1 calls"), std::string::npos);
+}
+
+TEST_F(SchedulerFailures, ALeasePastItsTimeoutIsLostAndItsResultsAreIgnored) {
+  OpSpec spec = Spec("a");
+  spec.timeout = milliseconds(100);
+  const auto [op, lane] = AddOp(spec);
+  Submit(op, 1);
+  const auto batch = Take(lane);
+  clock_.Advance(milliseconds(100));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(sink_->code(0), StatusCode::kAborted);
+  EXPECT_EQ(lost_.ops, std::vector<OpId>{op});
+  EXPECT_FALSE(Complete(*batch));
+  EXPECT_EQ(sink_->code(0), StatusCode::kAborted);
+  Submit(op, 1);
+  EXPECT_TRUE(Take(lane)) << "the lost Lease must not hold the Op's only slot";
+}
+
+TEST_F(SchedulerFailures, TheOthersOfALostLeaseGoOn) {
+  OpSpec spec = Spec("a");
+  spec.timeout = milliseconds(100);
+  const auto [op, lane] = AddOp(spec);
+  Submit(op, 1);
+  Submit(op, 2);
+  Take(lane);
+  clock_.Advance(milliseconds(100));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(sink_->count(0) + sink_->count(1), 0U);
+  const auto hangs = Take(lane);
+  EXPECT_EQ(Arguments(*hangs), Numbers{1});
+  clock_.Advance(milliseconds(100));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(sink_->code(0), StatusCode::kAborted);
+  Complete(*Take(lane));
+  EXPECT_EQ(sink_->number(1), 20);
+}
+
+TEST_F(SchedulerFailures, ALeaseThatOutlivesItsExpiredRequestsIsLost) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 1; i <= 2; ++i) {
+    Call call = MakeCall(op, i);
+    call.hard_deadline = clock_.Now() + milliseconds(5 * i);
+    Submit(std::move(call));
+  }
+  Take(lane);
+  clock_.Advance(milliseconds(5));
+  scheduler_.ExpireDue();
+  EXPECT_TRUE(lost_.ops.empty());
+  clock_.Advance(milliseconds(5));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(lost_.ops, std::vector<OpId>{op});
+  EXPECT_EQ(Stats().lost_pullers, 1U);
+  Submit(op, 3);
+  EXPECT_TRUE(Take(lane));
+}
+
+TEST_F(SchedulerFailures, ANativeBatchIsNeverLost) {
+  const auto [op, lane] = AddOp(Spec("a"), false);
+  Call call = MakeCall(op, 1);
+  call.hard_deadline = clock_.Now() + milliseconds(5);
+  Submit(std::move(call));
+  const auto batch = Take(lane);
+  clock_.Advance(milliseconds(5));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(sink_->code(0), StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(lost_.ops.empty());
+  EXPECT_TRUE(Complete(*batch));
+}
+
+TEST_F(SchedulerClosing, CompletesWhatWasAcceptedAndRefusesTheRest) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  scheduler_.Expect(op, 5);
+  Submit(op, 1);
+  EXPECT_FALSE(Take(lane));
+  scheduler_.BeginClose();
+  Call late = MakeCall(op, 2);
+  RequestId id = 0;
+  EXPECT_EQ(scheduler_.Submit({&late, 1}, sink_, {&id, 1}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(scheduler_.AwaitIdle(Duration(0)));
+  Complete(*Take(lane));
+  EXPECT_TRUE(scheduler_.AwaitIdle(Duration(0)));
+  EXPECT_EQ(sink_->number(0), 10);
+}
+
+TEST_F(SchedulerClosing, AbortsWhatIsLeftWhereverItIs) {
+  OpSpec spec = Spec("a");
+  spec.policy.max_batch = 2;
+  const auto [op, lane] = AddOp(spec);
+  std::vector<RequestId> ids;
+  for (int i = 0; i < 12; ++i) ids.push_back(Submit(op, i));
+  const auto running = Take(lane);
+  scheduler_.Cancel(ids[0]);
+  scheduler_.Stop("closed");
+  EXPECT_EQ(sink_->code(0), StatusCode::kCancelled);
+  for (std::uint64_t token = 1; token < 12; ++token)
+    EXPECT_EQ(sink_->code(token), StatusCode::kAborted);
+  EXPECT_FALSE(Complete(*running));
+  EXPECT_FALSE(Take(lane));
+  EXPECT_EQ(scheduler_.Stats().flights, 0U);
+}
+
+}  // namespace
+}  // namespace vista::sched
