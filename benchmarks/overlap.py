@@ -28,6 +28,7 @@ from vista_fast.train.config import preset
 from vista_fast.train.grpo import play_config
 from vista_fast.train.policy import load_policy
 from vista_fast.train.run import SHIPPED_WEIGHTS
+from vista_fast.train.threads import split_threads
 from vista_fast.train.toolbox import policy_toolbox
 from vista_fast.types import Task, ToolCall
 
@@ -65,7 +66,7 @@ def play(weights: Path, tasks: Sequence[Task], barrier: bool, seed: int) -> Play
     def once(toolbox: Toolbox) -> RolloutSummary:
         settings = play_config(config.grpo, config.policy, toolbox)
         settings = dataclasses.replace(settings, seed=seed, barrier=barrier)
-        with TransformersGenerator(model, tokenizer, max_slots=64) as generator:
+        with TransformersGenerator(model, tokenizer, max_slots=64, threads=split_threads().decoding) as generator:
             trajectories = asyncio.run(rollout(tasks, toolbox, generator, template, settings))
             return summarize(trajectories, generator.drain_spans(), slots=generator.max_slots)
 

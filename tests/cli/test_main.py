@@ -136,5 +136,5 @@ def test_doctor_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert code == (exits.OK if found["ready"] else exits.FAILED)
     assert found["machine"]["cores"] == len(os.sched_getaffinity(0))
-    assert set(found["threads"]) == {"native workers", "tool networks", "torch"}
+    assert set(found["threads"]) == {"native workers", "tool networks", "decoding", "training"}
     assert all(choice["why"] for choice in found["choices"])

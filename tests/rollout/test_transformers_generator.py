@@ -258,3 +258,22 @@ async def test_spans_account_for_every_id(generator: Any, template: Any) -> None
     assert all(a.ended <= b.started for a, b in pairwise(spans))
     assert max(span.rows for span in spans) == 5
     assert generator.drain_spans() == []
+
+
+async def test_its_thread_number_is_its_own(model: Any, tokenizer: Any) -> None:
+    seen: list[int] = []
+
+    class Watching(QwenVL):
+        def forward(self, *arguments: Any, **options: Any) -> Any:
+            seen.append(torch.get_num_threads())
+            return super().forward(*arguments, **options)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with TransformersGenerator(model, tokenizer, threads=1, policy=Watching(model)) as generator:
+            await generator.generate("a", [7, 8, 9], [], GREEDY)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

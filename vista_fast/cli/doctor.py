@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
+from vista_fast.train.threads import split_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,12 +49,14 @@ def examine() -> dict[str, Any]:
 
 
 def thread_split(here: machine.Machine) -> dict[str, int]:
-    """Threads by who runs them when nothing is set: everyone gets the usable cores.
-
-    One setting (``Engine(threads=)``, ``--threads``) moves all. They take turns rather than add up: while the policy
-    decodes, tools fill what it leaves, and what runs alone has every core.
-    """
-    return dict.fromkeys(("native workers", "tool networks", "torch"), here.cores)
+    """Threads by who runs them when nothing is set. One setting (``Engine(threads=)``, ``--threads``) moves all."""
+    split = split_threads(here.cores)
+    return {
+        "native workers": split.tools,
+        "tool networks": split.tools,
+        "decoding": split.decoding,
+        "training": split.torch,
+    }
 
 
 def _core_problem() -> str | None:

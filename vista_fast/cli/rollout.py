@@ -59,14 +59,18 @@ def _play(options: argparse.Namespace, tasks: Sequence[Task]) -> tuple[list[Traj
     from vista_fast.train.grpo import play_config
     from vista_fast.train.policy import load_policy
     from vista_fast.train.run import SHIPPED_WEIGHTS
+    from vista_fast.train.threads import split_threads
     from vista_fast.train.toolbox import policy_toolbox
 
     config = run_config(options)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    threads = split_threads(config.threads)
+    torch.set_num_threads(threads.torch)
     model, tokenizer = load_policy(options.weights or SHIPPED_WEIGHTS)
     template = ChatTemplate(tokenizer, merge_size=config.policy.merge_size)
-    with Engine(threads=config.threads) as engine, TransformersGenerator(model, tokenizer) as generator:
+    with (
+        Engine(threads=threads.tools) as engine,
+        TransformersGenerator(model, tokenizer, threads=threads.decoding) as generator,
+    ):
         toolbox = policy_toolbox(engine)
         play = play_config(config.grpo, config.policy, toolbox)
         sampling = dataclasses.replace(play.sampling, temperature=options.temperature)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import torch
 
 from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.rollout.continuous import ContinuousDecoder, Outcome, Request
@@ -43,6 +44,7 @@ class TransformersGenerator:
             when none decodes.
         prefill_ids: at most this many ids, padding included, in one prefill forward.
         weight_version: the version that generations carry until ``update_weights``.
+        threads: torch's threads while it decodes on a CPU; None leaves torch its own number.
         policy: how the model is run; by default the fused path for small models, transformers' own forward for large.
 
     Raises:
@@ -60,10 +62,11 @@ class TransformersGenerator:
         join_every: int = JOIN_EVERY,
         prefill_ids: int = 8192,
         weight_version: int = 0,
+        threads: int | None = None,
         policy: DecodablePolicy | None = None,
     ) -> None:
-        for name, value in (("max_slots", max_slots), ("join_every", join_every)):
-            if value < 1:
+        for name, value in (("max_slots", max_slots), ("join_every", join_every), ("threads", threads)):
+            if value is not None and value < 1:
                 raise InvalidArgumentError(f"{name} is {value}; give at least 1")
         self._decoder = ContinuousDecoder(
             policy or default_policy(model),
@@ -76,6 +79,7 @@ class TransformersGenerator:
             weight_version=weight_version,
         )
         self.max_slots = max_slots
+        self._threads = threads
         self._futures: dict[Request, asyncio.Future[Generation]] = {}
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -168,6 +172,9 @@ class TransformersGenerator:
             self._commands.put(command)
 
     def _run(self) -> None:
+        if self._threads is not None:
+            # Of this thread alone: one that has used torch before, such as a trainer's, keeps its own number.
+            torch.set_num_threads(self._threads)
         while not self._closed:
             self._take_commands()
             if self._decoder.busy and not self._closed:

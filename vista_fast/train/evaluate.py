@@ -14,6 +14,7 @@ from vista_fast.train.config import TrainConfig
 from vista_fast.train.grpo import family_accuracy, play_config
 from vista_fast.train.metrics import EvalMetrics
 from vista_fast.train.teacher import WITHOUT_TOOLS
+from vista_fast.train.threads import split_threads
 from vista_fast.types import Task, Trajectory
 
 FORCED_ANSWER = "<think></think><answer>"
@@ -39,7 +40,8 @@ def evaluate(
     started = time.monotonic()
     template = ChatTemplate(tokenizer, merge_size=config.policy.merge_size)
     play = _play_config(config, toolbox, temperature, tools)
-    with TransformersGenerator(model, tokenizer, max_slots=64) as generator:
+    threads = split_threads(config.threads).decoding
+    with TransformersGenerator(model, tokenizer, max_slots=64, threads=threads) as generator:
         trajectories = asyncio.run(rollout(tasks, toolbox, generator, template, play))
     kept = [trajectory for trajectory in trajectories if trajectory.reward is not None]
     count = max(1, len(kept))

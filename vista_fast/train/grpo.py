@@ -106,6 +106,7 @@ class Grpo:
         toolbox: the tools.
         config, policy: settings.
         seed: of tasks and sampling; with the step's number it decides every draw.
+        decode_threads: torch's threads while it decodes; None leaves torch its own number.
         reference: the policy that the KL term is taken against, when ``config.beta`` is not 0.
     """
 
@@ -118,6 +119,7 @@ class Grpo:
         policy: PolicyConfig,
         *,
         seed: int,
+        decode_threads: int | None = None,
         reference: Any = None,
     ) -> None:
         self.state = state
@@ -125,6 +127,7 @@ class Grpo:
         self._toolbox = toolbox
         self._config = config
         self._seed = seed
+        self._decode_threads = decode_threads
         self._reference = reference
         self._template = ChatTemplate(state.tokenizer, merge_size=policy.merge_size)
         self._preprocessor = Preprocessor(toolbox.engine, vision_settings(policy))
@@ -133,7 +136,10 @@ class Grpo:
 
     def run(self, on_step: Callable[[Step], None]) -> None:
         """Train from ``state.step`` to the last step; ``on_step`` is called after each."""
-        with TransformersGenerator(self.state.model, self.state.tokenizer, max_slots=64) as generator:
+        state = self.state
+        with TransformersGenerator(
+            state.model, state.tokenizer, max_slots=64, threads=self._decode_threads
+        ) as generator:
             generator.update_weights(self.state.step)
             while self.state.step < self._config.steps:
                 on_step(self._step(generator))

@@ -87,6 +87,7 @@ def train_grpo(
     from vista_fast.train.grpo import Grpo, Step
     from vista_fast.train.optim import AdamW
     from vista_fast.train.policy import load_policy, save_policy
+    from vista_fast.train.threads import split_threads
 
     emit = on_event or _ignore
     start = Path(config.start) if config.start is not None else SHIPPED_WEIGHTS
@@ -108,7 +109,16 @@ def train_grpo(
     with _toolbox(config) as toolbox:
         reference = load_policy(start)[0] if config.grpo.beta else None
         tasks = load("train", size=config.grpo.train_tasks, seed=config.seed)
-        grpo = Grpo(state, tasks, toolbox, config.grpo, config.policy, seed=config.seed, reference=reference)
+        grpo = Grpo(
+            state,
+            tasks,
+            toolbox,
+            config.grpo,
+            config.policy,
+            seed=config.seed,
+            decode_threads=split_threads(config.threads).decoding,
+            reference=reference,
+        )
         grpo.run(on_step)
         weights = _write_weights(folder / "weights", lambda partial: save_policy(model, tokenizer, partial))
         table = _table(config, {"SFT": start, "SFT + GRPO": weights}, toolbox, emit)
@@ -194,11 +204,12 @@ def _toolbox(config: TrainConfig) -> Iterator[Toolbox]:
     import torch
 
     from vista_fast.engine import Engine
+    from vista_fast.train.threads import split_threads
     from vista_fast.train.toolbox import policy_toolbox
 
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    with Engine(threads=config.threads) as engine:
+    threads = split_threads(config.threads)
+    torch.set_num_threads(threads.torch)
+    with Engine(threads=threads.tools) as engine:
         yield policy_toolbox(engine)
 
 

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
 
 
 def policy_toolbox(engine: Engine) -> Toolbox:
-    """``zoom`` and ``ocr`` over ``engine``."""
+    """``zoom`` and ``ocr`` over ``engine``; text is read in the CPU's fastest precision."""
+    from vista_fast.models.backend import native_precision
     from vista_fast.models.ocr import OcrConfig
     from vista_fast.tasks.mini import OCR_SIDE
     from vista_fast.tools import Toolbox
 
-    every = Toolbox.default(engine, ocr=OcrConfig(limit_side_len=OCR_SIDE, limit_type="max", max_side_len=OCR_SIDE))
-    return every.subset(("zoom", "ocr"))
+    reading = OcrConfig(precision=native_precision(), limit_side_len=OCR_SIDE, limit_type="max", max_side_len=OCR_SIDE)
+    return Toolbox.default(engine, ocr=reading).subset(("zoom", "ocr"))
