@@ -91,7 +91,7 @@ def test_figures_are_those_of_the_run(html: str) -> None:
     assert "+37.5 points over sft" in text
     assert "+50.0 points by tools" in text
     assert f"{20 * STEPS} 55% shared" in text
-    assert f"{16 * STEPS} 8.0 per second of rollout" in text
+    assert f"{16 * STEPS} 24 s of rollout" in text
     assert "12 steps of GRPO, 16 trajectories per step" in text
 
 

@@ -112,8 +112,7 @@ def _system_tiles(run: RunData) -> list[str]:
         _tile(
             "tool calls", f"{calls:,}", f"{percent(saved / calls) if calls else '0%'} shared: joined a flight or cached"
         ),
-        _tile("trajectories", f"{trajectories:,}", f"{trajectories / max(rollout, 1e-9):.1f} per second of rollout"),
-        _tile("time in GRPO", _clock(rollout + update), f"{_clock(rollout)} rollout, {_clock(update)} update"),
+        _tile("trajectories", f"{trajectories:,}", f"{_clock(rollout)} of rollout, {_clock(update)} of updates"),
     ]
 
 
