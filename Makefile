@@ -51,6 +51,7 @@ lint: $(VENV)/.dev-extra
 
 types: $(VENV)/.dev-extra
 	$(BIN)/mypy
+	$(BIN)/mypy -p kernels
 
 build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt
 	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
@@ -73,12 +74,16 @@ python-test: $(VENV)/.dev-extra $(VENV)/.package
 
 # A second, small environment that borrows the dependencies of the first, with the package installed in editable mode.
 EDITABLE := build/editable-env
-editable-test: $(VENV)/.dev-extra
+editable-test: $(EDITABLE)/.package
+	cd tests && $(CURDIR)/$(EDITABLE)/bin/python -m pytest -q engine image
+
+$(EDITABLE)/.package: $(VENV)/.dev-extra $(NATIVE)
 	$(PYTHON) -m venv --without-pip $(EDITABLE)
 	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  > "$$($(EDITABLE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
-	$(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed -e .
-	cd tests && $(CURDIR)/$(EDITABLE)/bin/python -m pytest -q engine image
+	$(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed \
+	  --config-settings=cmake.define.VISTA_WERROR=ON -e .
+	touch $@
 
 wheel: $(VENV)/.dev-extra
 	rm -rf dist wheelhouse

@@ -61,7 +61,17 @@ def __getattr__(name: str) -> Any:
         return import_module("vista_fast.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'vista_fast' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    try:
+        value = getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "vista_fast._core":
+            raise
+        here = __file__.rpartition("/vista_fast/")[0]
+        message = (
+            f"{here} holds the sources of vista_fast without its compiled core, and hides an installed vista_fast: run "
+            "Python from another folder, or build the core here with pip install -e ."
+        )
+        raise ModuleNotFoundError(message, name=error.name, path=error.path) from error
     globals()[name] = value
     return value
 

@@ -19,7 +19,7 @@ enum class StatusCode : std::uint8_t {
   kFailedPrecondition,  // the object is closed, forked or otherwise not usable now
   kResourceExhausted,   // a limit (pixels, bytes, queue) would be passed
   kDeadlineExceeded,    // a hard deadline passed before completion
-  kCancelled,           // every waiter went away
+  kCancelled,           // its caller asked for that
   kAborted,             // infrastructure failed: a lost puller, a closing engine
   kInternal,            // an op failed or broke its contract
 };

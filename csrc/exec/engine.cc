@@ -28,7 +28,8 @@ Engine::~Engine() { Close(Duration(0)); }
 void Engine::Close(Duration timeout) {
   scheduler_.BeginClose();
   scheduler_.AwaitIdle(timeout);
-  scheduler_.Stop("the engine was closed while the call was outstanding");
+  scheduler_.Stop(
+      "the engine was closed while the call was outstanding; submit it again to another Engine");
   if (timer_.joinable()) timer_.join();
   executor_->Join();
 }

@@ -26,8 +26,6 @@ class NativeExecutor {
   // inspect with them. Later calls do nothing.
   void Join();
 
-  [[nodiscard]] const NativeOp& op(sched::OpId id) const { return *ops_.at(id); }
-
  private:
   void Work();
   void Run(const sched::Batch& batch);

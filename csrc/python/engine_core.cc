@@ -237,8 +237,10 @@ std::unique_ptr<Many> EngineCore::SubmitMany(const std::string& name, py::list a
     } else if (py::hasattr(arguments[i], "keys")) {
       call = MakeCall(op, py::dict(arguments[i]), options, now);
     } else {
-      call = Status::InvalidArgument("item " + std::to_string(i) +
-                                     " of submit_many is no dict of arguments");
+      call = Status::InvalidArgument(
+          "item " + std::to_string(i) + " of submit_many is " +
+          py::type::handle_of(arguments[i]).attr("__name__").cast<std::string>() +
+          "; it must be a dict of arguments");
     }
     if (call.ok()) {
       call.value().token = i;

@@ -231,7 +231,10 @@ void Scheduler::LoseIfDeserted(Transaction* transaction, BatchId id, TimePoint n
   if (!batch.op->lane->leased || !batch.expired_members) return;
   const bool deserted = std::all_of(batch.members.begin(), batch.members.end(),
                                     [](const Flight* flight) { return flight->waiters.empty(); });
-  if (deserted) Lose(transaction, id, Status::Aborted("its puller was lost"), now);
+  if (deserted)
+    Lose(transaction, id,
+         Status::Aborted("a batch that ran with it outlived all its callers; submit it again"),
+         now);
 }
 
 }  // namespace vista::sched

@@ -36,12 +36,6 @@ class IntrusiveList {
     --size_;
   }
 
-  T* PopFront() {
-    T* item = head_;
-    if (item != nullptr) Erase(item);
-    return item;
-  }
-
  private:
   T* head_ = nullptr;
   T* tail_ = nullptr;

@@ -320,11 +320,11 @@ TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
     const BatchId id = batch_timers_.begin()->second;
     const OpSpec& spec = running_.at(id).op->spec;
     const double seconds = std::chrono::duration<double>(spec.timeout).count();
-    Lose(
-        transaction, id,
-        Status::Aborted("the batch function of '" + spec.name +
-                        "' did not return within its timeout of " + std::to_string(seconds) + " s"),
-        now);
+    Lose(transaction, id,
+         Status::Aborted("the batch function of '" + spec.name +
+                         "' did not return within its timeout of " + std::to_string(seconds) +
+                         " s; find out why it hangs, or allow it more (Op timeout)"),
+         now);
   }
   return std::min(request_timers_.empty() ? kNever : request_timers_.begin()->first,
                   batch_timers_.empty() ? kNever : batch_timers_.begin()->first);

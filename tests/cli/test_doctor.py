@@ -10,6 +10,8 @@ from vista_fast.cli import doctor, installed
 from vista_fast.cli.choices import Choice, Found, choices
 from vista_fast.cli.machine import Gpu, Machine, describe
 from vista_fast.cli.main import main
+from vista_fast.models import backend
+from vista_fast.models.ocr import OcrConfig
 
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
 GPU_BOX = replace(CPU_BOX, gpus=(Gpu("a GPU", "580", "80 GiB"),))
@@ -43,6 +45,12 @@ def test_openvino_goes_before_onnx_runtime() -> None:
     assert row(chosen(without="openvino"), "ONNX Runtime").state == "used"
 
 
+def test_what_doctor_says_of_ocr_is_what_ocr_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OcrConfig().library == "openvino"
+    monkeypatch.setattr(backend, "find_spec", lambda name: None if name == "openvino" else object())
+    assert OcrConfig().library == "onnxruntime"
+
+
 @pytest.mark.parametrize(
     ("without", "what", "extra"),
     [
@@ -74,9 +82,9 @@ def test_triton_is_not_claimed_to_run(machine: Machine, cuda: str | None, why: s
     assert why in triton.why
 
 
-def test_triton_is_only_missed_where_there_is_a_gpu() -> None:
+def test_triton_is_not_missed_by_commands_that_do_not_use_it() -> None:
     assert row(chosen(without="triton"), "Triton").state == "not used"
-    assert row(chosen(GPU_BOX, without="triton"), "Triton").state == "missing"
+    assert row(chosen(GPU_BOX, without="triton"), "Triton").state == "not used"
 
 
 def test_the_policy_is_not_claimed_to_use_a_gpu() -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,12 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
         "sft 1/20  loss 2.500  token accuracy 25.0%  s/step 0.50\n"
         "eval grpo, with tools, T=1: accuracy 62.5%  reward 1.25  (400 tasks, 31 s)  lost 2\n"
     )
+
+
+def test_lost_trajectories_are_shown() -> None:
+    assert "lost" not in lines_of([grpo(1)])[0]
+    (line,) = lines_of([replace(grpo(1), lost=3, trajectories=128)])
+    assert "lost 3 of 128" in line
 
 
 def test_a_step_names_every_figure() -> None:

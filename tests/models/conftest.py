@@ -14,6 +14,7 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
+from vista_fast.models import Precision
 from vista_fast.models.ocr import OcrConfig, OcrModel
 
 matplotlib.use("Agg")
@@ -113,11 +114,13 @@ def pages() -> list[Pixels]:
 
 @pytest.fixture(scope="session")
 def model_at() -> Callable[..., OcrModel]:
-    """``model_at(limit_side_len, backend="openvino")``: loaded once each."""
+    """``model_at(limit_side_len, backend="openvino", precision="f32")``: loaded once each."""
 
     @functools.cache
-    def load(limit: int, backend: Literal["openvino", "onnxruntime"] = "openvino") -> OcrModel:
-        return OcrModel(OcrConfig(backend=backend, limit_side_len=limit))
+    def load(
+        limit: int, backend: Literal["openvino", "onnxruntime"] = "openvino", precision: Precision = "f32"
+    ) -> OcrModel:
+        return OcrModel(OcrConfig(backend=backend, precision=precision, limit_side_len=limit))
 
     return load
 

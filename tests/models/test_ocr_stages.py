@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.models import Precision
 from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition, weights
 from vista_fast.models.ocr.frame import GRID, Frame
 from vista_fast.models.ocr.reader import padded_width
@@ -104,20 +105,28 @@ def test_detection_grows_the_blob_and_keeps_reading_order() -> None:
     assert scores == pytest.approx([0.9] * 3, abs=0.08)
 
 
-def test_batching_does_not_change_what_is_found(cheap_model: OcrModel, pages: list[npt.NDArray[np.uint8]]) -> None:
-    together = cheap_model.detect(pages)
+@pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-4), ("bf16", 0.02)])
+def test_batching_does_not_change_what_is_found(
+    precision: Precision,
+    tolerance: float,
+    cheap_model: OcrModel,
+    model_at: Callable[..., OcrModel],
+    pages: list[npt.NDArray[np.uint8]],
+) -> None:
+    model = model_at(cheap_model.config.limit_side_len, precision=precision)
+    together = model.detect(pages)
     for page, (quads, scores) in zip(pages, together, strict=True):
-        ((alone, alone_scores),) = cheap_model.detect([page])
+        ((alone, alone_scores),) = model.detect([page])
         np.testing.assert_array_equal(quads, alone)
-        np.testing.assert_allclose(scores, alone_scores, atol=1e-4)
+        np.testing.assert_allclose(scores, alone_scores, atol=tolerance)
     calls = [(page, quad) for page, (quads, _) in zip(pages, together, strict=True) for quad in quads]
-    widths = [padded_width(320, 320, quad, cheap_model.config) for _, quad in calls]
+    widths = [padded_width(320, 320, quad, model.config) for _, quad in calls]
     shared = [call for call, width in zip(calls, widths, strict=True) if width == 320]
     assert len(shared) > 4
-    for call, line in zip(shared, cheap_model.recognize(shared), strict=True):
-        (alone_line,) = cheap_model.recognize([call])
+    for call, line in zip(shared, model.recognize(shared), strict=True):
+        (alone_line,) = model.recognize([call])
         assert line.text == alone_line.text
-        assert line.score == pytest.approx(alone_line.score, abs=1e-4)
+        assert line.score == pytest.approx(alone_line.score, abs=tolerance)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (2, 40)])

@@ -1,4 +1,4 @@
-"""The reward and its ablations: PAPER's values, thresholds at their edges, cost."""
+"""The reward and its ablations: the values of arXiv 2511.19773, thresholds at their edges, cost."""
 
 import random
 import statistics

@@ -82,6 +82,20 @@ async def test_groups_share_images_and_differ_in_seeds(template: ChatTemplate) -
     assert [asked[2].seed for t in trajectories for asked in again.asked[t.flow]] == seeds
 
 
+@pytest.mark.parametrize("prefetch", [False, True])
+async def test_prefetching_starts_with_the_images_of_each_group(prefetch: bool, template: ChatTemplate) -> None:
+    begun: list[str] = []
+
+    class Reading(Toolbox):
+        def prefetch(self, images: Any) -> None:
+            begun.extend(image.source for image in images)
+
+    tasks = [task("a"), task("b", ("other",))]
+    config = RolloutConfig(group_size=2, prefetch=prefetch)
+    await rollout(tasks, Reading(Engine()), Script(template, two_turns), template, config)
+    assert begun == (["picture", "other"] if prefetch else [])
+
+
 async def test_placeholders_and_the_end_of_turn_reach_the_sampling(template: ChatTemplate) -> None:
     script = Script(template, two_turns)
     (trajectory,) = await rollout([task()], Toolbox(Engine()), script, template, ONE)

@@ -26,7 +26,7 @@ def read() -> Reader:
     pytest.importorskip("rapidocr")
     from vista_fast.models.ocr import OcrConfig, OcrModel, read_text
 
-    model = OcrModel(OcrConfig(limit_side_len=SIDE, max_side_len=SIDE), threads=1)
+    model = OcrModel(OcrConfig.at_side(SIDE), threads=1)
 
     def inside(quad: npt.NDArray[np.float32], size: tuple[int, int], box: list[float]) -> bool:
         x, y = quad.mean(axis=0) / size

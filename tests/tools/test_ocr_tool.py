@@ -101,6 +101,9 @@ async def test_prefetch_leaves_only_the_reading(reading: vf.Toolbox, note: Note)
     images = [reading.engine.image(note(f"Ahead {index}")) for index in range(3)]
     before = ran(reading, "ocr.detect")
     reading.prefetch(images)
+    while ran(reading, "ocr.detect") - before < 3 or reading.engine.stats()["ops"]["ocr.detect"]["running"]:
+        await asyncio.sleep(0.005)
+    assert ran(reading, "ocr.detect") - before == 3
     seen = await asyncio.gather(*(reading.call(vf.ToolCall("ocr"), images=[image]) for image in images))
     assert [observation.text for observation in seen] == ["Ahead 0", "Ahead 1", "Ahead 2"]
     assert ran(reading, "ocr.detect") - before == 3
@@ -119,9 +122,17 @@ async def test_an_engine_reads_one_way_only(reading: vf.Toolbox) -> None:
 
 
 async def test_expectations_open_and_close(reading: vf.Toolbox, note: Note) -> None:
+    def expected() -> int:
+        return int(reading.engine.stats()["ops"]["ocr.detect"]["expected"])
+
     image = reading.engine.image(note("Expected"))
     with reading.expect("flow a"):
+        assert expected() == 1
         seen = await reading.call(vf.ToolCall("ocr"), images=[image], flow="flow a")
+        assert expected() == 0
+    with reading.expect("flow a"):
+        assert expected() == 1
+    assert expected() == 0
     assert seen.text == "Expected"
 
 

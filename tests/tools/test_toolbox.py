@@ -157,3 +157,24 @@ async def test_a_subset_offers_nothing_else(toolbox: vf.Toolbox, image: vf.Image
     assert refused.error is not None
     assert refused.error.kind == "E1"
     assert "The tools are rotate." in refused.text
+
+
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [(None, "NoneType"), ("text", "str"), (vf.Observation(7), "int"), (vf.Observation("seen", ("picture",)), "str")],
+)
+async def test_what_is_no_observation_is_an_unusable_result(
+    toolbox: vf.Toolbox, image: vf.Image, result: Any, named: str
+) -> None:
+    class Wrong(Tool):
+        name = "wrong"
+        description = "Returns what no tool may."
+        parameters: ClassVar[dict[str, Any]] = {"type": "object", "properties": {}}
+
+        async def run(self, call: Any, /) -> Any:
+            return result
+
+    seen = await toolbox.adding(Wrong()).call(vf.ToolCall("wrong"), images=[image])
+    assert seen.error is not None
+    assert seen.error.kind == "E5"
+    assert f"wrong gave {named}" in seen.text

@@ -11,11 +11,12 @@ import torch
 from conftest import MICRO
 
 from vista_fast.engine import Engine
+from vista_fast.errors import AbortedError
 from vista_fast.rollout import ChatTemplate, Preprocessor
 from vista_fast.tools import Toolbox
 from vista_fast.train.checkpoint import TrainState
 from vista_fast.train.config import GrpoConfig
-from vista_fast.train.grpo import Grpo
+from vista_fast.train.grpo import Grpo, check_played
 from vista_fast.train.optim import MuonAdamW
 from vista_fast.train.policy import Sample, collate, score, vision_settings
 from vista_fast.types import Reward, Task, Trajectory, Turn
@@ -78,6 +79,14 @@ class Play:
 @pytest.fixture
 def play(engine, grpo):
     return Play(engine, grpo.state)
+
+
+def test_a_step_of_which_nothing_is_left_ends_the_run(play):
+    lost = [play("<answer>1", None), replace(play("<answer>2", None), error="AbortedError: no networks")]
+    lost[0].error = "AbortedError: no memory"
+    with pytest.raises(AbortedError, match="all 2 trajectories were lost, the first one to AbortedError: no memory"):
+        check_played(lost)
+    check_played([*lost, play("<answer>1", 1.0)])
 
 
 def test_lost_and_equal_groups_drop_out(grpo, play):

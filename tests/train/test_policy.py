@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from conftest import MICRO, noise
 
-from vista_fast.rollout import Sampling, TransformersGenerator
+from vista_fast.rollout import ChatTemplate, Sampling, TransformersGenerator
 from vista_fast.train.policy import Sample, collate, hidden_states, load_policy, parameter_count, save_policy, score
-from vista_fast.train.tokenizer import CONTROL, TAGS, TURN_END, forbidden_ids
+from vista_fast.train.tokenizer import IMAGE, TAGS, VISION_END, VISION_START
 
 
 def sample_of(template, images, text="<think>a</think><answer>12</answer>"):
@@ -106,6 +106,5 @@ def test_tokenizer_knows_numbers_tags_and_any_text(tokenizer):
         assert len(tokenizer.encode(text)) == 1, text
     for text in ("", "größer ≠ 数 \x00\n", "<think>{}</think>", "1234567"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
-    never = forbidden_ids(tokenizer)
-    assert tokenizer.convert_tokens_to_ids(TURN_END) not in never
-    assert len(never) == len(CONTROL) - 1
+    never = tokenizer.convert_ids_to_tokens(ChatTemplate(tokenizer).forbidden_ids)
+    assert set(never) == {IMAGE, VISION_START, VISION_END}

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="name", help="what to run, in this order; none lists what there is")
     parser.add_argument("--all", action="store_true", help="run every benchmark")
     parser.add_argument("--checkout", type=Path, default=Path.cwd(), help="folder of the checkout (default: here)")
-    parser.epilog = "Arguments of a benchmark follow '--': vista-fast bench tools -- --help"
+    parser.epilog = "Arguments of a benchmark follow '--': vista-fast bench engine -- --help"
 
 
 def run(options: argparse.Namespace) -> int:

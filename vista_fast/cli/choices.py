@@ -73,13 +73,17 @@ def _core(found: Found) -> Choice:
 
 
 def _networks(found: Found) -> list[Choice]:
-    """OpenVINO before ONNX Runtime: on CPUs it runs the same OCR networks faster (FEASIBILITY: 3.8x for detection)."""
+    """OpenVINO before ONNX Runtime: on CPUs it runs the same OCR networks faster (``benchmarks/ocr.py``)."""
     job = "networks of tools (OCR)"
     rows = []
     openvino = found.versions.get("openvino")
     runtime = next((found.versions[name] for name in found.versions if name.startswith("onnxruntime")), None)
     if openvino:
-        rows.append(Choice(job, f"OpenVINO {openvino}", "used", "CPU, f32: the fastest of the CPU backends"))
+        rows.append(
+            Choice(
+                job, f"OpenVINO {openvino}", "used", "the fastest on CPUs; f32, in training bf16 where the CPU has it"
+            )
+        )
     if runtime:
         state: State = "not used" if openvino else "used"
         why = "OpenVINO is faster here; OcrConfig(backend='onnxruntime') takes it" if openvino else "CPU, f32"
@@ -106,8 +110,8 @@ def _device_code(found: Found) -> list[Choice]:
     job = "device kernels"
     triton = found.versions.get("triton")
     if triton is None:
-        why = "pip install 'vista-fast[gpu]'" if found.machine.gpus else "no GPU, so nothing is lost"
-        rows = [Choice(job, "Triton", "missing" if found.machine.gpus else "not used", why)]
+        why = "no command launches a kernel in this version" if found.machine.gpus else "no GPU, so nothing is lost"
+        rows = [Choice(job, "Triton", "not used", why)]
     elif not found.machine.gpus:
         rows = [Choice(job, f"Triton {triton}", "not used", "no GPU (nvidia-smi shows none)")]
     elif not found.torch_cuda:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from vista_fast.cli import installed
 from vista_fast.errors import MissingExtraError, StorageError, VistaError
 
 OK = 0
@@ -47,7 +48,7 @@ def code_of(error: BaseException) -> int:
     if isinstance(error, VistaError):
         return _say(str(error), FAILED)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("vista_fast"):
-        return _say(f"{error}; `vista-fast doctor` says which extra brings it", MISSING_EXTRA)
+        return _say(f"{error}; {_remedy(error.name)}", MISSING_EXTRA)
     raise error
 
 
@@ -63,6 +64,13 @@ def orderly_termination() -> Iterator[None]:
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def _remedy(module: str) -> str:
+    """How to get the package of a module that is not there."""
+    package = module.partition(".")[0].replace("_", "-")
+    extras = [extra for extra, packages in installed.extras().items() if package in packages and extra != "dev"]
+    return f"pip install 'vista-fast[{extras[0]}]'" if extras else f"pip install {package}"
 
 
 def _say(message: str, code: int) -> int:

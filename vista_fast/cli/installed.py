@@ -45,11 +45,6 @@ def extras() -> dict[str, list[str]]:
     return {extra: sorted(set(_follow(extra, direct))) for extra in direct}
 
 
-def missing(extra: str) -> list[str]:
-    """The packages of ``extra`` that are not installed."""
-    return [name for name in extras().get(extra, []) if installed_version(name) is None]
-
-
 def _follow(extra: str, direct: dict[str, list[str]]) -> Iterable[str]:
     for requirement in direct.get(extra, []):
         name, _, inner = requirement.partition("[")

@@ -151,7 +151,9 @@ def figures(event: SftMetrics | GrpoMetrics) -> list[tuple[str, str]]:
             ("token accuracy", f"{event.token_accuracy:.1%}"),
             ("s/step", f"{event.seconds:.2f}"),
         ]
+    lost = [("lost", f"{event.lost} of {event.trajectories}")] if event.lost else []
     return [
+        *lost,
         ("reward", f"{event.reward:.2f}"),
         ("accuracy", f"{event.accuracy:.1%}"),
         ("tool calls/s", f"{event.calls_per_second:.1f}"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast.cli import exits
 from vista_fast.cli.run_options import add_config_arguments, positive, run_config
+from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from vista_fast.rollout import RolloutSummary
@@ -43,7 +44,11 @@ def run(options: argparse.Namespace) -> int:
 def _tasks(options: argparse.Namespace) -> Sequence[Task]:
     from vista_fast.tasks import load
 
-    own: dict[str, Any] = {"folder": options.data} if options.data else {"size": options.tasks, "seed": options.seed}
+    own: dict[str, Any] = {"size": options.tasks, "seed": options.seed} if options.dataset == "mini" else {}
+    if options.data is not None:
+        own["folder"] = options.data
+    elif options.dataset == "chartqa":
+        raise InvalidArgumentError("dataset chartqa is read from files: name their folder with --data")
     dataset: Dataset = load(options.dataset, split=options.split, **own)
     return [dataset[index] for index in range(min(options.tasks, len(dataset)))]
 

@@ -43,7 +43,9 @@ class BatchedEnv(VectorEnv[Any, Any, Any]):
     ) -> None:
         mode = AutoresetMode(autoreset_mode)
         if mode is AutoresetMode.SAME_STEP or render_mode is not None:
-            raise InvalidArgumentError(f"{autoreset_mode=} with {render_mode=} is not supported")
+            raise InvalidArgumentError(
+                f"{autoreset_mode=} with {render_mode=} is not supported; take NEXT_STEP or DISABLED and no render_mode"
+            )
         if num_envs < 1:
             raise InvalidArgumentError(f"num_envs is {num_envs}; there must be at least 1 episode")
         self.num_envs = num_envs

@@ -140,7 +140,7 @@ class Stage:
             self._engine = Engine()
             reads = self._tools is None or "ocr" in self._tools or "easyocr" in self._tools
             side = self._ocr_side
-            ocr = OcrConfig() if side is None else OcrConfig(limit_side_len=side, max_side_len=side)
+            ocr = OcrConfig() if side is None else OcrConfig.at_side(side)
             self._toolbox = Toolbox.default(self._engine, ocr=ocr if reads else None)
         if self._tools is not None:
             self._toolbox, self._tools = self._toolbox.subset(self._tools), None

@@ -68,7 +68,7 @@ def outstanding(stored: StoredStep) -> list[Interval]:
 def exposed(stored: StoredStep) -> tuple[list[Interval], float]:
     """When a call was outstanding and nothing was being decoded, and its share of the time in which any call was.
 
-    This is the exposed latency of the design; the share is 0 when there was no call.
+    This is exposed latency (``vista_fast.rollout.timeline``); the share is 0 when there was no call.
     """
     out = outstanding(stored)
     bare = _difference(out, decoding(stored))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vista_fast.errors import MissingExtraError
 from vista_fast.rollout.generator import DecodeSpan, Generation, Generator, Patches, Sampling
 
 if TYPE_CHECKING:
@@ -66,4 +67,9 @@ def __getattr__(name: str) -> Any:
     """Load each part, and torch with it, when it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("vista_fast"):
+            raise
+        raise MissingExtraError(f"{name} needs {error.name}; pip install 'vista-fast[train]'") from error

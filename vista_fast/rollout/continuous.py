@@ -202,7 +202,10 @@ class ContinuousDecoder:
         for row in reversed(range(len(self._rows))):
             if self._rows[row].cancelled:
                 self._vacate(row)
-        self._finished += [(request, AbortedError("the generation was cancelled")) for request in cancelled]
+        self._finished += [
+            (request, AbortedError(f"the generation of session {request.session!r} was cancelled"))
+            for request in cancelled
+        ]
 
     def _admit(self) -> None:
         joins: list[_Join] = []

@@ -91,7 +91,9 @@ class ChartQADataset:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InvalidArgumentError(f"{path} is not valid JSON ({error}); get it again from {WHERE}") from error
         if not isinstance(entries, list):
-            raise InvalidArgumentError(f"{path} must hold a list of questions, not {type(entries).__name__}")
+            raise InvalidArgumentError(
+                f"{path} must hold a list of questions, not {type(entries).__name__}; get it again from {WHERE}"
+            )
         return [_item(entry, path, source, number) for number, entry in enumerate(entries)]
 
 

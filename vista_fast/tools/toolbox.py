@@ -147,7 +147,7 @@ class Toolbox:
         tool = self._tool(call.name)
         arguments = check_arguments(tool.name, tool.parameters, _without_task(call.arguments, tool))
         try:
-            return await tool.run(context, **arguments)
+            return _usable(tool, await tool.run(context, **arguments))
         except InvalidArgumentError as error:
             raise ToolFailure("E3", str(error)) from error
         except (OpError, ResourceExhaustedError) as error:
@@ -159,6 +159,20 @@ class Toolbox:
         close = nearest(name, self._tools)
         hint = f" Did you mean {close}?" if close else ""
         raise ToolFailure("E1", f"There is no tool {shown(name)}. The tools are {', '.join(self._listed)}.{hint}")
+
+
+def _usable(tool: Tool, result: object) -> Observation:
+    """What the tool returned, when a policy can be shown it."""
+    from vista_fast._core import Image
+
+    if not isinstance(result, Observation):
+        raise ToolFailure("E5", f"{tool.name} gave {type(result).__name__} where an Observation must be")
+    for image in result.images:
+        if not isinstance(image, Image):
+            raise ToolFailure("E5", f"{tool.name} gave {type(image).__name__} among its images where an Image must be")
+    if not isinstance(result.text, str):
+        raise ToolFailure("E5", f"{tool.name} gave {type(result.text).__name__} where its text must be")
+    return result
 
 
 def _without_task(arguments: Mapping[str, Any], tool: Tool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from vista_fast.rollout import ChatTemplate, RolloutConfig, Sampling, TransformersGenerator, rollout
 from vista_fast.tools import Toolbox
 from vista_fast.train.config import TrainConfig
-from vista_fast.train.grpo import family_accuracy, play_config
+from vista_fast.train.grpo import check_played, family_accuracy, play_config
 from vista_fast.train.metrics import EvalMetrics
 from vista_fast.train.teacher import WITHOUT_TOOLS
 from vista_fast.train.threads import split_threads
@@ -43,6 +43,7 @@ def evaluate(
     threads = split_threads(config.threads).decoding
     with TransformersGenerator(model, tokenizer, max_slots=64, threads=threads) as generator:
         trajectories = asyncio.run(rollout(tasks, toolbox, generator, template, play))
+    check_played(trajectories)
     kept = [trajectory for trajectory in trajectories if trajectory.reward is not None]
     count = max(1, len(kept))
     metrics = EvalMetrics(

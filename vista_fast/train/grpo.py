@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vista_fast.errors import AbortedError
 from vista_fast.protocol import system_prompt
 from vista_fast.rollout import (
     ChatTemplate,
@@ -148,6 +149,7 @@ class Grpo:
         started = time.monotonic()
         before = self._toolbox.engine.stats()
         trajectories = self._play(generator)
+        check_played(trajectories)
         spans = generator.drain_spans()
         played = time.monotonic()
         scored = self.score_groups(trajectories)
@@ -307,6 +309,13 @@ def play_config(config: GrpoConfig, policy: PolicyConfig, toolbox: Toolbox) -> R
         system=system_prompt(toolbox.schemas(), "compact"),
         barrier=config.barrier,
     )
+
+
+def check_played(trajectories: Sequence[Trajectory]) -> None:
+    """Raises AbortedError when infrastructure lost every trajectory: there is nothing to learn from, or to measure."""
+    lost = [trajectory for trajectory in trajectories if trajectory.status == "lost"]
+    if lost and len(lost) == len(trajectories):
+        raise AbortedError(f"all {len(lost)} trajectories were lost, the first one to {lost[0].error}")
 
 
 def family_accuracy(trajectories: Sequence[Trajectory]) -> dict[str, float]:

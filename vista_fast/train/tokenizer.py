@@ -12,7 +12,7 @@ VISION_START = "<|vision_start|>"
 VISION_END = "<|vision_end|>"
 IMAGE = "<|image_pad|>"
 CONTROL = (PAD, TURN_START, TURN_END, VISION_START, VISION_END, IMAGE)
-"""Ids with no text of their own; of these only TURN_END may be sampled."""
+"""Ids with no text of their own."""
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<answer>", "</answer>")
 """The protocol's tags: one ordinary id each, which decodes to its text."""
@@ -80,11 +80,6 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int) -> Any:
             "vision_eos_token": VISION_END,
         },
     )
-
-
-def forbidden_ids(tokenizer: Any) -> tuple[int, ...]:
-    """Ids that are never sampled: every control id but the end of a turn."""
-    return tuple(sorted(tokenizer.convert_tokens_to_ids(token) for token in CONTROL if token != TURN_END))
 
 
 def _split_at_tags(text: str) -> list[str]:

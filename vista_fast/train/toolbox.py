@@ -16,5 +16,4 @@ def policy_toolbox(engine: Engine) -> Toolbox:
     from vista_fast.tasks.mini import OCR_SIDE
     from vista_fast.tools import Toolbox
 
-    reading = OcrConfig(precision=native_precision(), limit_side_len=OCR_SIDE, limit_type="max", max_side_len=OCR_SIDE)
-    return Toolbox.default(engine, ocr=reading).subset(("zoom", "ocr"))
+    return Toolbox.default(engine, ocr=OcrConfig.at_side(OCR_SIDE, native_precision())).subset(("zoom", "ocr"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Precision
+from vista_fast.models.backend import Precision, available_backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +14,11 @@ class OcrConfig:
     """How text is found and read.
 
     Attributes:
-        backend: library that runs the networks: "openvino" or "onnxruntime".
+        backend: library that runs the networks: "openvino" or "onnxruntime"; None takes the first of them that is
+            installed.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
-        precision: "f32", or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ).
+        precision: "f32", or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ). What else is in a
+            batch moves boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
@@ -32,7 +34,7 @@ class OcrConfig:
             calls are aborted. None waits for ever.
     """
 
-    backend: Literal["openvino", "onnxruntime"] = "openvino"
+    backend: Literal["openvino", "onnxruntime"] | None = None
     threads: int | None = None
     precision: Precision = "f32"
     limit_side_len: int = 736
@@ -46,6 +48,16 @@ class OcrConfig:
     max_candidates: int = 1000
     text_threshold: float = 0.5
     timeout: float | None = 120.0
+
+    @classmethod
+    def at_side(cls, side: int, precision: Precision = "f32") -> OcrConfig:
+        """Every image is read with its longer side at ``side`` pixels, or smaller as it is."""
+        return cls(precision=precision, limit_side_len=side, limit_type="max", max_side_len=side)
+
+    @property
+    def library(self) -> str:
+        """The name of the library that runs the networks here."""
+        return self.backend or next(iter(available_backends()), "openvino")
 
     def __post_init__(self) -> None:
         if self.limit_type not in ("min", "max"):

@@ -63,7 +63,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     def width(call: Mapping[str, Any]) -> int:
         return padded_width(call["image"].width, call["image"].height, _quad(call), config)
 
-    version = f"ppocrv6-small/{config.backend}/{config.precision}"
+    version = f"ppocrv6-small/{config.library}/{config.precision}"
     engine.register(
         Op(
             "ocr.detect",
@@ -107,7 +107,7 @@ class _LoadedOnce:
                     self._model = OcrModel(self._config, threads=self._threads)
                 except Exception as error:
                     raise AbortedError(
-                        f"the networks of ocr could not be loaded on {self._config.backend} ({error}); "
+                        f"the networks of ocr could not be loaded on {self._config.library} ({error}); "
                         "`vista-fast doctor` says what is installed"
                     ) from error
             return self._model

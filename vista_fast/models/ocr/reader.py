@@ -36,7 +36,7 @@ class OcrModel:
     def __init__(self, config: OcrConfig | None = None, *, threads: int | None = None) -> None:
         """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
         self.config = config = config or OcrConfig()
-        load = find_backend(config.backend)
+        load = find_backend(config.library)
         budget = config.threads or threads or usable_cores()
         self._detection = load(detection_weights(), threads=budget, precision=config.precision)
         self._recognition = load(recognition_weights(), threads=budget, precision=config.precision)
@@ -67,7 +67,7 @@ class OcrModel:
 
 def check_installed(config: OcrConfig) -> None:
     """Raise MissingExtraError or NotFoundError when text can't be read here; loads nothing."""
-    find_backend(config.backend)
+    find_backend(config.library)
     detection_weights()
     recognition_weights()
 
