@@ -20,5 +20,12 @@ def test_block_runs(title: str, code: str, tmp_path: Path) -> None:
     assert ran.returncode == 0, f"{title}: {ran.stderr}"
 
 
+def test_the_environment_line_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"/python -c '([^']+)'", README.read_text("utf-8"))
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
+
+
 def test_shows_engine_op_tool_and_task() -> None:
     assert [title for title, _ in BLOCKS] == ["The engine in ten lines", "Add an Op", "Add a Tool", "Add a Task"]
