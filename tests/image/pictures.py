@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 from PIL import Image as PilImage
 
 Pixels = npt.NDArray[np.uint8]
@@ -28,3 +29,12 @@ def encoded(image: PilImage.Image, file_format: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
+
+
+PILLOW_13 = int(PIL.__version__.split(".")[0]) >= 13
+
+
+def same_pass_order(height: int, width: int, size: tuple[int, int]) -> bool:
+    """Pillow 13 resizes columns before rows when rather many rows are lost; earlier Pillows never do."""
+    lost = height - size[1]
+    return PILLOW_13 or not (lost > 0 and lost > 2 * (width - size[0]))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import PIL
 import pytest
-from pictures import Pixels, noise
+from pictures import Pixels, noise, same_pass_order
 from PIL import Image as PilImage
 
 import vista_fast as vf
@@ -17,13 +16,6 @@ FILTERS = {
     "bicubic": PilImage.Resampling.BICUBIC,
     "lanczos": PilImage.Resampling.LANCZOS,
 }
-PILLOW_13 = int(PIL.__version__.split(".")[0]) >= 13
-
-
-def same_pass_order(height: int, width: int, size: tuple[int, int]) -> bool:
-    """Pillow 13 resizes columns before rows when rather many rows are lost; earlier Pillows never do."""
-    lost = height - size[1]
-    return PILLOW_13 or not (lost > 0 and lost > 2 * (width - size[0]))
 
 
 def check(
