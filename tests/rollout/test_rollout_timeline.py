@@ -10,7 +10,8 @@ from rollout_doubles import task
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.rollout import DecodeSpan, ReplayGenerator, Sampling, StepCost
 from vista_fast.rollout.replay import makespan_without_tools
-from vista_fast.rollout.timeline import exposure, makespan, overlap, summarize, union
+from vista_fast.rollout.summary import summarize
+from vista_fast.rollout.timeline import exposure, makespan, overlap, union
 from vista_fast.rollout.virtual_time import run_in_virtual_time
 from vista_fast.types import CallRecord, Trajectory, Turn
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vista_fast.report.curves import nice_ticks
 from vista_fast.report.data import StoredStep
 from vista_fast.report.markup import escape, joined, tag
-from vista_fast.rollout.timeline import Interval, length, union
+from vista_fast.rollout.timeline import Interval, call_times, length, union
 from vista_fast.types import Trajectory
 
 _Place = Callable[[float], float]
@@ -61,8 +61,7 @@ def decoding(stored: StoredStep) -> list[Interval]:
 
 def outstanding(stored: StoredStep) -> list[Interval]:
     """When any tool call was outstanding."""
-    calls = [turn.call for trajectory in stored.trajectories for turn in trajectory.turns if turn.call is not None]
-    return union((call.submitted, call.completed) for call in calls)
+    return union(call_times(stored.trajectories))
 
 
 def exposed(stored: StoredStep) -> tuple[list[Interval], float]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from vista_fast.rollout.loop import rollout
     from vista_fast.rollout.replay import ReplayGenerator, StepCost, makespan_without_tools
     from vista_fast.rollout.store import read_trajectories, write_trajectories
+    from vista_fast.rollout.summary import RolloutSummary, summarize
     from vista_fast.rollout.template import ChatTemplate
-    from vista_fast.rollout.timeline import Exposure, RolloutSummary, exposure, makespan, summarize
+    from vista_fast.rollout.timeline import Exposure, exposure, makespan
     from vista_fast.rollout.transformers_generator import TransformersGenerator
     from vista_fast.rollout.vision import Preprocessor, VisionSettings
 
@@ -56,7 +57,8 @@ _MODULES = {
     "replay": ("ReplayGenerator", "StepCost", "makespan_without_tools"),
     "store": ("read_trajectories", "write_trajectories"),
     "template": ("ChatTemplate",),
-    "timeline": ("Exposure", "RolloutSummary", "exposure", "makespan", "summarize"),
+    "summary": ("RolloutSummary", "summarize"),
+    "timeline": ("Exposure", "exposure", "makespan"),
     "transformers_generator": ("TransformersGenerator",),
     "vision": ("Preprocessor", "VisionSettings"),
 }

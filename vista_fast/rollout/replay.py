@@ -6,14 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.rollout.generator import JOIN_EVERY, DecodeSpan, Finish, Generation, Patches, Sampling
+from vista_fast.rollout.timeline import Interval
 from vista_fast.types import Trajectory, Turn
-
-if TYPE_CHECKING:
-    from vista_fast.rollout.timeline import Interval
 
 _ENOUGH_SPANS = 20
 
