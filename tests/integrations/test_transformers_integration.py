@@ -1,0 +1,129 @@
+"""The processors that ``install`` puts in place give what transformers' own give."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PilImage
+
+pytest.importorskip("transformers")
+
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+    Qwen2VLImageProcessorPil as Theirs,
+)
+
+import vista_fast as vf
+from vista_fast.integrations import transformers as integration
+
+SHAPES = [(480, 640), (33, 41), (56, 56), (300, 90), (1, 1)]
+
+
+def pictures() -> list[np.ndarray]:
+    random = np.random.default_rng(4)
+    return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[vf.Engine]:
+    with vf.Engine(threads=2) as engine:
+        monkeypatch.setattr(integration, "_engine", engine)
+        yield engine
+
+
+def computed(engine: vf.Engine) -> int:
+    stats = engine.stats()["ops"]["image.preprocess"]
+    return int(stats["succeeded"] - stats["cached"] - stats["joined"])
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    assert set(ours) == set(theirs) == {"pixel_values", "image_grid_thw"}
+    for name in theirs:
+        assert type(ours[name]) is type(theirs[name])
+        assert ours[name].dtype == theirs[name].dtype
+        assert ours[name].shape == theirs[name].shape
+    assert np.array_equal(ours["image_grid_thw"], theirs["image_grid_thw"])
+    assert float(np.abs(np.asarray(ours["pixel_values"]) - np.asarray(theirs["pixel_values"])).max()) <= 1e-5
+
+
+@pytest.mark.parametrize("tensors", ["np", "pt"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        PilImage.fromarray,
+        lambda pixels: pixels,
+        lambda pixels: np.ascontiguousarray(np.moveaxis(pixels, -1, 0)),
+    ],
+    ids=["PIL", "channels last", "channels first"],
+)
+def test_a_batch_equals_transformers(engine: vf.Engine, form: Any, tensors: str) -> None:
+    images = [form(pixels) for pixels in pictures()[:4]]
+    ours = integration.Qwen2VLImageProcessorPil()(images=images, return_tensors=tensors)
+    assert_same(ours, Theirs()(images=images, return_tensors=tensors))
+    assert computed(engine) == 4
+    integration.Qwen2VLImageProcessorPil()(images=images, return_tensors=tensors)
+    assert computed(engine) == 4, "what was seen before is not computed again"
+
+
+def test_settings_of_other_models(engine: vf.Engine) -> None:
+    settings = {
+        "patch_size": 16,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+        "size": {"shortest_edge": 64 * 64, "longest_edge": 300 * 300},
+    }
+    images = [PilImage.fromarray(pixels) for pixels in pictures()]
+    ours = integration.Qwen2VLImageProcessorPil(**settings)(images=images, return_tensors="np")
+    assert_same(ours, Theirs(**settings)(images=images, return_tensors="np"))
+    assert computed(engine) == len(images)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        (lambda pixels: PilImage.fromarray(pixels).convert("L"), {}),
+        (lambda pixels: PilImage.fromarray(pixels).convert("RGBA"), {}),
+        (lambda pixels: pixels.astype(np.float32) / 255, {"do_rescale": False}),
+        (lambda pixels: pixels[:28, :28], {"do_resize": False}),
+        (lambda pixels: pixels, {"do_normalize": False}),
+        (lambda pixels: pixels, {"resample": PilImage.Resampling.BILINEAR}),
+    ],
+    ids=["grey", "alpha", "floats", "no resize", "no normalisation", "bilinear"],
+)
+def test_whatever_transformers_takes(engine: vf.Engine, form: Any, options: dict[str, Any]) -> None:
+    image = form(pictures()[0])
+    ours = integration.Qwen2VLImageProcessorPil()(images=[image], return_tensors="np", **options)
+    assert_same(ours, Theirs()(images=[image], return_tensors="np", **options))
+
+
+@pytest.mark.parametrize("backend", ["pil", "torchvision"])
+def test_install_is_seen_by_the_auto_classes(backend: str, tmp_path: Path) -> None:
+    Theirs().save_pretrained(tmp_path)
+    program = (
+        "from vista_fast.integrations.transformers import install\n"
+        "install()\n"
+        "from transformers import AutoImageProcessor\n"
+        f"processor = AutoImageProcessor.from_pretrained({str(tmp_path)!r}, backend={backend!r})\n"
+        "print(type(processor).__module__)\n"
+        f"processor.save_pretrained({str(tmp_path / 'again')!r})\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.stdout.strip() == "vista_fast.integrations.transformers", ran.stderr
+    plain = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from transformers import AutoImageProcessor\n"
+            f"print(type(AutoImageProcessor.from_pretrained({str(tmp_path / 'again')!r}, backend='pil')).__module__)",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert plain.stdout.strip().startswith("transformers.models.qwen2_vl"), plain.stderr
