@@ -14,9 +14,6 @@ from PIL import Image as PilImage
 
 pytest.importorskip("transformers")
 
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
-    Qwen2VLImageProcessorPil as Theirs,
-)
 
 import vista_fast as vf
 from vista_fast.integrations import transformers as integration
@@ -29,8 +26,23 @@ def pictures() -> list[np.ndarray]:
     return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in SHAPES]
 
 
+def theirs_of(**settings: Any) -> Any:
+    # Here and below transformers is imported when tests run, not when they are collected: it imports Triton, and the
+    # tests of the kernels choose its interpreter first.
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    return Qwen2VLImageProcessorPil(**settings)
+
+
+def ours_of(**settings: Any) -> Any:
+    from vista_fast.integrations.transformers import Qwen2VLImageProcessorPil
+
+    return Qwen2VLImageProcessorPil(**settings)
+
+
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[vf.Engine]:
+
     with vf.Engine(threads=2) as engine:
         monkeypatch.setattr(integration, "_engine", engine)
         yield engine
@@ -63,10 +75,10 @@ def assert_same(ours: Any, theirs: Any) -> None:
 )
 def test_a_batch_equals_transformers(engine: vf.Engine, form: Any, tensors: str) -> None:
     images = [form(pixels) for pixels in pictures()[:4]]
-    ours = integration.Qwen2VLImageProcessorPil()(images=images, return_tensors=tensors)
-    assert_same(ours, Theirs()(images=images, return_tensors=tensors))
+    ours = ours_of()(images=images, return_tensors=tensors)
+    assert_same(ours, theirs_of()(images=images, return_tensors=tensors))
     assert computed(engine) == 4
-    integration.Qwen2VLImageProcessorPil()(images=images, return_tensors=tensors)
+    ours_of()(images=images, return_tensors=tensors)
     assert computed(engine) == 4, "what was seen before is not computed again"
 
 
@@ -78,8 +90,8 @@ def test_settings_of_other_models(engine: vf.Engine) -> None:
         "size": {"shortest_edge": 64 * 64, "longest_edge": 300 * 300},
     }
     images = [PilImage.fromarray(pixels) for pixels in pictures()]
-    ours = integration.Qwen2VLImageProcessorPil(**settings)(images=images, return_tensors="np")
-    assert_same(ours, Theirs(**settings)(images=images, return_tensors="np"))
+    ours = ours_of(**settings)(images=images, return_tensors="np")
+    assert_same(ours, theirs_of(**settings)(images=images, return_tensors="np"))
     assert computed(engine) == len(images)
 
 
@@ -97,13 +109,13 @@ def test_settings_of_other_models(engine: vf.Engine) -> None:
 )
 def test_whatever_transformers_takes(engine: vf.Engine, form: Any, options: dict[str, Any]) -> None:
     image = form(pictures()[0])
-    ours = integration.Qwen2VLImageProcessorPil()(images=[image], return_tensors="np", **options)
-    assert_same(ours, Theirs()(images=[image], return_tensors="np", **options))
+    ours = ours_of()(images=[image], return_tensors="np", **options)
+    assert_same(ours, theirs_of()(images=[image], return_tensors="np", **options))
 
 
 @pytest.mark.parametrize("backend", ["pil", "torchvision"])
 def test_install_is_seen_by_the_auto_classes(backend: str, tmp_path: Path) -> None:
-    Theirs().save_pretrained(tmp_path)
+    theirs_of().save_pretrained(tmp_path)
     program = (
         "from vista_fast.integrations.transformers import install\n"
         "install()\n"
