@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from vista_fast.run_folder import RunFolder
 
-pytest.importorskip("torch")
+if find_spec("torch") is None:
+    pytest.skip("needs torch", allow_module_level=True)
 
 PATIENCE = 180.0
 """Seconds that any part of a run may take on a busy machine."""
