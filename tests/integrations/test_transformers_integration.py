@@ -42,6 +42,7 @@ def ours_of(**settings: Any) -> Any:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[vf.Engine]:
+    from vista_fast.integrations import transformers as integration
 
     with vf.Engine(threads=2) as engine:
         monkeypatch.setattr(integration, "_engine", engine)
