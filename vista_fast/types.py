@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -150,6 +150,3 @@ class Trajectory:
     started: float
     ended: float
     error: str | None = None
-
-
-Trajectories: TypeAlias = Sequence[Trajectory]

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -38,14 +38,28 @@ def test_all_runs_share_one_loop_until_it_is_closed() -> None:
     loop.close()
 
 
-def test_an_interrupt_cancels_what_runs() -> None:
+def test_an_interrupt_cancels_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = LoopThread()
-    cancelled = threading.Event()
+    waits, cancelled = threading.Event(), threading.Event()
     main = threading.get_ident()
+    submit = asyncio.run_coroutine_threadsafe
+
+    def announcing(*arguments: Any) -> Any:
+        future = submit(*arguments)
+        result = future.result
+
+        def wait_for_it() -> Any:
+            waits.set()
+            return result()
+
+        monkeypatch.setattr(future, "result", wait_for_it)
+        return future
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", announcing)
 
     async def wait() -> None:
         try:
-            while sys._current_frames()[main].f_code is not threading.Condition.wait.__code__:
+            while not waits.is_set():
                 await asyncio.sleep(0)  # until the caller waits for the result
             signal.pthread_kill(main, signal.SIGINT)
             await asyncio.Event().wait()
