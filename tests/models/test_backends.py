@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,3 +94,27 @@ def test_a_broken_file_is_a_typed_error(name: str, tmp_path: Path) -> None:
 def test_onnxruntime_refuses_bf16() -> None:
     with pytest.raises(InvalidArgumentError, match="bf16"):
         find_backend("onnxruntime")(detection_weights(), threads=1, precision="bf16")
+
+
+_INTERRUPTED_AFTER_UNLOADING = """
+import signal, threading, time
+from vista_fast.models import find_backend
+from vista_fast.models.ocr.weights import detection_weights
+
+sessions = [find_backend({name!r})(detection_weights(), threads=1, precision="f32")]
+unload = threading.Thread(target=sessions.clear)
+unload.start()
+unload.join()
+try:
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_ctrl_c_after_another_thread_has_unloaded_a_network(name: str) -> None:
+    script = _INTERRUPTED_AFTER_UNLOADING.format(name=name)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

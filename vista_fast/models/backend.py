@@ -73,10 +73,27 @@ def native_precision() -> Precision:
     """The fastest precision that this CPU computes in by itself, under OpenVINO."""
     if find_spec("openvino") is None:
         return "f32"
-    import openvino
-
-    able = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = _openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if "BF16" in able else "f32"
+
+
+_core_lock = threading.Lock()
+_core: Any = None
+
+
+def _openvino_core() -> Any:
+    """The one OpenVINO core of the process, which is never let go of.
+
+    Its CPU plugin gives the thread that loads it a signal stack and frees it with the core, on whatever thread that
+    is: the next signal to the first thread (Ctrl-C) would then end the process with a segmentation fault.
+    """
+    global _core
+    with _core_lock:
+        if _core is None:
+            import openvino
+
+            _core = openvino.Core()
+        return _core
 
 
 def _existing(path: Path) -> Path:
@@ -102,9 +119,7 @@ class _OpenVinoSession:
     """A compiled OpenVINO model with one infer request per calling thread."""
 
     def __init__(self, path: Path, *, threads: int, precision: Precision) -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = _openvino_core()
         with _unreadable(path):
             model = core.read_model(_existing(path))
         info = dict(model.get_rt_info().items())
