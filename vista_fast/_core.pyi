@@ -78,7 +78,14 @@ class Image(Object):
 
 class CallOptions:
     def __init__(
-        self, flow: int, priority: int, soft_deadline: float | None, deadline: float | None, nested: bool, /
+        self,
+        flow: int,
+        priority: int,
+        soft_deadline: float | None,
+        deadline: float | None,
+        room_timeout: float | None,
+        nested: bool,
+        /,
     ) -> None: ...
 
 class CompletionQueue:
@@ -102,17 +109,20 @@ class EngineCore:
     def __init__(self, threads: int, cache_bytes: int, max_calls: int, max_bytes: int, /) -> None: ...
     def register(
         self,
+        *,
         name: str,
         version: str,
         max_batch: int,
         max_delay: float,
         linger: bool,
+        adaptive: bool,
         cacheable: bool,
         concurrency: int,
+        max_in_flight: int,
+        max_queue: int,
         timeout: float,
         key: Callable[[dict[str, Any]], str | int] | None,
         size: Callable[[dict[str, Any]], float] | None,
-        /,
     ) -> int: ...
     def op_names(self) -> list[str]: ...
     def carried_across_fork(self) -> bool: ...

@@ -1,5 +1,4 @@
-// Binds EngineCore and what goes with it. Positional arguments throughout: vista_fast.engine is the
-// only caller.
+// Binds EngineCore and what goes with it, for vista_fast.engine, its only caller.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -19,18 +18,28 @@ namespace {
 
 CallOptions MakeOptions(sched::Flow flow, sched::Priority priority,
                         std::optional<double> soft_deadline, std::optional<double> deadline,
-                        bool nested) {
-  return {flow, priority, soft_deadline, deadline, nested};
+                        std::optional<double> room_timeout, bool nested) {
+  return {flow, priority, soft_deadline, deadline, room_timeout, nested};
 }
 
-sched::OpSpec MakeSpec(std::string name, std::string version, std::size_t max_batch,
-                       double max_delay, bool linger, bool cacheable, int concurrency,
-                       double timeout) {
-  const auto seconds = [](double value) {
-    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(value));
-  };
-  return {std::move(name), std::move(version), {max_batch, seconds(max_delay), linger},
-          cacheable,       concurrency,        seconds(timeout)};
+Duration SecondsToDuration(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+sched::OpId Register(EngineCore& core, std::string name, std::string version, std::size_t max_batch,
+                     double max_delay, bool linger, bool adaptive, bool cacheable, int concurrency,
+                     std::size_t max_in_flight, std::size_t max_queue, double timeout,
+                     py::object key, py::object size) {
+  sched::OpSpec spec;
+  spec.name = std::move(name);
+  spec.version = std::move(version);
+  spec.policy = {max_batch, SecondsToDuration(max_delay), linger, adaptive};
+  spec.cacheable = cacheable;
+  spec.concurrency = concurrency;
+  spec.max_in_flight = max_in_flight;
+  spec.max_queue = max_queue;
+  spec.timeout = SecondsToDuration(timeout);
+  return core.Register(std::move(spec), std::move(key), std::move(size));
 }
 
 py::list TakeMany(Many& many) {
@@ -83,14 +92,10 @@ void BindEngine(py::module_& m) {
   py::class_<CallOptions>(m, "CallOptions").def(py::init(&MakeOptions));
   py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
       .def(py::init<int, std::size_t, std::size_t, std::size_t>())
-      .def("register",
-           [](EngineCore& core, std::string name, std::string version, std::size_t max_batch,
-              double max_delay, bool linger, bool cacheable, int concurrency, double timeout,
-              py::object key, py::object size) {
-             return core.Register(MakeSpec(std::move(name), std::move(version), max_batch,
-                                           max_delay, linger, cacheable, concurrency, timeout),
-                                  std::move(key), std::move(size));
-           })
+      .def("register", &Register, py::kw_only(), py::arg("name"), py::arg("version"),
+           py::arg("max_batch"), py::arg("max_delay"), py::arg("linger"), py::arg("adaptive"),
+           py::arg("cacheable"), py::arg("concurrency"), py::arg("max_in_flight"),
+           py::arg("max_queue"), py::arg("timeout"), py::arg("key"), py::arg("size"))
       .def("op_names", &EngineCore::OpNames)
       .def("carried_across_fork", &EngineCore::CarriedAcrossFork)
       .def("submit", &EngineCore::Submit)

@@ -188,6 +188,7 @@ Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments
   call.priority = options.priority;
   call.soft_deadline = Deadline("soft_deadline", options.soft_deadline, now);
   call.hard_deadline = Deadline("deadline", options.deadline, now);
+  call.room_deadline = Deadline("room_timeout", options.room_timeout, now);
   call.nested = options.nested;
   const Status status =
       op.native != nullptr ? FillNative(op, arguments, &call) : FillForeign(op, arguments, &call);

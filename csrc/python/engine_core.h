@@ -24,6 +24,7 @@ struct CallOptions {
   sched::Priority priority = 0;
   std::optional<double> soft_deadline;
   std::optional<double> deadline;
+  std::optional<double> room_timeout;
   bool nested = false;
 };
 

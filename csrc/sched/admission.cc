@@ -1,5 +1,8 @@
 #include "sched/admission.h"
 
+#include <algorithm>
+#include <tuple>
+
 namespace vista::sched {
 
 bool Admission::HasRoom(const Flight& flight) const {
@@ -12,18 +15,20 @@ void Admission::Take(const Flight& flight) {
 }
 
 bool Admission::Enter(Flight* flight, bool force) {
-  if (force || (lobby_.empty() && HasRoom(*flight))) {
+  OpState* op = flight->op;
+  // It may pass those who wait for room in the queue of another Op, and nobody else.
+  const bool first_in_line =
+      op->lobby.empty() && std::all_of(crowded_.begin(), crowded_.end(),
+                                       [](const OpState* each) { return each->QueueIsFull(); });
+  if (force || (first_in_line && !op->QueueIsFull() && HasRoom(*flight))) {
     Take(*flight);
     return true;
   }
-  ReturnToLobby(flight);
-  return false;
-}
-
-void Admission::ReturnToLobby(Flight* flight) {
+  if (op->lobby.empty()) crowded_.push_back(op);
   flight->state = FlightState::kLobby;
-  lobby_[flight->priority].PushBack(flight);
+  op->lobby.Push(flight);
   ++waiting_;
+  return false;
 }
 
 void Admission::Leave(const Flight& flight) {
@@ -32,17 +37,28 @@ void Admission::Leave(const Flight& flight) {
 }
 
 void Admission::LeaveLobby(Flight* flight) {
-  const auto at = lobby_.find(flight->priority);
-  at->second.Erase(flight);
-  if (at->second.empty()) lobby_.erase(at);
-  --waiting_;
+  flight->op->lobby.Remove(flight);
+  CountOut(flight->op);
 }
 
-Flight* Admission::AdmitNext() {
-  if (lobby_.empty()) return nullptr;
-  Flight* flight = lobby_.begin()->second.front();
+void Admission::CountOut(OpState* op) {
+  --waiting_;
+  if (op->lobby.empty()) std::erase(crowded_, op);
+}
+
+Flight* Admission::AdmitNext(TimePoint now) {
+  const auto rank = [](const OpState& op) {
+    return std::tuple(~op.lobby.top_priority(), op.lobby.oldest_arrival());
+  };
+  OpState* best = nullptr;
+  for (OpState* op : crowded_) {
+    if (!op->QueueIsFull() && (best == nullptr || rank(*op) < rank(*best))) best = op;
+  }
+  if (best == nullptr) return nullptr;
+  Flight* flight = best->lobby.Next(now, best->service_times.OfBatch(1));
   if (!HasRoom(*flight)) return nullptr;
-  LeaveLobby(flight);
+  best->lobby.Serve(flight, best->service_times.OfCall(flight->size));
+  CountOut(best);
   Take(*flight);
   return flight;
 }

@@ -1,13 +1,14 @@
-// Admission: bounds the Flights inside the engine in count and in bytes of arguments. What finds no
-// room waits in the lobby; nothing is refused, because a refusal would bias training.
+// Admission: bounds the Flights inside the engine in count and in bytes of arguments, and those
+// that wait for one Op. What finds no room waits in its Op's lobby, where flows take fair turns
+// too; nothing is refused, because a refusal would bias training.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
-#include <functional>
-#include <map>
+#include <vector>
 
-#include "sched/flight.h"
+#include "base/clock.h"
+#include "sched/op_state.h"
 
 namespace vista::sched {
 
@@ -26,25 +27,25 @@ class Admission {
   // Gives back the room of a Flight that is in no lobby.
   void Leave(const Flight& flight);
   void LeaveLobby(Flight* flight);
-  void ReturnToLobby(Flight* flight);  // at the end of its priority's line
-  // The next Flight of the lobby for which there is room by now, with its room taken; else null.
-  Flight* AdmitNext();
+  // The next Flight of the lobbies for which there is room by now, with its room taken; else null.
+  Flight* AdmitNext(TimePoint now);
 
   [[nodiscard]] std::size_t flights() const { return flights_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
-  // In the lobby. Any thread may ask.
+  // In all lobbies. Any thread may ask.
   [[nodiscard]] std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
 
  private:
   // A Flight over the limit in bytes gets room when it would be the only one.
   [[nodiscard]] bool HasRoom(const Flight& flight) const;
   void Take(const Flight& flight);
+  void CountOut(OpState* op);
 
   AdmissionLimits limits_;
   std::size_t flights_ = 0;
   std::size_t bytes_ = 0;
   std::atomic<std::size_t> waiting_{0};
-  std::map<Priority, IntrusiveList<Flight, &Flight::arrival_hook>, std::greater<>> lobby_;
+  std::vector<OpState*> crowded_;  // the Ops with someone in their lobby
 };
 
 }  // namespace vista::sched

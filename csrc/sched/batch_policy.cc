@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sched/adaptive_policy.h"
+
 namespace vista::sched {
 
 const char* CloseReasonName(CloseReason reason) {
@@ -21,18 +23,25 @@ const char* CloseReasonName(CloseReason reason) {
 }
 
 Decision Decide(const BatchPolicy& policy, const QueueView& view, TimePoint now) {
-  const auto close = [](CloseReason reason) { return Decision{true, reason, kNever}; };
   if (view.waiting == 0) return {};
-  if (view.waiting >= policy.max_batch) return close(CloseReason::kFull);
-  const bool someone_may_come = !view.draining && (policy.linger || view.open_expectations > 0);
-  if (!someone_may_come) return close(CloseReason::kNoOneExpected);
-  const TimePoint delay_over = After(view.oldest_arrival, policy.max_delay);
+  const std::size_t most =
+      policy.adaptive ? std::min(policy.max_batch, BestSize(view)) : policy.max_batch;
+  const auto close = [&](CloseReason reason) {
+    return Decision{true, reason, std::min(view.waiting, most), kNever};
+  };
+  if (view.waiting >= most) return close(CloseReason::kFull);
+  const bool counts_on_expectations = policy.adaptive ? view.expects : !policy.linger;
+  if (view.draining || (counts_on_expectations && view.open_expectations == 0)) {
+    return close(CloseReason::kNoOneExpected);
+  }
+  TimePoint delay_over = After(view.oldest_arrival, policy.max_delay);
+  if (policy.adaptive) delay_over = std::min(delay_over, PaysUntil(view, now));
   if (now >= delay_over) return close(CloseReason::kDelay);
   const TimePoint must_start = view.earliest_soft_deadline == kNever
                                    ? kNever
                                    : view.earliest_soft_deadline - view.service_estimate;
   if (now >= must_start) return close(CloseReason::kDeadline);
-  return {false, CloseReason::kFull, std::min(delay_over, must_start)};
+  return {false, CloseReason::kFull, 0, std::min(delay_over, must_start)};
 }
 
 }  // namespace vista::sched

@@ -38,47 +38,77 @@ std::optional<Batch> Scheduler::Take(Transaction* transaction, Lane* lane, TimeP
   const std::optional<Candidate> best = BestCandidate(*lane, now, look_again);
   if (!best) return std::nullopt;
   Batch batch = Start(transaction, *best, PopMembers(*best, now), now);
+  AdmitFromLobby(transaction, now);
   const bool more = std::any_of(lane->ops.begin(), lane->ops.end(), [](const OpState* op) {
-    return op->waiting > 0 && !op->AtConcurrencyLimit();
+    return op->waiting > 0 && !op->AtLimit();
   });
   if (more) transaction->Wake(lane);
   return batch;
 }
 
+namespace {
+
 // Of the Batches that can close now: the one with the highest priority; then the one whose soft
-// deadline is in danger; then the one that has waited longest.
+// deadline is in danger; then the one with the flow in the earliest round; then the one that has
+// waited longest.
+template <typename Candidate>
+void KeepBetter(const Candidate& candidate, std::optional<Candidate>* best) {
+  const auto rank = [](const Candidate& c) {
+    return std::tuple(~c.priority, c.urgent_deadline, c.round, c.oldest_arrival);
+  };
+  if (!*best || rank(candidate) < rank(**best)) *best = candidate;
+}
+
+}  // namespace
+
 std::optional<Scheduler::Candidate> Scheduler::BestCandidate(const Lane& lane, TimePoint now,
                                                              TimePoint* look_again) {
   std::optional<Candidate> best;
-  const auto consider = [&best](const Candidate& candidate) {
-    const auto rank = [](const Candidate& c) {
-      return std::tuple(~c.priority, c.urgent_deadline, c.oldest_arrival);
-    };
-    if (!best || rank(candidate) < rank(*best)) best = candidate;
-  };
   for (OpState* op : lane.ops) {
-    if (op->waiting == 0 || op->AtConcurrencyLimit()) continue;
+    if (op->waiting == 0 || op->AtLimit()) continue;
     if (!op->alone.empty()) {
       const Flight& flight = *op->alone.front();
-      consider({op, nullptr, CloseReason::kAlone, flight.priority, flight.soft_deadline,
-                flight.arrived});
+      Candidate candidate{op, nullptr, CloseReason::kAlone, flight.priority, flight.soft_deadline};
+      candidate.oldest_arrival = flight.arrived;
+      KeepBetter(candidate, &best);
     }
+    const std::size_t free_pullers = std::min(lane.idle + 1, op->FreeBatches());
     for (auto& [compatibility, queue] : op->queues) {
-      const QueueView view{
-          queue.size(),         queue.oldest_arrival(),     queue.earliest_soft_deadline(),
-          op->service_estimate, expectations_.open(op->id), closing_};
-      const Decision decision = Decide(op->spec.policy, view, now);
-      if (!decision.close) {
-        *look_again = std::min(*look_again, decision.look_again);
-        continue;
-      }
-      const TimePoint deadline = queue.top_soft_deadline();
-      const bool urgent = deadline != kNever && deadline - now < op->service_estimate;
-      consider({op, &queue, decision.reason, queue.top_priority(), urgent ? deadline : kNever,
-                queue.oldest_arrival()});
+      ConsiderQueue(op, &queue, free_pullers, now, &best, look_again);
     }
   }
   return best;
+}
+
+void Scheduler::ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pullers,
+                              TimePoint now, std::optional<Candidate>* best,
+                              TimePoint* look_again) {
+  BatchPolicy policy = op->spec.policy;
+  policy.max_batch = std::min(policy.max_batch, op->FreeCalls());
+  QueueView view;
+  view.waiting = queue->size();
+  view.oldest_arrival = queue->oldest_arrival();
+  view.earliest_soft_deadline = queue->earliest_soft_deadline();
+  view.service_estimate = op->service_times.OfBatch(std::min(view.waiting, policy.max_batch));
+  view.open_expectations = expectations_.open(op->id);
+  view.draining = closing_;
+  if (policy.adaptive) {
+    view.latest_arrival = queue->latest_arrival();
+    view.free_pullers = free_pullers;
+    view.expects = expectations_.used(op->id);
+    view.service_times = &op->service_times;
+    view.arrival_gaps = &op->arrival_gaps;
+  }
+  const Decision decision = Decide(policy, view, now);
+  if (!decision.close) {
+    *look_again = std::min(*look_again, decision.look_again);
+    return;
+  }
+  const TimePoint deadline = queue->top_soft_deadline();
+  const bool urgent = deadline != kNever && deadline - now < view.service_estimate;
+  KeepBetter({op, queue, decision.reason, queue->top_priority(), urgent ? deadline : kNever,
+              queue->next_round(), queue->oldest_arrival(), decision.size},
+             best);
 }
 
 std::vector<Flight*> Scheduler::PopMembers(const Candidate& candidate, TimePoint now) {
@@ -88,8 +118,12 @@ std::vector<Flight*> Scheduler::PopMembers(const Candidate& candidate, TimePoint
     op->alone.pop_front();
     return {flight};
   }
-  std::vector<Flight*> members =
-      candidate.queue->Pop(op->spec.policy.max_batch, now, op->service_estimate);
+  const Duration service = op->service_times.OfBatch(candidate.size);
+  std::vector<Flight*> members(candidate.size);
+  for (Flight*& member : members) {
+    member = candidate.queue->Next(now, service);
+    candidate.queue->Serve(member, op->service_times.OfCall(member->size));
+  }
   if (candidate.queue->empty()) op->queues.erase(members.front()->compatibility);
   return members;
 }
@@ -108,6 +142,7 @@ Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
   }
   op->waiting -= members.size();
   ++op->running_batches;
+  op->running_calls += members.size();
   ++op->stats.batches;
   ++op->stats.close_reasons[static_cast<std::size_t>(candidate.reason)];
   op->stats.batch_size.Add(members.size());
@@ -131,10 +166,14 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
   if (batch.times_out != kNever) batch_timers_.erase({batch.times_out, id});
   OpState* op = batch.op;
   --op->running_batches;
+  op->running_calls -= batch.members.size();
   tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
   const Duration took = now - batch.started;
   op->stats.service.Add(static_cast<std::uint64_t>(took.count()));
-  op->service_estimate += (took - op->service_estimate) / 4;
+  std::vector<double> sizes;
+  sizes.reserve(batch.members.size());
+  for (const Flight* flight : batch.members) sizes.push_back(flight->size);
+  op->service_times.Observe(sizes, took);
   return batch;
 }
 
@@ -156,7 +195,7 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
       CompleteFlight(&transaction, batch->members[i], std::move(results[i]), now);
     }
   }
-  AdmitFromLobby(&transaction);
+  AdmitFromLobby(&transaction, now);
   if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
   return true;
 }
@@ -168,7 +207,7 @@ bool Scheduler::Fail(BatchId id, const Status& why) {
   batch = EndBatch(id, now);
   if (!batch) return false;
   RunAgainAlone(&transaction, &*batch, why, now);
-  AdmitFromLobby(&transaction);
+  AdmitFromLobby(&transaction, now);
   if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
   return true;
 }
@@ -220,7 +259,7 @@ void Scheduler::Lose(Transaction* transaction, BatchId id, const Status& why, Ti
   ++batch->op->stats.lost_pullers;
   transaction->NotePullerLost(batch->op->id);
   RunAgainAlone(transaction, &*batch, why, now);
-  AdmitFromLobby(transaction);
+  AdmitFromLobby(transaction, now);
   transaction->Wake(batch->op->lane);
 }
 

@@ -30,6 +30,7 @@ void Scheduler::Stop(const std::string& why) {
     std::copy_if(batch.members.begin(), batch.members.end(), std::back_inserter(flights),
                  [](const Flight* flight) { return flight->waiters.empty(); });
     batch.op->running_batches = 0;
+    batch.op->running_calls = 0;
   }
   running_.clear();
   batch_timers_.clear();

@@ -25,6 +25,8 @@ class Expectations {
   bool Arrive(OpId op, Flow flow);
 
   [[nodiscard]] std::size_t open(OpId op) const;
+  // Whether any was ever opened for this Op.
+  [[nodiscard]] bool used(OpId op) const { return ops_.contains(op); }
 
  private:
   struct PerOp {

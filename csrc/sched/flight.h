@@ -39,6 +39,7 @@ struct IdentityEqual {
 
 struct OpState;
 struct Flight;
+struct FlowQueue;
 class WaitQueue;
 
 struct Request {
@@ -52,12 +53,14 @@ struct Request {
   TimePoint arrived;
   TimePoint soft_deadline = kNever;
   TimePoint hard_deadline = kNever;
+  TimePoint room_deadline = kNever;  // when it gives up waiting for admission
+  TimePoint timer = kNever;          // which of the two is due next
   ListHook<Request> waiters_hook;
 };
 
 enum class FlightState : std::uint8_t {
   kLobby,    // waits for admission
-  kWaiting,  // in a WaitQueue, or to be run alone
+  kWaiting,  // admitted, waits for a Batch
   kRunning,  // in a Batch
 };
 
@@ -73,12 +76,13 @@ struct Flight {
   TimePoint arrived;
   TimePoint soft_deadline = kNever;  // the earliest of its waiters'
   FlightState state = FlightState::kLobby;
-  BatchId batch = 0;  // while it runs
-  WaitQueue* queue = nullptr;
+  BatchId batch = 0;           // while it runs
+  WaitQueue* queue = nullptr;  // while it waits; null when it is to be run alone
+  FlowQueue* line = nullptr;   // its flow's, in that queue
   IntrusiveList<Request, &Request::waiters_hook> waiters;
 
-  ListHook<Flight> arrival_hook;  // in the lobby or in its WaitQueue, by arrival
-  ListHook<Flight> flow_hook;     // in its flow's queue
+  ListHook<Flight> arrival_hook;  // in its queue
+  ListHook<Flight> flow_hook;     // in its line
 };
 
 }  // namespace vista::sched

@@ -19,6 +19,7 @@ class IntrusiveList {
   [[nodiscard]] bool empty() const { return head_ == nullptr; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] T* front() const { return head_; }
+  [[nodiscard]] T* back() const { return tail_; }
   [[nodiscard]] static T* Next(const T* item) { return (item->*kHook).next; }
 
   void PushBack(T* item) {

@@ -17,6 +17,8 @@ struct OpSpec {
   bool cacheable =
       true;             // equal calls are one call: joined while it runs, and its success is cached
   int concurrency = 1;  // Batches that may run at once; 0 means as many as there are pullers
+  std::size_t max_in_flight = 0;  // calls in running Batches at once; 0 means no limit
+  std::size_t max_queue = 0;  // calls that wait for a Batch; more wait in the lobby. 0: no limit
   Duration timeout{
       0};  // a Lease that takes longer is lost; 0 means no limit. Native Ops have none.
 };

@@ -1,18 +1,24 @@
 // OpState: what the scheduler keeps of each Op. Guarded by the scheduler's lock.
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "sched/arrival_gaps.h"
 #include "sched/expectations.h"
+#include "sched/fair_turns.h"
 #include "sched/flight.h"
 #include "sched/op_spec.h"
 #include "sched/op_stats.h"
+#include "sched/service_times.h"
 #include "sched/wait_queue.h"
 
 namespace vista::sched {
@@ -23,15 +29,37 @@ struct OpState {
   OpId id = 0;
   OpSpec spec;
   Lane* lane = nullptr;
-  std::unordered_map<std::string, WaitQueue> queues;  // by compatibility key
+  std::unordered_map<std::string, WaitQueue> queues;  // by compatibility key; none is empty
   std::deque<Flight*> alone;                          // Flights that run again by themselves
   std::size_t waiting = 0;                            // Flights in queues and in alone
+  FlowLedger lobby_turns;
+  WaitQueue lobby{&lobby_turns};  // Flights that wait for admission
   std::size_t running_batches = 0;
-  Duration service_estimate = std::chrono::milliseconds(1);  // of one Batch: moving average
+  std::size_t running_calls = 0;
+  ServiceTimes service_times;
+  ArrivalGaps arrival_gaps;              // kept for an adaptive policy alone
+  std::size_t latest_compatibility = 0;  // its hash
   OpStats stats;
 
-  [[nodiscard]] bool AtConcurrencyLimit() const {
-    return spec.concurrency > 0 && running_batches >= static_cast<std::size_t>(spec.concurrency);
+  // How many more Batches, and how many more calls in them, may run now.
+  [[nodiscard]] std::size_t FreeBatches() const {
+    return Left(static_cast<std::size_t>(spec.concurrency), running_batches);
+  }
+  [[nodiscard]] std::size_t FreeCalls() const { return Left(spec.max_in_flight, running_calls); }
+  [[nodiscard]] bool AtLimit() const { return FreeBatches() == 0 || FreeCalls() == 0; }
+  [[nodiscard]] bool QueueIsFull() const { return Left(spec.max_queue, waiting) == 0; }
+
+  void NoteArrival(const std::string& compatibility, TimePoint now) {
+    const std::size_t hash = std::hash<std::string>()(compatibility);
+    arrival_gaps.Arrive(now, hash == latest_compatibility);
+    latest_compatibility = hash;
+  }
+
+ private:
+  // A limit of 0 is none.
+  static std::size_t Left(std::size_t limit, std::size_t used) {
+    if (limit == 0) return std::numeric_limits<std::size_t>::max();
+    return limit - std::min(limit, used);
   }
 };
 
@@ -40,6 +68,7 @@ struct OpState {
 struct Lane {
   bool leased = false;  // its pullers are outside: a Batch of it can be lost
   std::vector<OpState*> ops;
+  FlowLedger turns;
   std::condition_variable work;
   std::size_t idle = 0;  // pullers that wait on `work`
 };

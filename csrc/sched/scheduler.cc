@@ -14,6 +14,14 @@ Status Expired(const OpState& op) {
                                   "' passed its deadline; allow more time or submit less at once");
 }
 
+Status NoRoom(const OpState& op) {
+  return Status::ResourceExhausted(
+      "the call of '" + op.spec.name +
+      "' found no room in the engine within its room_timeout; allow more time, submit less at "
+      "once, "
+      "or raise the engine's max_calls, its max_bytes or the Op's max_queue");
+}
+
 }  // namespace
 
 const char* OutcomeName(Outcome outcome) {
@@ -100,7 +108,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
       ++op->stats.joined;
       Request* request = NewRequest(*call, at->second, Outcome::kJoined, sink, now);
       Join(transaction, at->second, *call);
-      WakeTimerFor(transaction, request->id);
+      SetTimer(transaction, request, std::min(request->hard_deadline, request->room_deadline));
       return request->id;
     }
   }
@@ -124,10 +132,14 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
     flight->identity = std::move(call->identity);
     flights_.emplace(&flight->identity, flight);
   }
-  const RequestId id = NewRequest(*call, flight, Outcome::kRun, sink, now)->id;
-  if (admission_.Enter(flight, call->nested)) Enqueue(transaction, flight);
-  WakeTimerFor(transaction, id);
-  return id;
+  Request* request = NewRequest(*call, flight, Outcome::kRun, sink, now);
+  if (op->spec.policy.adaptive) op->NoteArrival(flight->compatibility, now);
+  const bool admitted = admission_.Enter(flight, call->nested);
+  if (admitted) Enqueue(transaction, flight);
+  SetTimer(
+      transaction, request,
+      admitted ? request->hard_deadline : std::min(request->hard_deadline, request->room_deadline));
+  return request->id;
 }
 
 Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome,
@@ -143,8 +155,8 @@ Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome
   request->arrived = now;
   request->soft_deadline = call.soft_deadline;
   request->hard_deadline = call.hard_deadline;
+  request->room_deadline = call.room_deadline;
   flight->waiters.PushBack(request);
-  if (call.hard_deadline != kNever) request_timers_.emplace(call.hard_deadline, id);
   return request;
 }
 
@@ -159,9 +171,13 @@ void Scheduler::Join(Transaction* transaction, Flight* flight, const Call& call)
   if (flight->state == FlightState::kWaiting) transaction->Wake(flight->op->lane);
 }
 
-// The timer sleeps until the first hard deadline; only a new first one concerns it.
-void Scheduler::WakeTimerFor(Transaction* transaction, RequestId id) {
-  if (!request_timers_.empty() && request_timers_.begin()->second == id) transaction->WakeTimer();
+// The timer thread sleeps until the first timer is due; only a new first one concerns it.
+void Scheduler::SetTimer(Transaction* transaction, Request* request, TimePoint at) {
+  if (request->timer != kNever) request_timers_.erase({request->timer, request->id});
+  request->timer = at;
+  if (at == kNever) return;
+  request_timers_.emplace(at, request->id);
+  if (request_timers_.begin()->second == request->id) transaction->WakeTimer();
 }
 
 // A Flight is as urgent as the most urgent of its waiters.
@@ -177,13 +193,6 @@ void Scheduler::UpdateUrgency(Flight* flight) {
     if (soft_deadline != flight->soft_deadline)
       flight->queue->SetSoftDeadline(flight, soft_deadline);
     if (priority != flight->priority) flight->queue->SetPriority(flight, priority);
-  } else if (flight->state == FlightState::kLobby) {
-    flight->soft_deadline = soft_deadline;
-    if (priority != flight->priority) {
-      admission_.LeaveLobby(flight);
-      flight->priority = priority;
-      admission_.ReturnToLobby(flight);
-    }
   } else {
     flight->soft_deadline = soft_deadline;
     flight->priority = priority;
@@ -193,13 +202,13 @@ void Scheduler::UpdateUrgency(Flight* flight) {
 void Scheduler::Enqueue(Transaction* transaction, Flight* flight) {
   OpState* op = flight->op;
   flight->state = FlightState::kWaiting;
-  op->queues[flight->compatibility].Push(flight);
+  op->queues.try_emplace(flight->compatibility, &op->lane->turns).first->second.Push(flight);
   ++op->waiting;
   transaction->Wake(op->lane);
 }
 
-void Scheduler::AdmitFromLobby(Transaction* transaction) {
-  while (Flight* flight = admission_.AdmitNext()) {
+void Scheduler::AdmitFromLobby(Transaction* transaction, TimePoint now) {
+  while (Flight* flight = admission_.AdmitNext(now)) {
     Enqueue(transaction, flight);
     transaction->WakeAdmitted();
   }
@@ -262,8 +271,7 @@ void Scheduler::Finish(Transaction* transaction, Request* request, Status status
   transaction->Deliver(std::move(request->sink),
                        {request->token, std::move(status), std::move(result), request->outcome});
   request->flight->waiters.Erase(request);
-  if (request->hard_deadline != kNever)
-    request_timers_.erase({request->hard_deadline, request->id});
+  if (request->timer != kNever) request_timers_.erase({request->timer, request->id});
   requests_.Erase(request->id);
   if (requests_.size() == 0) transaction->WakeIdle();
   if (admission_.waiting() > 0) transaction->WakeAdmitted();
@@ -280,7 +288,7 @@ void Scheduler::Detach(Transaction* transaction, Request* request, Status status
     LoseIfDeserted(transaction, flight->batch, now);
   } else if (flight->waiters.empty()) {
     Drop(transaction, flight);
-    AdmitFromLobby(transaction);
+    AdmitFromLobby(transaction, now);
   } else {
     UpdateUrgency(flight);
   }
@@ -297,7 +305,8 @@ void Scheduler::Drop(Transaction* transaction, Flight* flight) {
     --op->waiting;
     if (flight->queue != nullptr) {
       flight->queue->Remove(flight);
-      if (op->queues[flight->compatibility].empty()) op->queues.erase(flight->compatibility);
+      const auto queue = op->queues.find(flight->compatibility);
+      if (queue->second.empty()) op->queues.erase(queue);
     } else {
       std::erase(op->alone, flight);
     }
@@ -313,8 +322,7 @@ TimePoint Scheduler::ExpireDue() {
 
 TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
   while (!request_timers_.empty() && request_timers_.begin()->first <= now) {
-    Request* request = requests_.Find(request_timers_.begin()->second);
-    Detach(transaction, request, Expired(*request->flight->op), now);
+    TimeOut(transaction, requests_.Find(request_timers_.begin()->second), now);
   }
   while (!batch_timers_.empty() && batch_timers_.begin()->first <= now) {
     const BatchId id = batch_timers_.begin()->second;
@@ -328,6 +336,17 @@ TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
   }
   return std::min(request_timers_.empty() ? kNever : request_timers_.begin()->first,
                   batch_timers_.empty() ? kNever : batch_timers_.begin()->first);
+}
+
+void Scheduler::TimeOut(Transaction* transaction, Request* request, TimePoint now) {
+  const OpState& op = *request->flight->op;
+  if (request->hard_deadline <= now) {
+    Detach(transaction, request, Expired(op), now);
+  } else if (request->flight->state == FlightState::kLobby) {
+    Detach(transaction, request, NoRoom(op), now);
+  } else {
+    SetTimer(transaction, request, request->hard_deadline);
+  }
 }
 
 void Scheduler::ServeTimers() {

@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -44,6 +45,7 @@ struct Call {
   Priority priority = 0;
   TimePoint soft_deadline = kNever;
   TimePoint hard_deadline = kNever;
+  TimePoint room_deadline = kNever;  // when to give up waiting for admission
   bool nested = false;  // made on behalf of an admitted call: never waits for admission
   std::uint64_t token = 0;
 };
@@ -148,7 +150,9 @@ class Scheduler {
     CloseReason reason = CloseReason::kFull;
     Priority priority = 0;
     TimePoint urgent_deadline = kNever;
+    Round round = std::numeric_limits<Round>::min();
     TimePoint oldest_arrival = kNever;
+    std::size_t size = 1;
   };
   using Timers = std::set<std::pair<TimePoint, std::uint64_t>>;
 
@@ -159,12 +163,13 @@ class Scheduler {
                       TimePoint now);
   void Join(Transaction* transaction, Flight* flight, const Call& call);
   void Enqueue(Transaction* transaction, Flight* flight);
-  void AdmitFromLobby(Transaction* transaction);
+  void AdmitFromLobby(Transaction* transaction, TimePoint now);
   void Count(OpState* op, const RequestSpan& span);
   void Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
               TimePoint now);
   void Detach(Transaction* transaction, Request* request, Status status, TimePoint now);
-  void WakeTimerFor(Transaction* transaction, RequestId id);
+  void SetTimer(Transaction* transaction, Request* request, TimePoint at);
+  void TimeOut(Transaction* transaction, Request* request, TimePoint now);
   void UpdateUrgency(Flight* flight);
   void Drop(Transaction* transaction, Flight* flight);
   TimePoint ExpireDue(Transaction* transaction, TimePoint now);
@@ -173,6 +178,8 @@ class Scheduler {
   std::optional<Candidate> BestCandidate(const Lane& lane, TimePoint now, TimePoint* look_again);
   std::optional<Batch> Take(Transaction* transaction, Lane* lane, TimePoint now,
                             TimePoint* look_again);
+  void ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pullers, TimePoint now,
+                     std::optional<Candidate>* best, TimePoint* look_again);
   std::vector<Flight*> PopMembers(const Candidate& candidate, TimePoint now);
   Batch Start(Transaction* transaction, const Candidate& candidate, std::vector<Flight*> members,
               TimePoint now);

@@ -42,10 +42,11 @@ class Engine:
     inside at once; more wait for room, none is refused.
 
     Every call takes ``flow`` (a hashable: the unit of fairness, such as a trajectory), ``priority`` (an int, larger
-    first), ``soft_deadline`` (seconds from now by which it should be done), ``deadline`` (seconds from now after which
-    it fails with DeadlineExceededError) and ``nested`` (true for a call on behalf of an admitted one: it never waits
-    for room). Arguments are JSON-like values, bytes, numpy arrays and Images; the image, when an Op takes one, may be
-    given by position.
+    first), ``soft_deadline`` (seconds from now by which it should be done), ``deadline`` (seconds from now after
+    which it fails with DeadlineExceededError), ``room_timeout`` (seconds that it may wait for room in a full
+    engine, after which it fails with ResourceExhaustedError; default: it waits) and ``nested`` (true for a call on
+    behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
+    Images; the image, when an Op takes one, may be given by position.
     """
 
     def __init__(
@@ -82,16 +83,19 @@ class Engine:
     def register(self, op: Op) -> None:
         """Adds an Op whose batch function is in Python and starts its pullers."""
         op_id = self._core.register(
-            op.name,
-            op.version,
-            op.policy.max_batch,
-            op.policy.max_delay,
-            op.policy.linger,
-            op.cacheable,
-            op.concurrency,
-            op.timeout or 0.0,
-            op.key,
-            op.size,
+            name=op.name,
+            version=op.version,
+            max_batch=op.policy.max_batch,
+            max_delay=op.policy.max_delay,
+            linger=op.policy.linger,
+            adaptive=op.policy.adaptive,
+            cacheable=op.cacheable,
+            concurrency=op.concurrency,
+            max_in_flight=op.max_in_flight or 0,
+            max_queue=op.max_queue or 0,
+            timeout=op.timeout or 0.0,
+            key=op.key,
+            size=op.size,
         )
         self._pullers.serve(op_id, op)
 
@@ -121,12 +125,13 @@ class Engine:
         priority: int = 0,
         soft_deadline: float | None = None,
         deadline: float | None = None,
+        room_timeout: float | None = None,
         nested: bool = False,
         **arguments: Any,
     ) -> CallFuture:
         """Submits a call and gives its future at once; only while the engine is full does it block for room, and never
         on the thread of a running event loop."""
-        options = _options(flow, priority, soft_deadline, deadline, nested)
+        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         future = CallFuture()
         may_block = not (nested or on_engine_thread() or _on_loop())
         request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future, may_block)
@@ -143,12 +148,13 @@ class Engine:
         priority: int = 0,
         soft_deadline: float | None = None,
         deadline: float | None = None,
+        room_timeout: float | None = None,
         nested: bool = False,
         **arguments: Any,
     ) -> Any:
         """Submits a call and blocks for its result."""
         return self._core.call(
-            op, _with_image(image, arguments), _options(flow, priority, soft_deadline, deadline, nested)
+            op, _with_image(image, arguments), _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         )
 
     def acall(
@@ -161,6 +167,7 @@ class Engine:
         priority: int = 0,
         soft_deadline: float | None = None,
         deadline: float | None = None,
+        room_timeout: float | None = None,
         nested: bool = False,
         **arguments: Any,
     ) -> LoopFuture:
@@ -168,7 +175,7 @@ class Engine:
         for room, not the loop."""
         loop = asyncio.get_running_loop()
         future = LoopFuture(loop=loop)
-        options = _options(flow, priority, soft_deadline, deadline, nested)
+        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         request = self._core.submit(op, _with_image(image, arguments), options, self._loops.of(loop), future, False)
         future._core, future._request = self._core, request
         return future
@@ -182,6 +189,7 @@ class Engine:
         priority: int = 0,
         soft_deadline: float | None = None,
         deadline: float | None = None,
+        room_timeout: float | None = None,
         nested: bool = False,
     ) -> ManyCalls:
         """Submits many calls of one Op in one crossing. Never blocks: while the engine is full they wait for room.
@@ -189,7 +197,7 @@ class Engine:
         Each item is a dict of arguments (the image under ``"image"``), which must not be changed until its call is
         done.
         """
-        options = _options(flow, priority, soft_deadline, deadline, nested)
+        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         arguments = calls if isinstance(calls, list) else list(calls)
         return ManyCalls(self._core, self._core.submit_many(op, arguments, options), self._loops)
 
@@ -269,9 +277,14 @@ def _with_image(image: Image | None, arguments: dict[str, Any]) -> dict[str, Any
 
 
 def _options(
-    flow: Hashable, priority: int, soft_deadline: float | None, deadline: float | None, nested: bool
+    flow: Hashable,
+    priority: int,
+    soft_deadline: float | None,
+    deadline: float | None,
+    room_timeout: float | None,
+    nested: bool,
 ) -> CallOptions:
-    return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, nested or on_engine_thread())
+    return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, room_timeout, nested or on_engine_thread())
 
 
 def _on_loop() -> bool:

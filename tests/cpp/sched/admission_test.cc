@@ -72,5 +72,87 @@ TEST_F(SchedulerAdmission, TakesACallOverTheLimitInBytesWhenItIsAlone) {
   EXPECT_TRUE(Take(lane));
 }
 
+TEST_F(SchedulerAdmission, BoundsTheQueueOfAnOp) {
+  OpSpec spec = Spec("bounded");
+  spec.max_queue = 2;
+  spec.policy.max_batch = 1;
+  const auto [bounded, lane] = AddOp(spec);
+  const auto [other, other_lane] = AddOp(Spec("other"));
+  for (int i = 0; i < 4; ++i) Submit(bounded, i);
+  EXPECT_EQ(scheduler_.Stats().lobby, 2U);
+  Submit(other, 9);
+  EXPECT_EQ(scheduler_.Stats().lobby, 2U) << "another Op's call found room in the engine";
+  EXPECT_TRUE(Take(other_lane));
+  for (int i = 0; i < 4; ++i) {
+    const auto batch = Take(lane);
+    ASSERT_TRUE(batch) << i;
+    EXPECT_EQ(Arguments(*batch), Numbers{i});
+    Complete(*batch);
+  }
+  EXPECT_EQ(scheduler_.Stats().lobby, 0U);
+}
+
+TEST_F(SchedulerAdmission, BoundsTheCallsInFlightOfAnOp) {
+  OpSpec spec = Spec("a");
+  spec.max_in_flight = 3;
+  spec.policy.max_batch = 2;
+  spec.concurrency = 0;
+  const auto [op, lane] = AddOp(spec);
+  for (int i = 0; i < 6; ++i) Submit(op, i);
+  const auto first = Take(lane);
+  const auto second = Take(lane);
+  ASSERT_TRUE(first && second);
+  EXPECT_EQ(first->calls->size(), 2U);
+  EXPECT_EQ(second->calls->size(), 1U);
+  EXPECT_FALSE(Take(lane));
+  Complete(*second);
+  EXPECT_EQ(Take(lane)->calls->size(), 1U);
+}
+
+TEST_F(SchedulerAdmission, GivesUpAfterTheTimeAllowedForRoom) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 0; i < 8; ++i) Submit(op, i);
+  Call call = MakeCall(op, 50);
+  call.room_deadline = clock_.Now() + milliseconds(5);
+  call.hard_deadline = clock_.Now() + milliseconds(50);
+  Submit(std::move(call));
+  EXPECT_EQ(scheduler_.ExpireDue(), clock_.Now() + milliseconds(5));
+  clock_.Advance(milliseconds(5));
+  EXPECT_EQ(scheduler_.ExpireDue(), kNever);
+  EXPECT_EQ(sink_->code(8), StatusCode::kResourceExhausted);
+  EXPECT_EQ(scheduler_.Stats().lobby, 0U);
+}
+
+TEST_F(SchedulerAdmission, LeavesTheDeadlineToACallThatFoundRoom) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 0; i < 8; ++i) Submit(op, i);
+  Call call = MakeCall(op, 50);
+  call.room_deadline = clock_.Now() + milliseconds(5);
+  call.hard_deadline = clock_.Now() + milliseconds(50);
+  Submit(std::move(call));
+  Complete(*Take(lane));
+  EXPECT_EQ(scheduler_.Stats().lobby, 0U);
+  clock_.Advance(milliseconds(5));
+  EXPECT_EQ(scheduler_.ExpireDue(), clock_.Now() + milliseconds(45));
+  EXPECT_EQ(sink_->count(8), 0U);
+  clock_.Advance(milliseconds(45));
+  scheduler_.ExpireDue();
+  EXPECT_EQ(sink_->code(8), StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(SchedulerAdmission, TakesTurnsBetweenFlowsInTheLobby) {
+  OpSpec spec = Spec("a");
+  spec.policy.max_batch = 8;
+  const auto [op, lane] = AddOp(spec);
+  for (int i = 0; i < 8; ++i) Submit(op, i);
+  for (int i = 0; i < 12; ++i) {
+    Call call = MakeCall(op, 100 + i);
+    call.flow = i < 9 ? 1 : 2;
+    Submit(std::move(call));
+  }
+  Complete(*Take(lane));
+  EXPECT_EQ(Arguments(*Take(lane)), (Numbers{100, 109, 101, 110, 102, 111, 103, 104}));
+}
+
 }  // namespace
 }  // namespace vista::sched

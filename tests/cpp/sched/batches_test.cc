@@ -25,6 +25,37 @@ TEST_F(SchedulerBatches, HoldsOneCompatibilityKey) {
   EXPECT_FALSE(Take(lane));
 }
 
+// A flow with calls of many kinds gets no more than one with calls of one kind, and a flow with
+// long calls no more time than one with short calls.
+TEST_F(SchedulerBatches, GiveFlowsTurnsOverAllKeysAndOpsOfALane) {
+  constexpr Flow kLong = 1;
+  constexpr Flow kShort = 2;
+  OpSpec slow_spec = Spec("slow");
+  OpSpec fast_spec = Spec("fast");
+  slow_spec.policy.max_batch = fast_spec.policy.max_batch = 1;
+  const OpId slow = AddOp(slow_spec, /*leased=*/false).id;
+  const OpId fast = AddOp(fast_spec, /*leased=*/false).id;
+  int argument = 0;
+  const auto submit = [&](OpId op, Flow flow, const std::string& key) {
+    Call call = MakeCall(op, argument++);
+    call.flow = flow;
+    call.nested = true;  // admission is not at issue here
+    call.traits.compatibility = key;
+    Submit(std::move(call));
+  };
+  for (int i = 0; i < 40; ++i) submit(slow, kLong, "key " + std::to_string(i % 5));
+  for (int i = 0; i < 200; ++i) submit(fast, kShort, "");
+  std::map<OpId, int> milliseconds_of;
+  for (int i = 0; i < 100; ++i) {
+    const auto batch = Take(kNativeLane);
+    const int took = batch->op == slow ? 10 : 2;
+    milliseconds_of[batch->op] += took;
+    clock_.Advance(milliseconds(took));
+    Complete(*batch);
+  }
+  EXPECT_NEAR(milliseconds_of[slow], milliseconds_of[fast], 20);
+}
+
 TEST_F(SchedulerBatches, IsAtMostMaxBatch) {
   OpSpec spec = Spec("a");
   spec.concurrency = 0;

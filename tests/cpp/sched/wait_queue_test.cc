@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <vector>
@@ -18,23 +19,40 @@ class WaitQueueTest : public ::testing::Test {
  protected:
   Flight* Push(Flow flow, double size = 1, Priority priority = 0,
                TimePoint soft_deadline = kNever) {
+    return Push(&queue_, flow, size, priority, soft_deadline);
+  }
+  Flight* Push(WaitQueue* queue, Flow flow, double size = 1, Priority priority = 0,
+               TimePoint soft_deadline = kNever) {
     Flight& flight = flights_.emplace_back();
     flight.flow = flow;
     flight.size = size;
     flight.priority = priority;
     flight.soft_deadline = soft_deadline;
     flight.arrived = TimePoint(milliseconds(static_cast<int>(flights_.size())));
-    queue_.Push(&flight);
+    queue->Push(&flight);
     return &flight;
   }
-  std::vector<Flight*> Pop(std::size_t count) { return queue_.Pop(count, kNow, kService); }
+  std::vector<Flight*> Pop(std::size_t count) { return Pop(&queue_, count); }
+  // Serves so many Flights, each charged a millisecond for each unit of its size.
+  static std::vector<Flight*> Pop(WaitQueue* queue, std::size_t count) {
+    std::vector<Flight*> served;
+    while (served.size() < count && !queue->empty()) {
+      Flight* flight = queue->Next(kNow, kService);
+      queue->Serve(flight,
+                   Duration(static_cast<Duration::rep>(std::min(1e18, 1e6 * flight->size))));
+      served.push_back(flight);
+    }
+    return served;
+  }
   std::vector<Flow> PopFlows(std::size_t count) {
     std::vector<Flow> flows;
     for (const Flight* flight : Pop(count)) flows.push_back(flight->flow);
     return flows;
   }
 
-  WaitQueue queue_;
+  FlowLedger ledger_;
+  WaitQueue queue_{&ledger_};
+  WaitQueue other_queue_{&ledger_};
   std::deque<Flight> flights_;
 };
 
@@ -71,6 +89,23 @@ TEST_F(WaitQueueTest, ChargesBySize) {
   std::map<Flow, double> served;
   for (const Flight* flight : Pop(200)) served[flight->flow] += flight->size;
   EXPECT_NEAR(served[1], served[2], 8);
+}
+
+TEST_F(WaitQueueTest, ChargesAFlowForWhatItGotFromAnotherQueue) {
+  for (int i = 0; i < 10; ++i) Push(&other_queue_, 1);
+  for (int i = 0; i < 10; ++i) Push(1);
+  for (int i = 0; i < 10; ++i) Push(2);
+  EXPECT_EQ(Pop(&other_queue_, 4).size(), 4U);
+  EXPECT_EQ(PopFlows(6), (Flows{2, 2, 2, 2, 1, 2}));
+  EXPECT_LT(queue_.next_round(), 7);
+}
+
+TEST_F(WaitQueueTest, GivesAFlowThatComesBackNoCreditForItsAbsence) {
+  for (int i = 0; i < 20; ++i) Push(1);
+  Pop(10);
+  for (int i = 0; i < 10; ++i) Push(2);
+  const Flows next = PopFlows(6);
+  EXPECT_EQ(std::count(next.begin(), next.end(), 1), 3);
 }
 
 TEST_F(WaitQueueTest, ServesAnEnormousCallInTheEnd) {
