@@ -28,6 +28,15 @@ void Histogram::Add(std::uint64_t value) {
 
 double Histogram::mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
 
+std::uint64_t Histogram::CountWithin(int bits) const {
+  std::uint64_t within = 0;
+  for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+    if (static_cast<int>(std::bit_width(UpperBound(bucket))) > bits) break;
+    within += buckets_[bucket];
+  }
+  return within;
+}
+
 std::uint64_t Histogram::Quantile(double share) const {
   if (count_ == 0) return 0;
   const auto rank = std::max<std::uint64_t>(

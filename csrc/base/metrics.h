@@ -16,10 +16,13 @@ class Histogram {
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
   [[nodiscard]] std::uint64_t max() const { return max_; }
+  [[nodiscard]] double sum() const { return sum_; }
   [[nodiscard]] double mean() const;
   // The value that the given share of the counted values does not exceed, up to the width of a
   // bucket; 0 when empty.
   [[nodiscard]] std::uint64_t Quantile(double share) const;
+  // How many of the counted values have at most so many bits, that is, are below 2^bits. Exact.
+  [[nodiscard]] std::uint64_t CountWithin(int bits) const;
 
  private:
   static constexpr int kSubBits = 3;  // 8 buckets per power of two

@@ -75,9 +75,9 @@ class EngineCore final : public sched::Listener {
   void WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue);
 
   void StartTrace(std::size_t capacity);
-  // What happened since StartTrace: {"ops": names by id, "batches": [(op, started, ended, size)],
-  // "requests": [(op, flow, arrived, completed, outcome, status)], "left_out": spans beyond the
-  // capacity}, in seconds of time.monotonic.
+  // What happened since StartTrace: {"ops": names by id, "batches": [(op, batch, started, ended,
+  // size)], "requests": [(op, flow, arrived, completed, outcome, status, last batch or 0)],
+  // "left_out": spans beyond the capacity}, in seconds of time.monotonic.
   pybind11::dict StopTrace();
   pybind11::dict Stats();
   void Close(double timeout);

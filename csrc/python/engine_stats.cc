@@ -8,8 +8,28 @@ namespace py = pybind11;
 namespace vista::python {
 namespace {
 
-py::dict Distribution(const Histogram& histogram, double unit) {
+// Powers of two that bound the buckets of a distribution in the metrics.
+struct Bounds {
+  int first;
+  int last;
+  int step;
+};
+constexpr Bounds kTimes = {12, 40, 2};  // 4 microseconds to 18 minutes, in ns
+constexpr Bounds kSizes = {1, 12, 1};
+
+py::list Buckets(const Histogram& histogram, double unit, const Bounds& bounds) {
+  py::list buckets;
+  for (int bits = bounds.first; bits <= bounds.last; bits += bounds.step) {
+    const auto at_most = static_cast<double>((std::uint64_t{1} << bits) - 1);
+    buckets.append(py::make_tuple(at_most * unit, histogram.CountWithin(bits)));
+  }
+  return buckets;
+}
+
+py::dict Distribution(const Histogram& histogram, double unit, const Bounds& bounds) {
   py::dict out;
+  out["sum"] = histogram.sum() * unit;
+  out["buckets"] = Buckets(histogram, unit, bounds);
   out["count"] = histogram.count();
   out["mean"] = histogram.mean() * unit;
   out["p50"] = static_cast<double>(histogram.Quantile(0.5)) * unit;
@@ -30,6 +50,7 @@ py::dict OpStatsDict(const sched::OpStats& stats) {
   out["aborted"] = stats.aborted;
   out["joined"] = stats.joined;
   out["cached"] = stats.cached;
+  out["evicted"] = stats.evicted;
   out["batches"] = stats.batches;
   out["rerun_alone"] = stats.rerun_alone;
   out["lost_pullers"] = stats.lost_pullers;
@@ -38,13 +59,15 @@ py::dict OpStatsDict(const sched::OpStats& stats) {
     reasons[sched::CloseReasonName(static_cast<sched::CloseReason>(i))] = stats.close_reasons[i];
   }
   out["close_reasons"] = reasons;
-  out["batch_size"] = Distribution(stats.batch_size, 1);
-  out["wait"] = Distribution(stats.wait, kSecondsPerNs);
-  out["service"] = Distribution(stats.service, kSecondsPerNs);
-  out["latency"] = Distribution(stats.latency, kSecondsPerNs);
+  out["batch_size"] = Distribution(stats.batch_size, 1, kSizes);
+  out["queue"] = Distribution(stats.queue, kSecondsPerNs, kTimes);
+  out["batch_wait"] = Distribution(stats.batch_wait, kSecondsPerNs, kTimes);
+  out["run"] = Distribution(stats.run, kSecondsPerNs, kTimes);
+  out["latency"] = Distribution(stats.latency, kSecondsPerNs, kTimes);
   out["waiting"] = stats.waiting;
   out["running"] = stats.running;
   out["expected"] = stats.expected;
+  out["cached_bytes"] = stats.cached_bytes;
   return out;
 }
 
@@ -64,13 +87,15 @@ py::dict EngineCore::StopTrace() {
   py::list batches(trace.batches.size());
   for (std::size_t i = 0; i < trace.batches.size(); ++i) {
     const sched::BatchSpan& span = trace.batches[i];
-    batches[i] = py::make_tuple(span.op, seconds(span.started), seconds(span.ended), span.size);
+    batches[i] =
+        py::make_tuple(span.op, span.batch, seconds(span.started), seconds(span.ended), span.size);
   }
   py::list requests(trace.requests.size());
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
     const sched::RequestSpan& span = trace.requests[i];
-    requests[i] = py::make_tuple(span.op, span.flow, seconds(span.arrived), seconds(span.completed),
-                                 sched::OutcomeName(span.outcome), StatusCodeName(span.status));
+    requests[i] =
+        py::make_tuple(span.op, span.flow, seconds(span.arrived), seconds(span.completed),
+                       sched::OutcomeName(span.outcome), StatusCodeName(span.status), span.batch);
   }
   py::dict out;
   out["ops"] = OpNames();

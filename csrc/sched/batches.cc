@@ -101,6 +101,7 @@ void Scheduler::ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pu
   }
   const Decision decision = Decide(policy, view, now);
   if (!decision.close) {
+    queue->Hold(now);
     *look_again = std::min(*look_again, decision.look_again);
     return;
   }
@@ -118,13 +119,18 @@ std::vector<Flight*> Scheduler::PopMembers(const Candidate& candidate, TimePoint
     op->alone.pop_front();
     return {flight};
   }
+  WaitQueue* queue = candidate.queue;
   const Duration service = op->service_times.OfBatch(candidate.size);
   std::vector<Flight*> members(candidate.size);
   for (Flight*& member : members) {
-    member = candidate.queue->Next(now, service);
-    candidate.queue->Serve(member, op->service_times.OfCall(member->size));
+    member = queue->Next(now, service);
+    queue->Serve(member, op->service_times.OfCall(member->size));
+    const TimePoint ready = std::max(member->arrived, std::min(queue->held_since(), now));
+    op->stats.queue.Add(static_cast<std::uint64_t>((ready - member->arrived).count()));
+    op->stats.batch_wait.Add(static_cast<std::uint64_t>((now - ready).count()));
   }
-  if (candidate.queue->empty()) op->queues.erase(members.front()->compatibility);
+  queue->Release();
+  if (queue->empty()) op->queues.erase(members.front()->compatibility);
   return members;
 }
 
@@ -138,7 +144,6 @@ Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
     flight->state = FlightState::kRunning;
     flight->batch = id;
     calls->push_back(std::move(flight->arguments));
-    op->stats.wait.Add(static_cast<std::uint64_t>((now - flight->arrived).count()));
   }
   op->waiting -= members.size();
   ++op->running_batches;
@@ -169,7 +174,7 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
   op->running_calls -= batch.members.size();
   tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
   const Duration took = now - batch.started;
-  op->stats.service.Add(static_cast<std::uint64_t>(took.count()));
+  op->stats.run.Add(static_cast<std::uint64_t>(took.count()));
   std::vector<double> sizes;
   sizes.reserve(batch.members.size());
   for (const Flight* flight : batch.members) sizes.push_back(flight->size);
@@ -214,6 +219,7 @@ bool Scheduler::Fail(BatchId id, const Status& why) {
 
 void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<Value> result,
                                TimePoint now) {
+  const OpId op = flight->op->id;
   ResultRef value;
   const Status status = result.status();
   if (result.ok()) {
@@ -228,7 +234,7 @@ void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<
   Drop(transaction, flight);
   if (value && !identity.bytes.empty()) {
     const std::size_t bytes = value->bytes();
-    cache_.Insert(std::move(identity), std::move(value), bytes, transaction->evicted());
+    cache_.Insert(op, std::move(identity), std::move(value), bytes, transaction->evicted());
   }
 }
 

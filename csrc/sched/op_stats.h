@@ -22,8 +22,9 @@ struct OpStats {
   std::uint64_t cancelled = 0;
   std::uint64_t aborted = 0;
 
-  std::uint64_t joined = 0;  // Requests that joined a Flight
-  std::uint64_t cached = 0;  // Requests that found their result
+  std::uint64_t joined = 0;   // Requests that joined a Flight
+  std::uint64_t cached = 0;   // Requests that found their result
+  std::uint64_t evicted = 0;  // results that left the cache for newer ones
   std::uint64_t batches = 0;
   std::uint64_t rerun_alone =
       0;  // Flights that ran again by themselves after their Batch failed as a whole
@@ -32,14 +33,17 @@ struct OpStats {
   std::array<std::uint64_t, kCloseReasons> close_reasons{};
 
   Histogram batch_size;
-  Histogram wait;     // ns from a Flight's arrival to its Batch
-  Histogram service;  // ns that a Batch ran
-  Histogram latency;  // ns from a Request's arrival to its Completion
+  // In ns. A Flight's time from its arrival to its Batch is the sum of the first two.
+  Histogram queue;       // until a puller was free, admission included
+  Histogram batch_wait;  // while a puller was free and the Batch was held open for company
+  Histogram run;         // that a Batch ran
+  Histogram latency;     // from a Request's arrival to its Completion
 
   // At the time of the snapshot.
   std::uint64_t waiting = 0;
   std::uint64_t running = 0;
   std::uint64_t expected = 0;
+  std::uint64_t cached_bytes = 0;
 };
 
 struct SchedulerStats {

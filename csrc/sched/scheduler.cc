@@ -267,7 +267,7 @@ void Scheduler::Count(OpState* op, const RequestSpan& span) {
 void Scheduler::Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
                        TimePoint now) {
   Count(request->flight->op, {request->flight->op->id, request->flow, request->arrived, now,
-                              request->outcome, status.code()});
+                              request->outcome, status.code(), request->flight->batch});
   transaction->Deliver(std::move(request->sink),
                        {request->token, std::move(status), std::move(result), request->outcome});
   request->flight->waiters.Erase(request);
@@ -385,6 +385,9 @@ SchedulerStats Scheduler::Stats() {
     copy.waiting = op->waiting;
     copy.running = op->running_batches;
     copy.expected = expectations_.open(op->id);
+    const ResultCache::Share share = cache_.share(op->id);
+    copy.evicted = share.evicted;
+    copy.cached_bytes = share.bytes;
     stats.ops.emplace_back(op->spec.name, std::move(copy));
   }
   stats.outstanding = requests_.size();

@@ -29,6 +29,7 @@ struct RequestSpan {
   TimePoint completed;
   Outcome outcome = Outcome::kRun;
   StatusCode status = StatusCode::kOk;
+  BatchId batch = 0;  // the last one that it was in; 0: none
 };
 
 struct Trace {

@@ -5,6 +5,7 @@
 // estimated service time; else flows in fair turns.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -27,6 +28,12 @@ class WaitQueue {
   void Remove(Flight* flight);
   // Takes a Flight out because its turn has come.
   void Serve(Flight* flight, Duration cost);
+
+  // A free puller leaves the Flights here waiting for company, from `now` on if it did not before.
+  void Hold(TimePoint now) { held_since_ = std::min(held_since_, now); }
+  // Its first time since Release; kNever when there was none.
+  [[nodiscard]] TimePoint held_since() const { return held_since_; }
+  void Release() { held_since_ = kNever; }
 
   void SetPriority(Flight* flight, Priority priority);
   void SetSoftDeadline(Flight* flight, TimePoint soft_deadline);
@@ -59,6 +66,7 @@ class WaitQueue {
   FlowLedger* ledger_;
   IntrusiveList<Flight, &Flight::arrival_hook> by_arrival_;
   Bands bands_;  // none is empty
+  TimePoint held_since_ = kNever;
 };
 
 }  // namespace vista::sched

@@ -205,10 +205,18 @@ def test_a_trace_is_a_chrome_trace(engine: vf.Engine, double: list[int], tmp_pat
     with engine.trace(path):
         engine.submit_many("double", [{"x": 1}, {"x": 2}, {"x": 0}], flow="f").result(WAIT)
     events = json.loads(path.read_text())["traceEvents"]
-    batches = [event for event in events if event["ph"] == "X"]
-    assert [(batch["name"], batch["args"]["size"]) for batch in batches] == [("double x 2", 2)]
-    begun = [event["args"]["outcome"] for event in events if event["ph"] == "b"]
-    assert sorted(begun) == ["cached", "run", "run"]
+    (batch,) = [event for event in events if event.get("cat") == "batch"]
+    assert (batch["name"], batch["args"]["size"]) == ("double x 2", 2)
+    calls = [event for event in events if event.get("cat") == "call"]
+    assert sorted(call["args"]["outcome"] for call in calls) == ["cached", "run", "run"]
+    assert len({call["tid"] for call in calls}) == 3 - (calls[0]["dur"] == 0)  # what overlaps gets rows of its own
+    ends = {event["id"]: event for event in events if event["ph"] == "f"}
+    starts = {event["id"]: event for event in events if event["ph"] == "s"}
+    assert len(ends) == 2  # the cached call was in no Batch
+    assert ends.keys() == starts.keys()
+    for number, end in ends.items():
+        assert (end["pid"], end["tid"]) == (batch["pid"], batch["tid"])
+        assert starts[number]["ts"] <= end["ts"] == batch["ts"]
     assert [path.name for path in tmp_path.iterdir()] == ["trace.json"]
 
 

@@ -18,6 +18,7 @@ from vista_fast.engine.images import ImageStore
 from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
 from vista_fast.engine.op import Op
+from vista_fast.engine.prometheus import prometheus_text
 from vista_fast.engine.pullers import Pullers, mark_engine_thread, on_engine_thread
 from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
@@ -209,16 +210,22 @@ class Engine:
     def stats(self) -> dict[str, Any]:
         """Counts since the engine was made; times are in seconds.
 
-        ``ops``: per Op the Requests by how they ended, joins, cache hits, batches, batch sizes, close reasons, and the
-        distributions of wait, service and latency. ``cache``, ``images``, ``admission``: entries and bytes.
+        ``ops``: per Op the calls by how they ended, joins, cache hits and evictions, batches, close reasons, and the
+        distributions of batch size, of the time until a puller was free (``queue``), while a Batch was held open for
+        company (``batch_wait``), while it ran (``run``) and in all (``latency``). ``cache``, ``images``,
+        ``admission``: entries and bytes.
         """
         stats: dict[str, Any] = self._core.stats()
         stats["images"] = self._images.stats()
         return stats
 
+    def prometheus(self) -> str:
+        """The same statistics in the text format of Prometheus, for a ``/metrics`` endpoint."""
+        return prometheus_text(self.stats())
+
     def trace(self, path: str | Path, *, capacity: int = 1_000_000) -> Trace:
         """Records what happens in its ``with`` block, at most ``capacity`` Batches and as many calls, and then writes
-        ``path`` as Chrome trace JSON."""
+        ``path`` as Chrome trace JSON, which opens in Perfetto."""
         return Trace(self._core, Path(path), capacity)
 
     def close(self, timeout: float = 10.0) -> None:

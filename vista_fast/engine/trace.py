@@ -1,23 +1,26 @@
-"""Trace: what the engine did, as a file for Chrome's trace viewer or Perfetto."""
+"""Trace: what the engine did, as a file for Perfetto or Chrome's trace viewer."""
 
 from __future__ import annotations
 
 import json
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from vista_fast._core import EngineCore
 
 _MICROSECONDS = 1e6
+_OPS, _FLOWS = 1, 2
+"""The two groups of rows, as process ids of the trace format."""
 
 
 class Trace:
     """Records while its ``with`` block runs, and writes the file when it ends.
 
-    Each Op is a track with its Batches; each call is an asynchronous span from its submission to its completion.
+    One group of rows shows the Batches of each Op, the other the calls of each flow; what overlaps gets rows of its
+    own. An arrow leads from each call to the Batch that ran it (the last one, where a Batch failed as a whole).
     """
 
     def __init__(self, core: EngineCore, path: Path, capacity: int) -> None:
@@ -32,7 +35,7 @@ class Trace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        text = json.dumps({"traceEvents": _events(self._core.stop_trace())})
+        text = json.dumps({"traceEvents": trace_events(self._core.stop_trace())})
         partial = self._path.with_name(self._path.name + ".partial")
         try:
             partial.write_text(text)
@@ -41,32 +44,74 @@ class Trace:
             partial.unlink(missing_ok=True)
 
 
-def _events(spans: dict[str, Any]) -> list[dict[str, Any]]:
-    pid = os.getpid()
-    events: list[dict[str, Any]] = [
-        {"ph": "M", "name": "thread_name", "pid": pid, "tid": op, "args": {"name": name}}
-        for op, name in enumerate(spans["ops"])
+class _Span(NamedTuple):
+    start: float  # seconds
+    end: float
+    row: str
+    name: str
+    batch: int
+    details: dict[str, Any]
+
+
+def trace_events(recorded: dict[str, Any]) -> list[dict[str, Any]]:
+    """Chrome trace events of what the core recorded."""
+    ops = recorded["ops"]
+    batches = [
+        _Span(start, end, ops[op], f"{ops[op]} x {size}", batch, {"size": size})
+        for op, batch, start, end, size in recorded["batches"]
     ]
-    for op, started, ended, size in spans["batches"]:
-        events.append(
-            {
-                "ph": "X",
-                "cat": "batch",
-                "name": f"{spans['ops'][op]} x {size}",
-                "pid": pid,
-                "tid": op,
-                "ts": started * _MICROSECONDS,
-                "dur": (ended - started) * _MICROSECONDS,
-                "args": {"size": size},
-            }
-        )
-    for number, (op, flow, arrived, completed, outcome, status) in enumerate(spans["requests"]):
-        call = {"cat": "call", "name": spans["ops"][op], "id": number, "pid": pid, "tid": op}
-        details = {"flow": f"{flow:016x}", "outcome": outcome, "status": status}
-        events.append({**call, "ph": "b", "ts": arrived * _MICROSECONDS, "args": details})
-        events.append({**call, "ph": "e", "ts": completed * _MICROSECONDS})
-    if spans["left_out"]:
-        events.append(
-            {"ph": "i", "s": "g", "name": f"{spans['left_out']} spans left out", "pid": pid, "tid": 0, "ts": 0}
-        )
+    calls = [
+        _Span(start, end, f"flow {flow:016x}", ops[op], batch, {"outcome": outcome, "status": status})
+        for op, flow, start, end, outcome, status, batch in recorded["requests"]
+    ]
+    events: list[dict[str, Any]] = [
+        {"ph": "M", "name": "process_name", "pid": group, "args": {"name": name}}
+        for group, name in ((_OPS, "Batches by Op"), (_FLOWS, "Calls by flow"))
+    ]
+    placed = {span.batch: event for span, event in _place(batches, _OPS, events)}
+    for number, (span, event) in enumerate(_place(calls, _FLOWS, events)):
+        if span.batch in placed:
+            events += _arrow(number, event, placed[span.batch])
+    if recorded["left_out"]:
+        name = f"{recorded['left_out']} spans left out"
+        events.append({"ph": "i", "s": "g", "name": name, "pid": _OPS, "tid": 0, "ts": 0})
     return events
+
+
+def _place(spans: Iterable[_Span], group: int, events: list[dict[str, Any]]) -> list[tuple[_Span, dict[str, Any]]]:
+    """Appends each span as a slice of the first row of its name that is free at its start."""
+    free_from: dict[str, list[tuple[int, float]]] = {}  # by name: the numbers of its rows and when they are free
+    rows = 0
+    placed = []
+    for span in sorted(spans, key=lambda span: (span.start, span.end)):
+        own = free_from.setdefault(span.row, [])
+        place = next((place for place, (_, free) in enumerate(own) if free <= span.start), len(own))
+        if place == len(own):
+            events.append({"ph": "M", "name": "thread_name", "pid": group, "tid": rows, "args": {"name": span.row}})
+            own.append((rows, span.end))
+            rows += 1
+        row = own[place][0]
+        own[place] = (row, span.end)
+        event = {
+            "ph": "X",
+            "cat": "batch" if group == _OPS else "call",
+            "name": span.name,
+            "pid": group,
+            "tid": row,
+            "ts": span.start * _MICROSECONDS,
+            "dur": (span.end - span.start) * _MICROSECONDS,
+            "args": span.details,
+        }
+        events.append(event)
+        placed.append((span, event))
+    return placed
+
+
+def _arrow(number: int, call: dict[str, Any], batch: dict[str, Any]) -> list[dict[str, Any]]:
+    """From the start of a call to the start of its Batch, or to the call's own start where it joined a running one."""
+    arrow = {"cat": "batching", "name": "joins", "id": number}
+    arrives = max(call["ts"], batch["ts"])
+    return [
+        {**arrow, "ph": "s", "pid": call["pid"], "tid": call["tid"], "ts": call["ts"]},
+        {**arrow, "ph": "f", "bp": "e", "pid": batch["pid"], "tid": batch["tid"], "ts": arrives},
+    ]

@@ -29,6 +29,16 @@ TEST(Histogram, IsExactForSmallValues) {
   EXPECT_EQ(histogram.Quantile(0.0), 1U);
 }
 
+TEST(Histogram, CountsWithinPowersOfTwoExactly) {
+  Histogram histogram;
+  for (std::uint64_t value = 0; value < 1000; ++value) histogram.Add(value);
+  EXPECT_EQ(histogram.CountWithin(0), 1U);
+  for (int bits = 1; bits < 10; ++bits) EXPECT_EQ(histogram.CountWithin(bits), 1U << bits);
+  EXPECT_EQ(histogram.CountWithin(10), 1000U);
+  EXPECT_EQ(histogram.CountWithin(64), 1000U);
+  EXPECT_EQ(histogram.sum(), 499500);
+}
+
 TEST(Histogram, BoundsQuantilesWithinABucket) {
   std::mt19937_64 random(7);
   std::lognormal_distribution<double> draw(12, 3);

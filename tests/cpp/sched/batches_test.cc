@@ -196,5 +196,42 @@ TEST_F(SchedulerTime, ADeadlineThatHasPassedExpiresAtOnce) {
   EXPECT_FALSE(Take(lane));
 }
 
+TEST_F(SchedulerTime, IsToldByWhatItWasSpentOn) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  scheduler_.Expect(op, 7);
+  Submit(op, 1);
+  clock_.Advance(milliseconds(3));  // no puller is free
+  EXPECT_FALSE(Take(lane));         // one is, and waits for company
+  clock_.Advance(milliseconds(5));
+  Submit(op, 2);
+  clock_.Advance(milliseconds(2));
+  const auto batch = Take(lane);
+  ASSERT_TRUE(batch);
+  clock_.Advance(milliseconds(4));
+  Complete(*batch);
+  const OpStats stats = Stats();
+  const auto ns = [](int ms) { return static_cast<double>(ms) * 1e6; };
+  EXPECT_EQ(stats.queue.sum(), ns(3));
+  EXPECT_EQ(stats.batch_wait.sum(), ns(7 + 2));
+  EXPECT_EQ(stats.run.sum(), ns(4));
+  EXPECT_EQ(stats.latency.sum(), ns(14 + 6));
+}
+
+TEST_F(SchedulerTime, IsTracedFromEachRequestToItsBatch) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  scheduler_.StartTrace(100);
+  Submit(op, 1);
+  Submit(op, 2);
+  Submit(op, 1);
+  const auto batch = Take(lane);
+  Complete(*batch);
+  Submit(op, 1);
+  const Trace trace = scheduler_.StopTrace();
+  ASSERT_EQ(trace.batches.size(), 1U);
+  std::vector<BatchId> batches;
+  for (const RequestSpan& span : trace.requests) batches.push_back(span.batch);
+  EXPECT_EQ(batches, (std::vector<BatchId>{batch->id, batch->id, batch->id, 0}));
+}
+
 }  // namespace
 }  // namespace vista::sched

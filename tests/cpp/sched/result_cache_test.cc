@@ -14,7 +14,7 @@ ResultRef Number(std::int64_t number) { return std::make_shared<const Value>(Val
 class ResultCacheTest : public ::testing::Test {
  protected:
   void Insert(ResultCache* cache, const std::string& key, std::int64_t value, std::size_t bytes) {
-    cache->Insert(Identity(key), Number(value), bytes, &evicted_);
+    cache->Insert(0, Identity(key), Number(value), bytes, &evicted_);
   }
   std::vector<ResultRef> evicted_;
 };
@@ -33,7 +33,7 @@ TEST_F(ResultCacheTest, ComparesTheKeyAndNotItsHashAlone) {
   Identity collides("b");
   collides.hash = Identity("a").hash;
   EXPECT_EQ(cache.Find(collides), nullptr);
-  cache.Insert(collides, Number(2), 100, &evicted_);
+  cache.Insert(0, collides, Number(2), 100, &evicted_);
   EXPECT_EQ(*cache.Find(collides)->get_if<std::int64_t>(), 2);
   EXPECT_EQ(*cache.Find(Identity("a"))->get_if<std::int64_t>(), 1);
 }
@@ -51,6 +51,9 @@ TEST_F(ResultCacheTest, StaysWithinItsBudgetAndEvictsTheLeastRecentlyUsed) {
   EXPECT_NE(cache.Find(Identity("d")), nullptr);
   ASSERT_EQ(evicted_.size(), 1U);
   EXPECT_EQ(*evicted_[0]->get_if<std::int64_t>(), 2);
+  EXPECT_EQ(cache.share(0).evicted, 1U);
+  EXPECT_EQ(cache.share(0).bytes, cache.bytes());
+  EXPECT_EQ(cache.share(1).bytes, 0U);
 }
 
 TEST_F(ResultCacheTest, LeavesOutWhatIsOverTheWholeBudget) {
