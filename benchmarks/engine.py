@@ -1,112 +1,180 @@
-"""What the engine itself costs: calls that do nothing, beside a thread pool, alone and from an event loop.
+"""What the engine itself costs: calls that do nothing, many at once, from an event loop, and alone.
 
-The peer is concurrent.futures' ThreadPoolExecutor with the number of workers that suits it best here (one, because
-nothing is computed). Throughput: many calls at once, through submit_many, one future per call, and an event loop's
-gather. Latency: one call after the other, from its submission to its result. No call can be joined or cached.
-Run it as ``python benchmarks/engine.py``.
+No call can be joined or cached. Peers: concurrent.futures' ThreadPoolExecutor with one worker, which suits it best here
+because nothing is computed; asyncio's run_in_executor; bare futures of a loop that one callback resolves, which is the
+loop's own limit; and, where Ray is installed, a Ray actor and Ray Serve's @serve.batch.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
-import time
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _ray_peers import RayPeers
+from _table import finish
+
 import vista_fast as vf
 
-CALLS, SINGLE_CALLS, RUNS = 20_000, 2_000, 7
-
-Measure = Callable[[], float]
+HAND_OVER = (
+    "the wake-up of one sleeping thread by another, twice: pinned to one core the same call takes a seventh of it "
+    "(`taskset -c 0`), and two C threads with semaphores need 20 microseconds for the round across cores"
+)
 
 
 def nothing(**arguments: Any) -> None:
-    """The peer's call."""
+    """The peers' call."""
 
 
-def seconds(run: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+def per_second(count: int, work: Callable[[], Any]) -> Callable[[], float]:
+    return lambda: count / seconds(work)
 
 
-def median_latency(call: Callable[[], Any]) -> float:
-    return statistics.median(seconds(call) for _ in range(SINGLE_CALLS))
+def many_at_once(engine: vf.Engine, pool: ThreadPoolExecutor, ray: RayPeers, given: Options) -> Row:
+    count = 200 if given.quick else 10_000
+    calls = [{"x": x} for x in range(count)]
 
-
-async def median_awaited(call: Callable[[], Awaitable[Any]]) -> float:
-    taken = []
-    for _ in range(SINGLE_CALLS):
-        started = time.perf_counter()
-        await call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
-
-
-def throughputs(engine: vf.Engine, pool: ThreadPoolExecutor) -> dict[str, tuple[Measure, Measure]]:
-    """By name: seconds of our run and of the peer's, for CALLS calls each."""
-    arguments = [{"x": x} for x in range(CALLS)]
-
-    def one_by_one() -> None:
-        for future in [engine.submit("nothing", **each) for each in arguments]:
+    def executor() -> None:
+        for future in [pool.submit(nothing, **each) for each in calls]:
             future.result()
 
-    def peer() -> None:
-        for future in [pool.submit(nothing, **each) for each in arguments]:
-            future.result()
+    works = {
+        "ours": per_second(count, lambda: engine.submit_many("nothing", calls).result()),
+        "ThreadPoolExecutor": per_second(count, executor),
+        **{name: per_second(size, work) for name, (size, work) in ray.works(count).items()},
+    }
+    figures = in_turns(works, given.repeats)
+    wanted = {"ThreadPoolExecutor": 6.0, "Ray actor": 200.0, "Ray Serve, @serve.batch": 500.0}
+    return Row(
+        f"submit_many of {count:,}",
+        "calls/s",
+        "higher",
+        figures.pop("ours"),
+        [Peer(name, each, wanted[name]) for name, each in figures.items()],
+        bound_by="making and releasing Python objects under the GIL: each call's arguments, result and Done",
+    )
 
-    async def gather() -> None:
-        await asyncio.gather(*(engine.acall("nothing", **each) for each in arguments))
 
-    async def peer_gather() -> None:
+def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row:
+    count = 200 if given.quick else 10_000
+    calls = [{"x": x} for x in range(count)]
+
+    async def ours() -> None:
+        await asyncio.gather(*(engine.acall("nothing", **each) for each in calls))
+
+    async def executor() -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(pool, nothing) for _ in arguments))
+        await asyncio.gather(*(loop.run_in_executor(pool, nothing) for _ in calls))
 
-    return {
-        "submit_many": (
-            lambda: seconds(lambda: engine.submit_many("nothing", arguments).result()),
-            lambda: seconds(peer),
+    async def bare() -> None:
+        loop = asyncio.get_running_loop()
+        futures = [loop.create_future() for _ in calls]
+
+        def resolve() -> None:
+            for future in futures:
+                future.set_result(None)
+
+        loop.call_soon(resolve)
+        await asyncio.gather(*futures)
+
+    works = {
+        name: per_second(count, lambda work=work: asyncio.run(work()))  # type: ignore[misc]
+        for name, work in {"ours": ours, "run_in_executor": executor, "bare futures": bare}.items()
+    }
+    figures = in_turns(works, given.repeats)
+    return Row(
+        f"gather of {count:,} acalls",
+        "calls/s",
+        "higher",
+        figures["ours"],
+        [Peer("run_in_executor", figures["run_in_executor"], 4.0), Peer("bare futures", figures["bare futures"], 0.7)],
+        bound_by="the event loop: a future, its callback and the gathering of each call, and acall's own crossing",
+    )
+
+
+async def awaited(call: Callable[[], Awaitable[Any]], count: int) -> list[float]:
+    taken = []
+    loop = asyncio.get_running_loop()
+    for _ in range(count):
+        started = loop.time()
+        await call()
+        taken.append(loop.time() - started)
+    return taken
+
+
+def quantile(times: list[float], share: float) -> float:
+    return 1e6 * sorted(times)[int(share * (len(times) - 1))]
+
+
+def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[Row]:
+    count = 50 if given.quick else 2_000
+
+    def one_by_one(work: Callable[[], Any]) -> list[float]:
+        return [seconds(work) for _ in range(count)]
+
+    async def executor_awaited() -> list[float]:
+        loop = asyncio.get_running_loop()
+        return await awaited(lambda: loop.run_in_executor(pool, nothing), count)
+
+    pairs: dict[str, tuple[Callable[[], list[float]], Callable[[], list[float]]]] = {
+        "call": (
+            lambda: one_by_one(lambda: engine.call("nothing")),
+            lambda: one_by_one(lambda: pool.submit(nothing).result()),
         ),
-        "submit": (lambda: seconds(one_by_one), lambda: seconds(peer)),
-        "acall": (lambda: seconds(lambda: asyncio.run(gather())), lambda: seconds(lambda: asyncio.run(peer_gather()))),
+        "submit, result": (
+            lambda: one_by_one(lambda: engine.submit("nothing").result()),
+            lambda: one_by_one(lambda: pool.submit(nothing).result()),
+        ),
+        "await acall": (
+            lambda: asyncio.run(awaited(lambda: engine.acall("nothing"), count)),
+            lambda: asyncio.run(executor_awaited()),
+        ),
     }
+    rows = []
+    for name, (ours, theirs) in pairs.items():
+        times = [(ours(), theirs()) for _ in range(given.repeats)]
+        for share, limit in ((0.5, 30.0), (0.99, 200.0)):
+            rows.append(
+                Row(
+                    f"a lone {name}, p{100 * share:.0f}",
+                    "µs",
+                    "lower",
+                    [quantile(mine, share) for mine, _ in times],
+                    [Peer("executor", [quantile(other, share) for _, other in times])],
+                    limit=limit,
+                    bound_by=HAND_OVER if share == 0.5 else "",
+                )
+            )
+    return rows
 
 
-def latencies(engine: vf.Engine, pool: ThreadPoolExecutor) -> dict[str, tuple[Measure, Measure]]:
-    """By name: our median latency and the peer's."""
+def wake_up() -> float:
+    """The median round, in µs, of two Python threads that wake each other."""
+    go, done = threading.Semaphore(0), threading.Semaphore(0)
 
-    def awaited() -> float:
-        return asyncio.run(median_awaited(lambda: engine.acall("nothing")))
+    def answer() -> None:
+        for _ in range(1000):
+            go.acquire()
+            done.release()
 
-    def peer_awaited() -> float:
-        async def run() -> float:
-            loop = asyncio.get_running_loop()
-            return await median_awaited(lambda: loop.run_in_executor(pool, nothing))
+    thread = threading.Thread(target=answer)
+    thread.start()
 
-        return asyncio.run(run())
+    def round_trip() -> None:
+        go.release()
+        done.acquire()
 
-    def peer() -> float:
-        return median_latency(lambda: pool.submit(nothing).result())
-
-    return {
-        "call": (lambda: median_latency(lambda: engine.call("nothing")), peer),
-        "submit": (lambda: median_latency(lambda: engine.submit("nothing").result()), peer),
-        "acall": (awaited, peer_awaited),
-    }
-
-
-def paired(ours: Measure, peer: Measure) -> tuple[float, float, list[float]]:
-    """Medians of both, run in turns, and the peer's time over ours for every pair."""
-    pairs = [(ours(), peer()) for _ in range(RUNS)]
-    ratios = sorted(their / our for our, their in pairs)
-    return statistics.median(our for our, _ in pairs), statistics.median(their for _, their in pairs), ratios
+    times = [seconds(round_trip) for _ in range(1000)]
+    thread.join()
+    return 1e6 * statistics.median(times)
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    given = options(__doc__)
     op = vf.Op(
         "nothing",
         "1",
@@ -114,22 +182,14 @@ def main() -> None:
         run=lambda calls: [None] * len(calls),
         cacheable=False,
     )
+    with vf.Engine() as engine, ThreadPoolExecutor(1) as pool, RayPeers(quick=given.quick) as ray:
+        engine.register(op)
+        rows = [many_at_once(engine, pool, ray, given), gathered(engine, pool, given)]
     with vf.Engine() as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
-        print(f"{'calls per second':24} {'vista_fast':>12} {'thread pool':>12}   ratio (range of {RUNS} pairs)")
-        for name, (ours, peer) in throughputs(engine, pool).items():
-            our, their, ratios = paired(ours, peer)
-            print(
-                f"{name:24} {CALLS / our:12,.0f} {CALLS / their:12,.0f}   "
-                f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-            )
-        print(f"{'latency, microseconds':24} {'vista_fast':>12} {'thread pool':>12}   ratio")
-        for name, (ours, peer) in latencies(engine, pool).items():
-            our, their, ratios = paired(ours, peer)
-            print(
-                f"{name:24} {1e6 * our:12.1f} {1e6 * their:12.1f}   "
-                f"{statistics.median(ratios):.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-            )
+        rows += alone(engine, pool, given)
+    print(f"two threads that wake each other: {wake_up():.0f} µs for a round")
+    finish(rows, given, __file__)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 _CLOSE_AT_EXIT = 1.0
 """Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
 
-
 _JOIN_TIMEOUT = 0.5
 """Seconds that a thread of a closed engine gets to end; one that runs a user's function may never."""
+
+_DEFAULT_OPTIONS = CallOptions(0, 0, None, None, None, False)
 
 
 class Engine:
@@ -291,6 +292,13 @@ def _options(
     room_timeout: float | None,
     nested: bool,
 ) -> CallOptions:
+    if (
+        flow is soft_deadline is deadline is room_timeout is None
+        and priority == 0
+        and not nested
+        and not on_engine_thread()
+    ):
+        return _DEFAULT_OPTIONS
     return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, room_timeout, nested or on_engine_thread())
 
 
