@@ -23,6 +23,6 @@ inline void Store(Ints values, std::uint8_t* to) {
 
 }  // namespace
 
-const ResampleKernels kKernels = {Vertical, Horizontal};
+const ResampleKernels kKernels = {"avx2", Vertical, Horizontal, nullptr};
 
 }  // namespace vista::avx2

@@ -10,6 +10,8 @@ std::vector<const ResampleKernels*> UsableResampleKernels() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl")) {
     usable.push_back(&avx512::kKernels);
+    if (__builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni"))
+      usable.push_back(&vnni::kKernels);
   }
 #endif
   return usable;

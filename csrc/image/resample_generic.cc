@@ -17,6 +17,6 @@ inline void Store(Ints values, std::uint8_t* to) {
 
 }  // namespace
 
-const ResampleKernels kKernels = {Vertical, Horizontal};
+const ResampleKernels kKernels = {"generic", Vertical, Horizontal, nullptr};
 
 }  // namespace vista::generic

@@ -4,151 +4,16 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <numbers>
 #include <utility>
 #include <vector>
 
 #include "image/box.h"
+#include "image/resample_axis.h"
 #include "image/resample_kernels.h"
-#include "image/transpose.h"
+#include "image/resample_rows.h"
 
 namespace vista {
 namespace {
-
-double BoxWeight(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
-
-double BilinearWeight(double x) {
-  x = std::abs(x);
-  return x < 1.0 ? 1.0 - x : 0.0;
-}
-
-// Keys' cubic convolution kernel with a = -0.5.
-double BicubicWeight(double x) {
-  constexpr double a = -0.5;
-  x = std::abs(x);
-  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
-  return 0.0;
-}
-
-double Sinc(double x) {
-  if (x == 0.0) return 1.0;
-  x *= std::numbers::pi;
-  return std::sin(x) / x;
-}
-
-double LanczosWeight(double x) { return -3.0 <= x && x < 3.0 ? Sinc(x) * Sinc(x / 3) : 0.0; }
-
-struct Kernel {
-  double (*weight)(double);
-  double support;  // the weight is 0 farther than this from the centre
-};
-
-Kernel KernelOf(Filter filter) {
-  switch (filter) {
-    case Filter::kBilinear:
-      return {BilinearWeight, 1.0};
-    case Filter::kBicubic:
-      return {BicubicWeight, 2.0};
-    case Filter::kLanczos:
-      return {LanczosWeight, 3.0};
-    default:
-      return {BoxWeight, 0.5};
-  }
-}
-
-// Along one axis: which input positions each output position weighs, and how much.
-class Axis {
- public:
-  Axis(int input, float begin, float end, int output, const Kernel& kernel)
-      : identity_(output == input && begin == 0 && end == static_cast<float>(output)),
-        first_(static_cast<std::size_t>(output)),
-        count_(static_cast<std::size_t>(output)) {
-    const double scale = static_cast<double>(end - begin) / output;
-    const double stretch =
-        std::max(scale, 1.0);  // when shrinking, the kernel grows: that is the antialiasing
-    const double support = kernel.support * stretch;
-    stride_ = static_cast<int>(std::ceil(support)) * 2 + 1;
-    weights_.resize(static_cast<std::size_t>(output) * static_cast<std::size_t>(stride_));
-    std::vector<double> exact(static_cast<std::size_t>(stride_));
-    for (int i = 0; i < output; ++i) {
-      const double centre = begin + (i + 0.5) * scale;
-      const int low = std::max(static_cast<int>(centre - support + 0.5), 0);
-      const int high = std::min(static_cast<int>(centre + support + 0.5), input);
-      const auto count = static_cast<std::size_t>(std::max(high - low, 0));
-      first_[static_cast<std::size_t>(i)] = low;
-      count_[static_cast<std::size_t>(i)] = static_cast<int>(count);
-      double total = 0.0;
-      for (std::size_t k = 0; k < count; ++k) {
-        exact[k] = kernel.weight((static_cast<double>(k) + low - centre + 0.5) * (1.0 / stretch));
-        total += exact[k];
-      }
-      std::int32_t* weights =
-          &weights_[static_cast<std::size_t>(i) * static_cast<std::size_t>(stride_)];
-      for (std::size_t k = 0; k < count; ++k)
-        weights[k] = ToFixed(total != 0.0 ? exact[k] / total : exact[k]);
-    }
-  }
-
-  // Whether every output is its input, so that the pass can be left out.
-  [[nodiscard]] bool identity() const { return identity_; }
-  [[nodiscard]] int outputs() const { return static_cast<int>(first_.size()); }
-  [[nodiscard]] int begin() const { return first_.front(); }
-  [[nodiscard]] int end() const { return first_.back() + count_.back(); }
-  [[nodiscard]] int first(int i) const { return first_[static_cast<std::size_t>(i)]; }
-  [[nodiscard]] int count(int i) const { return count_[static_cast<std::size_t>(i)]; }
-  [[nodiscard]] int most_taps() const { return stride_; }
-  [[nodiscard]] Taps taps() const {
-    return {first_.data(), count_.data(), weights_.data(), stride_};
-  }
-  [[nodiscard]] const std::int32_t* weights(int i) const {
-    return &weights_[static_cast<std::size_t>(i) * static_cast<std::size_t>(stride_)];
-  }
-
- private:
-  static std::int32_t ToFixed(double weight) {
-    const double scaled = weight * (1 << kWeightBits);
-    return static_cast<std::int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-  }
-
-  bool identity_;
-  int stride_ = 0;
-  std::vector<int> first_;
-  std::vector<int> count_;
-  std::vector<std::int32_t> weights_;
-};
-
-// Resizes rows horizontally, kLanes at a time: turned on their side, equal positions of all rows
-// lie next to each other.
-class RowResizer {
- public:
-  explicit RowResizer(const Axis& axis)
-      : axis_(axis),
-        input_bytes_(3 * (axis.end() - axis.begin())),
-        output_bytes_(3 * axis.outputs()),
-        input_(static_cast<std::size_t>(RoundUp(input_bytes_)) * kLanes),
-        output_(static_cast<std::size_t>(RoundUp(output_bytes_)) * kLanes) {}
-
-  // Resizes `count` rows (at most kLanes), which lie `stride` bytes apart and begin with pixel
-  // axis.begin().
-  void Run(const std::uint8_t* first, std::ptrdiff_t stride, int count, std::uint8_t* const* to) {
-    const std::uint8_t* from[kLanes];
-    for (int i = 0; i < kLanes; ++i) from[i] = first + std::min(i, count - 1) * stride;
-    RowsToColumns(from, input_bytes_, input_.data());
-    BestResampleKernels().horizontal(input_.data(), axis_.begin(), axis_.taps(), axis_.outputs(),
-                                     output_.data());
-    ColumnsToRows(output_.data(), output_bytes_, count, to);
-  }
-
- private:
-  static int RoundUp(int bytes) { return (bytes + kLanes - 1) / kLanes * kLanes; }
-
-  const Axis& axis_;
-  const int input_bytes_;
-  const int output_bytes_;
-  std::vector<std::uint8_t> input_;   // [input pixels * 3, kLanes]
-  std::vector<std::uint8_t> output_;  // [output pixels * 3, kLanes]
-};
 
 // The pixels of row y that the axis weighs.
 const std::uint8_t* Weighed(const PixelView& source, const Axis& axis, int y) {
@@ -156,10 +21,10 @@ const std::uint8_t* Weighed(const PixelView& source, const Axis& axis, int y) {
 }
 
 void ResizeRows(const PixelView& source, const Axis& axis, Pixels* out) {
-  RowResizer resizer(axis);
+  RowResizer resizer(axis, BestResampleKernels());
   std::uint8_t* rows[kLanes];
-  for (int y = 0; y < source.size.height; y += kLanes) {
-    const int count = std::min(kLanes, source.size.height - y);
+  for (int y = 0; y < source.size.height; y += resizer.rows()) {
+    const int count = std::min(resizer.rows(), source.size.height - y);
     for (int i = 0; i < count; ++i) rows[i] = out->row(y + i);
     resizer.Run(Weighed(source, axis, y), source.stride, count, rows);
   }
@@ -195,20 +60,20 @@ void ResizeColumns(const PixelView& source, const Axis& axis, Pixels* out) {
 // them, so that they are read from the cache, and memory stays small however tall the source is.
 void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, const Axis& vertical,
                            Pixels* out) {
-  const int slots = vertical.most_taps() + kLanes;
+  RowResizer rows(horizontal, BestResampleKernels());
+  const int slots = vertical.most_taps() + rows.rows();
   const std::size_t stride = out->stride();
   std::vector<std::uint8_t> ring(static_cast<std::size_t>(slots) * stride);
   const auto slot = [&](int y) {
     return ring.data() + static_cast<std::size_t>(y % slots) * stride;
   };
-  RowResizer rows(horizontal);
   ColumnResizer columns(vertical, slot);
   int ready = vertical.begin();  // the rows from vertical.begin() to here have been resized
   for (int y = 0; y < vertical.outputs(); ++y) {
     const int end = vertical.first(y) + vertical.count(y);
     while (ready < end) {
       std::uint8_t* to[kLanes];
-      const int count = std::min(kLanes, vertical.end() - ready);
+      const int count = std::min(rows.rows(), vertical.end() - ready);
       for (int i = 0; i < count; ++i) to[i] = slot(ready + i);
       rows.Run(Weighed(source, horizontal, ready), source.stride, count, to);
       ready += count;
@@ -220,12 +85,12 @@ void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, cons
 void ResizeColumnsThenRows(const PixelView& source, const Axis& horizontal, const Axis& vertical,
                            Pixels* out) {
   const std::size_t stride = 3 * static_cast<std::size_t>(horizontal.end() - horizontal.begin());
-  std::vector<std::uint8_t> block(kLanes * stride);
-  RowResizer rows(horizontal);
+  RowResizer rows(horizontal, BestResampleKernels());
+  std::vector<std::uint8_t> block(static_cast<std::size_t>(rows.rows()) * stride);
   ColumnResizer columns(vertical, [&](int y) { return Weighed(source, horizontal, y); });
-  for (int y = 0; y < vertical.outputs(); y += kLanes) {
+  for (int y = 0; y < vertical.outputs(); y += rows.rows()) {
     std::uint8_t* to[kLanes];
-    const int count = std::min(kLanes, vertical.outputs() - y);
+    const int count = std::min(rows.rows(), vertical.outputs() - y);
     for (int i = 0; i < count; ++i) {
       columns.Run(y + i, stride, block.data() + static_cast<std::size_t>(i) * stride);
       to[i] = out->row(y + i);
@@ -327,9 +192,8 @@ Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
     ResizeNearest(source, part, &out);
     return result;
   }
-  const Kernel kernel = KernelOf(filter);
-  const Axis horizontal(source.size.width, left, right, size.width, kernel);
-  const Axis vertical(source.size.height, top, bottom, size.height, kernel);
+  const Axis horizontal(source.size.width, left, right, size.width, filter);
+  const Axis vertical(source.size.height, top, bottom, size.height, filter);
   if (horizontal.identity()) {
     ResizeColumns(source, vertical, &out);
   } else if (vertical.identity()) {

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "image/box.h"
+#include "image/resample_axis.h"
 #include "image/resample_kernels.h"
+#include "image/resample_rows.h"
 #include "image/transpose.h"
 #include "images.h"
 
@@ -78,6 +80,55 @@ TEST(ResampleKernels, EveryHorizontalLoopGivesTheWeighedSum) {
         const std::vector<std::int32_t> own(weights.begin() + kStride * x,
                                             weights.begin() + kStride * x + count[x]);
         ASSERT_EQ(out[static_cast<std::size_t>(3 * kLanes * x + lane)], WeighedSum(values, own));
+      }
+    }
+  }
+}
+
+TEST(ResampleKernels, WeightsTooLargeForBytesGiveTheWeighedSum) {
+  const Pixels rows = Noise(100, 2, 8);
+  const std::vector<std::int32_t> weights = {8'400'000, -1000};  // just above 2.0
+  const std::uint8_t* pointers[] = {rows.view().row(0), rows.view().row(1)};
+  for (const ResampleKernels* kernels : UsableResampleKernels()) {
+    std::uint8_t out[100];
+    kernels->vertical(pointers, weights.data(), 2, sizeof out, out);
+    for (std::size_t i = 0; i < sizeof out; ++i)
+      ASSERT_EQ(out[i], WeighedSum({pointers[0][i], pointers[1][i]}, weights)) << kernels->name;
+  }
+}
+
+// Rows of `width` pixels to `outputs`, each in memory of its own that ends where the row does.
+std::vector<std::vector<std::uint8_t>> ResizedRows(const ResampleKernels& kernels, const Axis& axis,
+                                                   const Pixels& source, int count) {
+  const auto bytes = static_cast<std::size_t>(3 * axis.outputs());
+  std::vector<std::vector<std::uint8_t>> out(static_cast<std::size_t>(count),
+                                             std::vector<std::uint8_t>(bytes + 1, 77));
+  RowResizer resizer(axis, kernels);
+  const std::ptrdiff_t stride = source.view().stride;
+  for (int y = 0; y < count; y += resizer.rows()) {
+    const int some = std::min(resizer.rows(), count - y);
+    std::uint8_t* to[kLanes];
+    for (int i = 0; i < some; ++i) to[i] = out[static_cast<std::size_t>(y + i)].data();
+    resizer.Run(source.view().row(y) + 3 * static_cast<std::ptrdiff_t>(axis.begin()), stride, some,
+                to);
+  }
+  return out;
+}
+
+TEST(RowResizer, GivesTheSameBitsOnEveryInstructionSet) {
+  constexpr int kRows = 7;
+  for (const Filter filter : kSmooth) {
+    for (const int width : {1, 2, 7, 21, 22, 40, 333, 1280}) {
+      const Pixels source = Noise(width, kRows, static_cast<unsigned>(width));
+      for (const int outputs : {1, 2, 4, 5, 6, 31, 448, 1500}) {
+        const float margin = width > 20 ? 5.25f : 0.0f;
+        const Axis axis(width, margin, static_cast<float>(width) - margin, outputs, filter);
+        const auto expected = ResizedRows(generic::kKernels, axis, source, kRows);
+        for (const auto& row : expected) ASSERT_EQ(row.back(), 77) << "wrote past the end";
+        for (const ResampleKernels* kernels : UsableResampleKernels()) {
+          ASSERT_EQ(ResizedRows(*kernels, axis, source, kRows), expected)
+              << kernels->name << ", " << width << " to " << outputs << " pixels";
+        }
       }
     }
   }
