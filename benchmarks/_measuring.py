@@ -53,18 +53,30 @@ class Options:
     record: bool
 
 
-def options(description: str | None, repeats: int = 7) -> Options:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=repeats, help=f"how often each is measured (default {repeats})")
-    parser.add_argument(
+def parser(description: str | None, repeats: int = 7) -> argparse.ArgumentParser:
+    """The command line of every benchmark, for one that adds to it."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument(
+        "--repeats", type=int, default=repeats, help=f"how often each is measured (default {repeats})"
+    )
+    arguments.add_argument(
         "--quick", action="store_true", help="small amounts, to see that it runs; the figures mean nothing"
     )
-    parser.add_argument(
+    arguments.add_argument(
         "--record", action="store_true", help="write the figures to results/ and into README.md's table"
     )
-    given = parser.parse_args()
-    return Options(1 if given.quick else given.repeats, given.quick, given.record)
+    return arguments
+
+
+def parse(arguments: argparse.ArgumentParser) -> tuple[Options, argparse.Namespace]:
+    """What was given, and all of it for a benchmark that takes more."""
+    given = arguments.parse_args()
+    return Options(1 if given.quick else given.repeats, given.quick, given.record), given
+
+
+def options(description: str | None, repeats: int = 7) -> Options:
+    """Parses the command line of a benchmark that takes nothing else."""
+    return parse(parser(description, repeats))[0]
 
 
 def seconds(work: Work) -> float:

@@ -1,94 +1,87 @@
-"""What the input of a Qwen2-VL vision encoder costs: image.preprocess beside transformers' image processors.
+"""The input of Qwen2.5-VL's vision encoder: image.preprocess beside transformers' image processors, on all cores.
 
-One picture at a time on one thread, from decoded pixels, without a cache. transformers has two: the Pillow backend,
-which our result equals within 1e-5, and the torchvision backend, which is measured when torchvision can be imported.
-"installed" is our Op behind transformers' own interface (``vista_fast.integrations.transformers``), which has to hash
-each picture on top.
-Needs the extra train. Run it as ``python benchmarks/preprocess.py``.
+Decoded pictures in one call of each processor, results in float32, nothing cached. transformers has two processors: the
+Pillow backend, which ours equals within 1e-5, and the torchvision backend, with all of torch's threads. "installed" is
+our Op behind transformers' own interface (``vista_fast.integrations.transformers``), which hashes each picture on top.
+Needs the extra bench.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import time
+import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _pictures import Pixels, photographs
+from _table import finish
+from _torchvision import torchvision
+from PIL import Image as PilImage
 
 import vista_fast as vf
-from vista_fast.integrations.transformers import Qwen2VLImageProcessor, install
 
-RUNS = 9
-SHAPES = [(448, 448), (480, 640), (960, 1280)]  # height, width
-Preprocess = Callable[[torch.Tensor], object]
+CORES = len(os.sched_getaffinity(0))
+Process = Callable[[], Any]
 
 
-def torchvision_backend() -> Preprocess | None:
-    """The processor over a uint8 tensor [3, height, width], the input that it is fastest on."""
-    try:
-        import torchvision  # noqa: F401
-        from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor as Fast
-    except (ImportError, RuntimeError) as error:
-        print(f"torchvision backend: left out, torchvision can't be imported ({str(error).splitlines()[0]})")
-        return None
+def torchvision_backend(planes: list[torch.Tensor]) -> Process:
+    """The processor over uint8 tensors [3, height, width], the input that it is fastest on."""
+    from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor as Fast
+
     processor = Fast()
-    return lambda planes: processor(images=planes, return_tensors="pt")["pixel_values"]
+    return lambda: processor(images=planes, return_tensors="pt")["pixel_values"]
 
 
-def measure(works: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Every peer in turn, RUNS times over, so that a change of the machine's speed meets all of them."""
-    measured: dict[str, list[float]] = {name: [] for name in works}
-    for run in range(RUNS + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            if run > 0:  # the first warms caches
-                measured[name].append(1e3 * (time.perf_counter() - start))
-    return measured
+def row(engine: vf.Engine, pictures: list[Pixels], with_torchvision: bool, given: Options) -> Row:
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    from vista_fast.integrations.transformers import Qwen2VLImageProcessor
+
+    images = [vf.Image.from_array(each) for each in pictures]
+    pillows = [PilImage.fromarray(each) for each in pictures]
+    calls = [{"image": image} for image in images]
+    backend, installed = Qwen2VLImageProcessorPil(), Qwen2VLImageProcessor()
+    runs: dict[str, Process] = {
+        "ours": lambda: engine.submit_many("image.preprocess", calls).result(),
+        "ours, installed": lambda: installed(images=pillows, return_tensors="pt")["pixel_values"],
+        "transformers, Pillow": lambda: backend(images=pillows, return_tensors="pt")["pixel_values"],
+    }
+    planes = [torch.from_numpy(each).permute(2, 0, 1).contiguous() for each in pictures]
+    if with_torchvision:
+        runs["transformers, torchvision"] = torchvision_backend(planes)
+    ours = np.concatenate([np.asarray(result["pixel_values"]) for result in runs["ours"]()])
+    difference = float(np.abs(ours - np.asarray(runs["transformers, Pillow"]())).max())
+    assert difference < 1e-5, f"ours differs from the Pillow backend by {difference}"
+
+    def milliseconds(run: Process) -> Callable[[], float]:
+        return lambda: 1e3 * seconds(run) / len(pictures)
+
+    figures = in_turns({name: milliseconds(run) for name, run in runs.items()}, given.repeats)
+    height, width = pictures[0].shape[:2]
+    return Row(
+        f"preprocess {width} × {height} for Qwen2.5-VL, {len(pictures)} pictures",
+        "ms a picture",
+        "lower",
+        figures.pop("ours"),
+        [Peer(name, each, None if name == "ours, installed" else 8.0) for name, each in figures.items()],
+        bound_by="writing float32 patches, four bytes for each one that is read, after a resize of the same size",
+    )
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    torch.set_num_threads(1)
-    pillow_backend = Qwen2VLImageProcessorPil()
-    fast = torchvision_backend()
-    print(f"ms per picture, median of {RUNS} (lowest to highest); peer / vista_fast")
-    with vf.Engine(threads=1, cache_bytes=0) as engine:
+    given = options(__doc__)
+    with_torchvision = torchvision() is not None  # before transformers imports it
+    from vista_fast.integrations.transformers import install
+
+    torch.set_num_threads(CORES)
+    pictures = photographs(1 if given.quick else 16)
+    small = [np.asarray(PilImage.fromarray(each).resize((640, 480))) for each in pictures]
+    with vf.Engine(cache_bytes=0) as engine:
         install(engine)
-        processor = Qwen2VLImageProcessor()
-        for height, width in SHAPES:
-            pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
-            image, planes = vf.Image.from_array(pixels), torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-
-            def ours(image: vf.Image = image) -> object:
-                return engine.call("image.preprocess", image)["pixel_values"]
-
-            def pillow(planes: torch.Tensor = planes) -> object:
-                return pillow_backend(images=planes.numpy(), return_tensors="np")["pixel_values"]
-
-            difference = float(np.abs(np.asarray(ours()) - np.asarray(pillow())).max())
-
-            def installed(planes: torch.Tensor = planes) -> object:
-                return processor(images=planes.numpy(), return_tensors="np")["pixel_values"]
-
-            works: dict[str, Callable[[], object]] = {
-                "vista_fast": ours,
-                "vista_fast, installed": installed,
-                "transformers, Pillow": pillow,
-            }
-            if fast is not None:
-                works["transformers, torchvision"] = lambda planes=planes: fast(planes)
-            measured = measure(works)
-            print(f"{width} x {height} (largest difference to the Pillow backend {difference:.1e})")
-            for name, runs in measured.items():
-                ratios = sorted(theirs / mine for mine, theirs in zip(measured["vista_fast"], runs, strict=True))
-                print(
-                    f"  {name:<28}{statistics.median(runs):>8.2f} ({min(runs):.2f} to {max(runs):.2f})"
-                    f"   {statistics.median(ratios):.1f}x ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-                )
+        rows = [row(engine, each, with_torchvision, given) for each in ([small] if given.quick else [small, pictures])]
+    finish(rows, given, __file__)
 
 
 if __name__ == "__main__":

@@ -1,139 +1,126 @@
-"""What zooming costs: image.zoom through an engine beside Pillow and OpenCV on the same decoded pixels.
+"""Resizing decoded pixels on one core: six shapes and four filters, beside Pillow, OpenCV and torchvision.
 
-One at a time: one thread each, distinct regions, no cache. All cores: 256 regions at once, by submit_many on one native
-worker per core, beside a thread pool over Pillow and one over OpenCV (both release the GIL; OpenCV's own threads are
-off, which is its best here). Our result equals Pillow's bit for bit. OpenCV computes something else: its bicubic and
-bilinear look at 4 and 2 pixels however much the region shrinks, so that it aliases.
-Needs the extras tasks and opencv-python-headless. Run it as ``python benchmarks/resize.py``.
+Ours equals Pillow's bit for bit. OpenCV is a peer where it has a filter of the same quality: INTER_AREA beside box when
+shrinking, INTER_LINEAR, INTER_CUBIC and INTER_LANCZOS4 when enlarging; its others alias when shrinking. torchvision
+has bilinear and bicubic with antialiasing; it gets its fastest layout, channels last. Needs the extra bench.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _pictures import Pixels, photographs
+from _table import finish
+from _torchvision import torchvision
 from PIL import Image as PilImage
 
 import vista_fast as vf
 
-RUNS, CALLS = 7, 16
-CORES = len(os.sched_getaffinity(0))
-OUT = (448, 448)
+SHAPES = (  # width and height, before and after
+    ((4000, 3000), (1280, 960)),
+    ((1280, 960), (1024, 768)),
+    ((1280, 960), (448, 448)),
+    ((640, 480), (336, 336)),
+    ((448, 448), (896, 896)),
+    ((200, 150), (448, 336)),
+)
 PILLOW = {
+    "box": PilImage.Resampling.BOX,
     "bilinear": PilImage.Resampling.BILINEAR,
     "bicubic": PilImage.Resampling.BICUBIC,
     "lanczos": PilImage.Resampling.LANCZOS,
 }
-OPENCV = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
+ENLARGING = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
+SHRINKING = {"box": cv2.INTER_AREA}
 
-Box = tuple[int, int, int, int]
-Zoom = Callable[[Box], object]
-
-
-def picture() -> npt.NDArray[np.uint8]:
-    """960 × 1280 × 3: smooth, with edges and a little noise, as a photograph has."""
-    y, x = np.mgrid[0:960, 0:1280]
-    planes = np.stack([(x + y) // 9, y // 4, (x // 40 + y // 30) % 2 * 160], axis=-1)
-    return np.clip(planes + np.random.default_rng(0).normal(0, 8, planes.shape), 0, 255).astype(np.uint8)
+Size = tuple[int, int]
+Resize = Callable[[Any], object]
 
 
-def boxes(side: int, count: int) -> list[Box]:
-    """Regions of side × (3/4 side), no two the same."""
-    random = np.random.default_rng(side)
-    corners = {
-        (int(random.integers(0, 1281 - side)), int(random.integers(0, 961 - side * 3 // 4))) for _ in range(4 * count)
+def copy_bandwidth() -> float:
+    """Bytes per second that one core reads and writes when it copies what no cache holds."""
+    source = np.ones(1 << 28, np.uint8)
+    target = np.empty_like(source)
+    return 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(5))
+
+
+def torchvision_resize(module: object, size: Size, name: str) -> Resize | None:
+    if module is None or name not in ("bilinear", "bicubic"):
+        return None
+    import torch
+    from torchvision.transforms.v2 import InterpolationMode
+    from torchvision.transforms.v2.functional import resize
+
+    torch.set_num_threads(1)
+    mode = InterpolationMode(name)
+    height_first = [size[1], size[0]]
+    return lambda planes: resize(planes, height_first, interpolation=mode, antialias=True)
+
+
+def row(engine: vf.Engine, module: object, source: Pixels, shapes: tuple[Size, Size], name: str, given: Options) -> Row:
+    before, size = shapes
+    pictures = distinct(
+        source, before, 1 if given.quick else min(before[0], max(4, 20_000_000 // (before[0] * before[1])))
+    )
+    images, pillows = [vf.Image.from_array(each) for each in pictures], [PilImage.fromarray(each) for each in pictures]
+    calls = [{"image": image, "size": size, "filter": name} for image in images]
+    assert np.array_equal(
+        np.asarray(engine.call("image.resize", images[0], size=size, filter=name)),
+        np.asarray(pillows[0].resize(size, PILLOW[name])),
+    ), "ours differs from Pillow's"
+
+    def milliseconds(resize: Resize, inputs: Sequence[Any]) -> Callable[[], float]:
+        return lambda: 1e3 * seconds(lambda: [resize(each) for each in inputs]) / len(inputs)
+
+    works = {
+        "ours": lambda: 1e3 * seconds(lambda: engine.submit_many("image.resize", calls).result()) / len(calls),
+        "Pillow": milliseconds(lambda each: each.resize(size, PILLOW[name]), pillows),
     }
-    corners |= {(0, 0)} if side == 1280 else set()
-    return [(left, top, left + side, top + side * 3 // 4) for left, top in sorted(corners)][:count]
+    way = (SHRINKING if size[0] < before[0] else ENLARGING).get(name)
+    if way is not None:
+        works["OpenCV"] = milliseconds(lambda each: cv2.resize(each, size, interpolation=way), pictures)
+    if (peer := torchvision_resize(module, size, name)) is not None:
+        works["torchvision"] = milliseconds(peer, [channels_last(each) for each in pictures])
+    figures = in_turns(works, given.repeats)
+    ours = figures.pop("ours")
+    wanted = {"Pillow": 3.0, "OpenCV": 1.0}
+    peers = [Peer(peer, each, wanted.get(peer)) for peer, each in figures.items()]
+    return Row(f"{name}, {before[0]} × {before[1]} to {size[0]} × {size[1]}", "ms", "lower", ours, peers)
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def distinct(source: Pixels, size: Size, count: int) -> list[Pixels]:
+    """Pictures of that size, no two the same, because the engine runs equal calls once."""
+    picture = np.array(PilImage.fromarray(source).resize(size))
+    return [np.roll(picture, index, axis=1) for index in range(count)]
 
 
-def alternate(works: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
-    """Every peer in turn, RUNS times over, so that a change of the machine's speed meets all of them."""
-    measured: dict[str, list[float]] = {name: [] for name in works}
-    for run in range(RUNS + 1):
-        for name, work in works.items():
-            seconds = seconds_of(work)
-            if run > 0:  # the first warms caches
-                measured[name].append(seconds)
-    return measured
+def channels_last(pixels: Pixels) -> object:
+    import torch
+
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
-def report(title: str, measured: dict[str, list[float]], calls: int) -> None:
-    mine = measured["vista_fast"]
-    cells = []
-    for name, runs in measured.items():
-        per_call = sorted(1e3 * seconds / calls for seconds in runs)
-        cell = f"{name} {statistics.median(per_call):.3f} ms ({per_call[0]:.3f} to {per_call[-1]:.3f})"
-        if name != "vista_fast":
-            ratios = sorted(theirs / ours for ours, theirs in zip(mine, runs, strict=True))
-            cell += f" = {statistics.median(ratios):.1f}x ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-        cells.append(cell)
-    print(f"  {title:<28}" + "   ".join(cells))
-
-
-def one_at_a_time(pixels: npt.NDArray[np.uint8]) -> None:
-    image, pillow = vf.Image.from_array(pixels), PilImage.fromarray(pixels)
+def main() -> None:
+    given = options(__doc__)
     cv2.setNumThreads(1)
-    print(f"One at a time, one thread, to {OUT[0]} x {OUT[1]}: per call, median of {RUNS}; peer / vista_fast")
+    source = photographs(1)[0]
+    module = torchvision()
+    bandwidth = copy_bandwidth()
+    rows, shares = [], []
     with vf.Engine(threads=1, cache_bytes=0) as engine:
-        for name in PILLOW:
-            for side in (200, 400, 1200):
-                regions = boxes(side, CALLS)
-
-                def ours(box: Box, name: str = name) -> object:
-                    return engine.call("image.zoom", image, box=box, size=OUT, filter=name)
-
-                def theirs(box: Box, name: str = name) -> object:
-                    return pillow.crop(box).resize(OUT, PILLOW[name])
-
-                def opencv(box: Box, name: str = name) -> object:
-                    left, top, right, bottom = box
-                    return cv2.resize(pixels[top:bottom, left:right], OUT, interpolation=OPENCV[name])
-
-                assert np.array_equal(np.asarray(ours(regions[0])), np.asarray(theirs(regions[0])))
-                works = {
-                    peer: lambda zoom=zoom, regions=regions: [zoom(box) for box in regions]
-                    for peer, zoom in (("vista_fast", ours), ("Pillow", theirs), ("OpenCV", opencv))
-                }
-                report(f"{name} from {side} x {side * 3 // 4}", alternate(works), len(regions))
-
-
-def all_cores(pixels: npt.NDArray[np.uint8]) -> None:
-    image, pillow = vf.Image.from_array(pixels), PilImage.fromarray(pixels)
-    regions = boxes(400, 256)
-    calls = [{"image": image, "box": box, "size": OUT, "filter": "bicubic"} for box in regions]
-
-    def opencv(box: Box) -> object:
-        left, top, right, bottom = box
-        return cv2.resize(pixels[top:bottom, left:right], OUT, interpolation=cv2.INTER_CUBIC)
-
-    print(f"\n{len(regions)} at once on {CORES} cores, bicubic from 400 x 300")
-    with vf.Engine(cache_bytes=0) as engine, ThreadPoolExecutor(CORES) as pool:
-        works: dict[str, Callable[[], object]] = {
-            "vista_fast": lambda: engine.submit_many("image.zoom", calls).result(),
-            "Pillow": lambda: list(
-                pool.map(lambda box: pillow.crop(box).resize(OUT, PilImage.Resampling.BICUBIC), regions)
-            ),
-            "OpenCV": lambda: list(pool.map(opencv, regions)),
-        }
-        report("bicubic", alternate(works), len(regions))
+        for before, after in SHAPES[-1:] if given.quick else SHAPES:
+            for name in PILLOW:
+                rows.append(row(engine, module, source, (before, after), name, given))
+                moved = 3 * (before[0] * before[1] + after[0] * after[1])
+                shares.append(moved / (min(rows[-1].figures) / 1e3) / bandwidth)
+                print(f"{rows[-1].name}: {shares[-1]:.0%} of the bandwidth of a copy")
+    print(f"a copy moves {bandwidth / 1e9:.1f} GB/s")
+    finish(rows, given, __file__)
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    source = picture()
-    one_at_a_time(source)
-    all_cores(source)
+    main()

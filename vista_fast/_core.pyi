@@ -22,10 +22,11 @@ class Image(Object):
     """
 
     @staticmethod
-    def decode(encoded: builtins.bytes, *, pixel_limit: int = 178_956_970) -> Image:
+    def decode(encoded: builtins.bytes, *, pixel_limit: int = 178_956_970, hash: str | None = None) -> Image:
         """Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of an animation the
         first frame. Raises InvalidArgumentError for bytes that can't be decoded and ResourceExhaustedError, before
-        allocating, for more pixels than ``pixel_limit``."""
+        allocating, for more pixels than ``pixel_limit``. ``hash`` is that of the same bytes, for those who know it
+        already; an Image without keeps the bytes, to hash them when first asked."""
 
     @staticmethod
     def from_array(array: npt.NDArray[np.uint8]) -> Image:

@@ -60,6 +60,7 @@ void Blake2b128::Compress(const std::uint8_t* block, bool last) {
   }
   v[12] ^= consumed_;
   if (last) v[14] = ~v[14];
+#pragma GCC unroll 12  // so that the schedule is known when this is compiled
   for (int round = 0; round < 12; ++round) {
     const std::uint8_t* s = kSchedule[round % 10];
     Mix(v[0], v[4], v[8], v[12], m[s[0]], m[s[1]]);

@@ -55,11 +55,13 @@ Result<Image::Ref> Decode(std::span<const std::uint8_t> encoded, const DecodeOpt
   Result<Decoded> stored = DecodeStored(encoded, options.pixel_limit);
   if (!stored.ok()) return stored.status();
   auto& [pixels, orientation] = stored.value();
-  if (orientation == Orientation::kNone)
-    return Image::Create(std::move(pixels), HashEncoded(encoded));
-  Result<Pixels> upright = Orient(pixels.view(), orientation);
-  if (!upright.ok()) return upright.status();
-  return Image::Create(std::move(upright).value(), HashEncoded(encoded));
+  if (orientation != Orientation::kNone) {
+    Result<Pixels> upright = Orient(pixels.view(), orientation);
+    if (!upright.ok()) return upright.status();
+    pixels = std::move(upright).value();
+  }
+  if (options.hash) return Image::Create(std::move(pixels), *options.hash);
+  return Image::Create(std::move(pixels), encoded);
 }
 
 }  // namespace vista

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -14,6 +15,7 @@ namespace vista {
 struct DecodeOptions {
   std::int64_t pixel_limit =
       kDefaultPixelLimit;  // checked against the header, before any pixel is allocated
+  std::optional<ImageHash> hash = std::nullopt;  // of the encoded bytes, where it is known already
 };
 
 // Any kind of pixel becomes 8-bit RGB: grey and palettes are expanded, 16 bits cut to 8, alpha is

@@ -61,18 +61,24 @@ ImageHash HashEncoded(std::span<const std::uint8_t> encoded) {
   return {hash.Finish()};
 }
 
-Image::Image(Pixels pixels, std::optional<ImageHash> hash)
-    : pixels_(std::move(pixels)), hash_(hash) {}
+Image::Image(Pixels pixels, std::vector<std::uint8_t> encoded, std::optional<ImageHash> hash)
+    : pixels_(std::move(pixels)), encoded_(std::move(encoded)), hash_(hash) {}
 
-Image::Ref Image::Create(Pixels pixels) { return Ref(new Image(std::move(pixels), std::nullopt)); }
+Image::Ref Image::Create(Pixels pixels) {
+  return Ref(new Image(std::move(pixels), {}, std::nullopt));
+}
 
 Image::Ref Image::Create(Pixels pixels, const ImageHash& hash) {
-  return Ref(new Image(std::move(pixels), hash));
+  return Ref(new Image(std::move(pixels), {}, hash));
+}
+
+Image::Ref Image::Create(Pixels pixels, std::span<const std::uint8_t> encoded) {
+  return Ref(new Image(std::move(pixels), {encoded.begin(), encoded.end()}, std::nullopt));
 }
 
 const ImageHash& Image::hash() const {
   std::call_once(hashed_, [this] {
-    if (!hash_) hash_ = HashPixels(pixels_);
+    if (!hash_) hash_ = encoded_.empty() ? HashPixels(pixels_) : HashEncoded(encoded_);
   });
   return *hash_;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/value.h"
 #include "image/pixels.h"
@@ -35,6 +36,9 @@ class Image final : public Object {
   static Ref Create(Pixels pixels);
   // An Image whose hash is known: that of the encoded bytes it was decoded from.
   static Ref Create(Pixels pixels, const ImageHash& hash);
+  // An Image whose hash is that of these encoded bytes. It keeps them and hashes them when first
+  // asked to: hashing takes a tenth of the time of decoding, and not every Image meets a cache.
+  static Ref Create(Pixels pixels, std::span<const std::uint8_t> encoded);
 
   [[nodiscard]] Size size() const { return pixels_.size(); }
   [[nodiscard]] int width() const { return size().width; }
@@ -44,12 +48,15 @@ class Image final : public Object {
   [[nodiscard]] const ImageHash& hash() const;
 
   Status AppendIdentity(std::string* out) const override;
-  [[nodiscard]] std::size_t bytes() const override { return sizeof(Image) + pixels_.bytes(); }
+  [[nodiscard]] std::size_t bytes() const override {
+    return sizeof(Image) + pixels_.bytes() + encoded_.size();
+  }
 
  private:
-  Image(Pixels pixels, std::optional<ImageHash> hash);
+  Image(Pixels pixels, std::vector<std::uint8_t> encoded, std::optional<ImageHash> hash);
 
-  Pixels pixels_;
+  const Pixels pixels_;
+  const std::vector<std::uint8_t> encoded_;  // empty when the hash is known, or that of the pixels
   mutable std::once_flag hashed_;
   mutable std::optional<ImageHash> hash_;
 };

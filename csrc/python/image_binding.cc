@@ -28,11 +28,14 @@ std::span<const std::uint8_t> BytesOf(const py::bytes& bytes) {
   return {reinterpret_cast<const std::uint8_t*>(view.data()), view.size()};
 }
 
-ImagePtr DecodeBytes(const py::bytes& encoded, std::int64_t pixel_limit) {
+ImagePtr DecodeBytes(const py::bytes& encoded, std::int64_t pixel_limit,
+                     const std::optional<std::string>& hash) {
   const std::span<const std::uint8_t> view = BytesOf(encoded);
+  DecodeOptions options = {pixel_limit};
+  if (hash) options.hash = ValueOrRaise(ImageHash::FromHex(*hash));
   Result<Image::Ref> image = [&] {
     const py::gil_scoped_release release;
-    return Decode(view, {pixel_limit});
+    return Decode(view, options);
   }();
   return Held(ValueOrRaise(std::move(image)));
 }
@@ -177,11 +180,11 @@ void BindImage(py::module_& module) {
       "read-only view of them without copying. Two Images are equal when their hashes are.");
   image.def_static(
       "decode", &DecodeBytes, py::arg("encoded"), py::kw_only(),
-      py::arg("pixel_limit") = kDefaultPixelLimit,
+      py::arg("pixel_limit") = kDefaultPixelLimit, py::arg("hash") = py::none(),
       "Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of "
       "an animation the first frame. Raises InvalidArgumentError for bytes that can't be decoded "
       "and ResourceExhaustedError, before allocating, for more pixels than pixel_limit (default "
-      "178,956,970).");
+      "178,956,970). `hash` is that of the same bytes, for those who know it already.");
   image.def_static("from_array", &FromArray, py::arg("array"),
                    "Copies a uint8 array [height, width, 3] of any strides.");
   image.def_property_readonly("width", &Image::width, "Pixels.");

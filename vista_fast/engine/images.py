@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ class ImageStore:
         self._bytes = 0
         self._lock = threading.Lock()
         self._images: OrderedDict[str, Image] = OrderedDict()
+        self._decoding: dict[str, Future[Image]] = {}
 
     def open(self, source: ImageSource) -> Image:
         """The Image of a source; encoded bytes that are held already are not decoded again."""
@@ -35,8 +37,9 @@ class ImageStore:
         encoded = _encoded(source)
         if encoded is None:
             return self._hold(_from_pixels(source))
-        held = self._find(hashlib.blake2b(encoded, digest_size=16).hexdigest())
-        return held if held is not None else self._hold(Image.decode(encoded))
+        image_hash = hashlib.blake2b(encoded, digest_size=16).hexdigest()
+        held = self._find(image_hash)
+        return held if held is not None else self._decode_once(encoded, image_hash)
 
     def get(self, image_hash: str) -> Image:
         """The held Image of that hash; NotFoundError when there is none (any more)."""
@@ -52,6 +55,22 @@ class ImageStore:
         """How many Images are held, their bytes and the budget."""
         with self._lock:
             return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
+
+    def _decode_once(self, encoded: bytes, image_hash: str) -> Image:
+        """Threads that open the same bytes at once wait for the first of them to decode."""
+        mine: Future[Image] = Future()
+        with self._lock:
+            decoding = self._decoding.setdefault(image_hash, mine)
+        if decoding is not mine:
+            return decoding.result()
+        try:
+            mine.set_result(self._hold(Image.decode(encoded, hash=image_hash)))
+        except BaseException as error:
+            mine.set_exception(error)
+        finally:
+            with self._lock:
+                del self._decoding[image_hash]
+        return mine.result()
 
     def _find(self, image_hash: str) -> Image | None:
         with self._lock:

@@ -38,8 +38,21 @@ TEST(Image, ADecodedImageHasTheHashOfItsBytes) {
   EXPECT_NE(Identity(*image), Identity(*Image::Create(Gradient(9, 9))));
 }
 
+TEST(Image, TakesAHashThatIsKnown) {
+  const std::string png = std::move(EncodePng(Gradient(9, 9).view())).value();
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(png.data()), png.size());
+  DecodeOptions options;
+  options.hash = HashEncoded(bytes);
+  const Image::Ref known = std::move(Decode(bytes, options)).value();
+  const Image::Ref hashed = std::move(Decode(bytes)).value();
+  EXPECT_EQ(known->hash(), hashed->hash());
+  EXPECT_EQ(known->bytes() + bytes.size(), hashed->bytes()) << "the bytes are kept for the hash";
+}
+
 TEST(Image, TheHashIsComputedOnceUnderThreads) {
-  const Image::Ref image = Image::Create(Noise(200, 200, 3));
+  const std::string png = std::move(EncodePng(Noise(200, 200, 3).view())).value();
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(png.data()), png.size());
+  const Image::Ref image = std::move(Decode(bytes)).value();
   std::vector<std::string> hashes(4);
   std::vector<std::thread> threads;
   for (std::string& hash : hashes) threads.emplace_back([&] { hash = image->hash().Hex(); });
