@@ -31,13 +31,13 @@ Result<Pixels> Pixels::Allocate(Size size, std::int64_t pixel_limit) {
     return status;
   const std::size_t bytes =
       3 * static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
-  auto* data = static_cast<std::uint8_t*>(std::malloc(bytes));
+  Buffer data = AllocateBuffer(bytes);
   if (data == nullptr) {
     return Status::ResourceExhausted("no memory for an image of " + std::to_string(size.width) +
                                      " x " + std::to_string(size.height) + " pixels (" +
                                      std::to_string(bytes) + " bytes); make it smaller");
   }
-  return Pixels(size, data);
+  return Pixels(size, std::move(data));
 }
 
 Result<Pixels> Copy(const PixelView& source) {

@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
+#include <utility>
 
+#include "base/buffer.h"
 #include "base/status.h"
 
 namespace vista {
@@ -57,13 +57,10 @@ class Pixels {
   }
 
  private:
-  struct Free {
-    void operator()(std::uint8_t* data) const { std::free(data); }
-  };
-  Pixels(Size size, std::uint8_t* data) : size_(size), data_(data) {}
+  Pixels(Size size, Buffer data) : size_(size), data_(std::move(data)) {}
 
   Size size_;
-  std::unique_ptr<std::uint8_t, Free> data_;
+  Buffer data_;
 };
 
 // A copy of the viewed pixels.

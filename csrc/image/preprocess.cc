@@ -5,6 +5,11 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "image/resize.h"
 
@@ -33,49 +38,31 @@ Status CheckOptions(const PreprocessOptions& options) {
   for (Status& check : checks) {
     if (!check.ok()) return std::move(check);
   }
-  for (int c = 0; c < 3; ++c) {
-    if (!std::isfinite(options.mean[c]) || !std::isfinite(options.std[c]) || options.std[c] <= 0) {
-      char text[160];
-      std::snprintf(text, sizeof text,
-                    "mean %.6g and std %.6g of channel %d; give finite numbers, std above 0",
-                    options.mean[c], options.std[c], c);
-      return Status::InvalidArgument(text);
-    }
-  }
-  return {};
-}
-
-// The normalised value of each pixel value, rounded to float after each step as numpy does there.
-using Table = std::array<std::array<float, 256>, 3>;
-
-Table NormalisationTable(const PreprocessOptions& options) {
-  Table table;
-  for (int c = 0; c < 3; ++c) {
-    const auto mean = static_cast<float>(options.mean[c]);
-    const auto std = static_cast<float>(options.std[c]);
-    for (int value = 0; value < 256; ++value) {
-      const auto scaled = static_cast<float>(value * (1.0 / 255.0));
-      table[c][value] = (scaled - mean) / std;
-    }
-  }
-  return table;
+  return MakeNormalisationTable(options.mean, options.std).status();
 }
 
 // One patch: channels apart, each repeated in time.
-void WritePatch(const PixelView& patch, const Table& table, int repeats, float* out) {
+void WritePatch(const PixelView& patch, const NormalisationTable& table, int repeats, float* out) {
   const auto [width, height] = patch.size;
   const std::size_t plane = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-  for (int c = 0; c < 3; ++c) {
-    const float* normalised = table[c].data();
-    float* to = out;
-    for (int y = 0; y < height; ++y) {
-      const std::uint8_t* from = patch.row(y) + c;
-      for (int x = 0; x < width; ++x) *to++ = normalised[from[3 * x]];
-    }
+  const std::size_t channel = static_cast<std::size_t>(repeats) * plane;
+  Normalise(patch, table, out, channel);
+  for (int c = 0; c < 3; ++c, out += channel) {
     for (int t = 1; t < repeats; ++t)
       std::memcpy(out + static_cast<std::size_t>(t) * plane, out, plane * sizeof(float));
-    out += static_cast<std::size_t>(repeats) * plane;
   }
+}
+
+// Copies past the caches where it can: the matrix of an image is larger than they are, and lines
+// that are about to be overwritten need not be read.
+void Stream(const float* from, std::size_t count, float* to) {
+#ifdef __SSE2__
+  if (count % 4 == 0 && reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
+    for (std::size_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
+    return;
+  }
+#endif
+  std::memcpy(to, from, count * sizeof(float));
 }
 
 }  // namespace
@@ -130,7 +117,9 @@ Status WritePatches(const PixelView& source, const PreprocessOptions& options,
   const Result<Pixels> resized = Resize(source, layout.resized, Filter::kBicubic);
   if (!resized.ok()) return resized.status();
   const PixelView pixels = resized.value().view();
-  const Table table = NormalisationTable(options);
+  const Result<NormalisationTable> table = MakeNormalisationTable(options.mean, options.std);
+  if (!table.ok()) return table.status();
+  std::vector<float> one(layout.row);
   const int patch = options.patch_size;
   const int merge = options.merge_size;
   for (int group_y = 0; group_y < layout.grid_height; group_y += merge) {
@@ -139,12 +128,16 @@ Status WritePatches(const PixelView& source, const PreprocessOptions& options,
         for (int x = group_x; x < group_x + merge; ++x, out += layout.row) {
           const std::uint8_t* corner =
               pixels.row(y * patch) + 3 * static_cast<std::ptrdiff_t>(x * patch);
-          WritePatch({corner, {patch, patch}, pixels.stride}, table, options.temporal_patch_size,
-                     out);
+          WritePatch({corner, {patch, patch}, pixels.stride}, table.value(),
+                     options.temporal_patch_size, one.data());
+          Stream(one.data(), one.size(), out);
         }
       }
     }
   }
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
   return {};
 }
 

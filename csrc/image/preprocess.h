@@ -8,6 +8,7 @@
 #include <cstddef>
 
 #include "base/status.h"
+#include "image/normalise.h"
 #include "image/pixels.h"
 
 namespace vista {
@@ -18,8 +19,8 @@ struct PreprocessOptions {
   int temporal_patch_size = 2;
   std::int64_t min_pixels = 56 * 56;
   std::int64_t max_pixels = 28 * 28 * 1280;
-  std::array<double, 3> mean = {0.48145466, 0.4578275, 0.40821073};
-  std::array<double, 3> std = {0.26862954, 0.26130258, 0.27577711};
+  Channels mean = {0.48145466, 0.4578275, 0.40821073};
+  Channels std = {0.26862954, 0.26130258, 0.27577711};
 };
 
 // The size nearest to an image's whose sides are multiples of `factor`, whose aspect ratio is kept

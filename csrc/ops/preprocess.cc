@@ -4,6 +4,7 @@
 // w, 3 * temporal_patch_size * patch_size^2], "grid_thw": (1, h, w)}.
 #include "image/preprocess.h"
 
+#include "base/buffer.h"
 #include "base/tensor.h"
 #include "image/box.h"
 #include "ops/arguments.h"
@@ -47,14 +48,20 @@ struct Preprocess {
 
   [[nodiscard]] Result<Value> Run() const {
     // Left uninitialised, because WritePatches writes every element.
-    const std::shared_ptr<float[]> values(new float[layout.rows() * layout.row]);
-    if (Status status = WritePatches(Region(image->view(), box), options, layout, values.get());
+    const std::size_t bytes = layout.rows() * layout.row * sizeof(float);
+    const std::shared_ptr<std::uint8_t> memory = AllocateBuffer(bytes);
+    if (memory == nullptr) {
+      return Status::ResourceExhausted(std::string(kName) + ": no memory for " +
+                                       std::to_string(bytes) + " bytes; lower max_pixels");
+    }
+    auto* values = reinterpret_cast<float*>(memory.get());
+    if (Status status = WritePatches(Region(image->view(), box), options, layout, values);
         !status.ok()) {
       return status;
     }
     const std::vector<std::int64_t> shape = {static_cast<std::int64_t>(layout.rows()),
                                              static_cast<std::int64_t>(layout.row)};
-    ObjectRef tensor = std::make_shared<const Tensor>(DType::kFloat32, shape, values.get(), values);
+    ObjectRef tensor = std::make_shared<const Tensor>(DType::kFloat32, shape, values, memory);
     const Value::List grid = {Value{std::int64_t{1}}, Value{std::int64_t{layout.grid_height}},
                               Value{std::int64_t{layout.grid_width}}};
     return Value{

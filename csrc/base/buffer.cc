@@ -1,0 +1,106 @@
+#include "base/buffer.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+namespace vista {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kSmallestKept = std::size_t{128} << 10;
+constexpr std::size_t kLargestKept = std::size_t{128} << 20;
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kKeeps = false;  // so that the sanitizer sees every use after a release
+#else
+constexpr bool kKeeps = true;
+#endif
+
+// Sizes are rounded up to a power of two or to one of three steps between two of them, so that
+// crops of almost equal size share memory: at most a fifth of it lies idle inside.
+std::size_t RoundUp(std::size_t bytes) {
+  if (bytes < kSmallestKept) return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t step = std::bit_floor(bytes) / 4;
+  return (bytes + step - 1) / step * step;
+}
+
+std::size_t ClassOf(std::size_t capacity) {
+  const std::size_t power = std::bit_floor(capacity);
+  const auto octave =
+      static_cast<std::size_t>(std::countr_zero(power) - std::countr_zero(kSmallestKept));
+  return 4 * octave + (capacity - power) / (power / 4);
+}
+
+// Locks are only tried. Who does not get one goes to the system instead, so that a process that
+// was forked while another thread held a lock does not wait for it forever.
+class IdleBuffers {
+ public:
+  std::uint8_t* Take(std::size_t capacity) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return nullptr;
+    std::vector<std::uint8_t*>& kept = kept_[ClassOf(capacity)];
+    if (kept.empty()) return nullptr;
+    std::uint8_t* data = kept.back();
+    kept.pop_back();
+    bytes_ -= capacity;
+    return data;
+  }
+
+  // False when it can't be kept.
+  bool Keep(std::uint8_t* data, std::size_t capacity) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock || bytes_ + capacity > kIdleBytes) return false;
+    try {
+      kept_[ClassOf(capacity)].push_back(data);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    bytes_ += capacity;
+    return true;
+  }
+
+  std::size_t bytes() {
+    const std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::size_t bytes_ = 0;
+  std::array<std::vector<std::uint8_t*>, 44> kept_;
+};
+
+// Never destroyed: objects with static lifetime may hold Buffers.
+IdleBuffers& Idle() {
+  static auto* idle = new IdleBuffers;
+  return *idle;
+}
+
+bool IsKept(std::size_t capacity) {
+  return kKeeps && capacity >= kSmallestKept && capacity <= kLargestKept;
+}
+
+}  // namespace
+
+void buffer_internal::Release::operator()(std::uint8_t* data) const {
+  if (!IsKept(capacity) || !Idle().Keep(data, capacity)) std::free(data);
+}
+
+Buffer AllocateBuffer(std::size_t bytes) {
+  const std::size_t capacity = RoundUp(std::max<std::size_t>(bytes, 1));
+  if (IsKept(capacity)) {
+    if (std::uint8_t* data = Idle().Take(capacity); data != nullptr)
+      return Buffer(data, {capacity});
+  }
+  auto* data = static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, capacity));
+  return Buffer(data, {capacity});
+}
+
+std::size_t IdleBufferBytes() { return Idle().bytes(); }
+
+}  // namespace vista

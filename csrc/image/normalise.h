@@ -1,0 +1,47 @@
+// 8-bit pixels to normalised floats, channels apart: (value / 255 - mean) / std, rounded to float
+// after each step as numpy does it there.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/status.h"
+#include "image/pixels.h"
+
+namespace vista {
+
+using Channels = std::array<double, 3>;
+
+// The normalised value of each pixel value, for red, green and blue.
+struct NormalisationTable {
+  std::array<std::array<float, 256>, 3> value;
+};
+
+// Refuses numbers that are not finite and a std of 0 or below.
+Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Channels& std);
+
+struct NormaliseKernel {
+  const char* name;  // "generic" or "avx512"
+  // Writes out[c * plane + y * width + x] for the pixels of a block whose rows lie `stride` bytes
+  // apart.
+  void (*block)(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
+                const NormalisationTable& table, float* out, std::size_t plane);
+};
+
+// Those that this processor runs, slowest first. Their results are the same bits.
+std::vector<const NormaliseKernel*> UsableNormaliseKernels();
+
+// By the fastest of them.
+void Normalise(const PixelView& pixels, const NormalisationTable& table, float* out,
+               std::size_t plane);
+
+namespace generic {
+extern const NormaliseKernel kNormalise;
+}
+namespace avx512 {
+extern const NormaliseKernel kNormalise;
+}
+
+}  // namespace vista
