@@ -14,7 +14,7 @@ PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
 
-.PHONY: train test lint types cpp-test sanitizers python-test editable-test wheel wheel-test clean
+.PHONY: train test lint types cpp-test sanitizers python-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.system: scripts/system_packages.sh
@@ -42,12 +42,12 @@ $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
 train: $(VENV)/.package
 	$(BIN)/vista-fast train --preset $(PRESET) --run $(RUN) --resume
 
-test: lint types cpp-test sanitizers python-test editable-test
+test: lint types cpp-test sanitizers python-test python-asan editable-test fuzz-short
 
 lint: $(VENV)/.dev-extra
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/cpp -name '*.cc' -o -name '*.h' -o -name '*.inc')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/cpp tests/fuzz -name '*.cc' -o -name '*.h' -o -name '*.inc')
 
 types: $(VENV)/.dev-extra
 	$(BIN)/mypy
@@ -71,6 +71,28 @@ sanitizers: build/asan/.tested build/tsan/.tested
 # From tests/, because ./vista_fast would hide the installed package and its compiled core.
 python-test: $(VENV)/.dev-extra $(VENV)/.package
 	cd tests && $(BIN)/python -m pytest -q
+
+# The parts that hold the compiled core, once under the address sanitizer. Python itself leaks by design at its exit.
+ASAN_PYTHON := build/asan-python
+python-asan: $(VENV)/.dev-extra
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -S . -B $(ASAN_PYTHON) -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  -DVISTA_SANITIZE=address,undefined -DVISTA_WERROR=ON -DPython_EXECUTABLE=$(BIN)/python \
+	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
+	$(BIN)/ninja -C $(ASAN_PYTHON) -j $(JOBS)
+	rm -rf $(ASAN_PYTHON)/path && mkdir $(ASAN_PYTHON)/path && cp -r vista_fast $(ASAN_PYTHON)/path/
+	rm -f $(ASAN_PYTHON)/path/vista_fast/_core*.so && cp $(ASAN_PYTHON)/csrc/python/_core*.so $(ASAN_PYTHON)/path/vista_fast/
+	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
+	  $(BIN)/python -m pytest -q -p no:cacheprovider engine image
+
+# Each target for FUZZ_SECONDS; "fuzz-short" is part of the tests.
+FUZZ_SECONDS ?= 600
+fuzz: $(VENV)/.dev-extra $(VENV)/.package
+	scripts/system_packages.sh fuzz
+	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+fuzz-short:
+	$(MAKE) fuzz FUZZ_SECONDS=10
 
 # A second, small environment that borrows the dependencies of the first, with the package installed in editable mode.
 EDITABLE := build/editable-env

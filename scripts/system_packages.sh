@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that building and testing need, when they are missing. Does nothing when all are
-# there; without root or sudo it prints the one line to run and fails.
+# there; without root or sudo it prints the one line to run and fails. "system_packages.sh fuzz" installs what fuzzing
+# needs on top.
 set -euo pipefail
 
 packages=(g++ make pkg-config libjpeg-dev libpng-dev libwebp-dev libgtest-dev)
 # The interpreter may come from elsewhere (pyenv, conda); only the distribution's own lacks venv and headers.
 if [ "$(command -v "${PYTHON:-python3}")" = /usr/bin/python3 ]; then
   packages+=(python3-venv python3-dev)
+fi
+
+if [ "${1:-}" = fuzz ]; then
+  # libFuzzer's runtime has the number of the compiler that "clang" stands for, and a package of its own since 14.0.6.
+  number=$(apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+  runtime=libclang-rt-$number-dev
+  apt-cache show "$runtime" >/dev/null 2>&1 || runtime=libclang-common-$number-dev
+  packages=(clang "$runtime")
 fi
 
 missing=()

@@ -9,7 +9,7 @@ namespace vista {
 namespace {
 
 template <typename>
-inline constexpr bool kUnhandled = false;
+[[maybe_unused]] constexpr bool kUnhandled = false;
 
 Status Append(const Value& value, int depth, CanonicalWriter* writer) {
   if (depth > kMaxValueDepth) {

@@ -35,7 +35,8 @@ struct Bytes {
 
 struct Value {
   using List = std::vector<Value>;
-  using Dict = std::vector<std::pair<std::string, Value>>;  // sorted by name, names unique
+  struct Entry;
+  using Dict = std::vector<Entry>;  // sorted by name, names unique
 
   std::variant<std::monostate, bool, std::int64_t, double, std::string, Bytes, ObjectRef, List,
                Dict>
@@ -49,6 +50,13 @@ struct Value {
   [[nodiscard]] const Value* find(const std::string& name) const;
   // Memory held by the tree and by the objects in it, in bytes.
   [[nodiscard]] std::size_t bytes() const;
+};
+
+struct Value::Entry {
+  std::string first;
+  Value second;
+
+  Entry(std::string name, Value value) : first(std::move(name)), second(std::move(value)) {}
 };
 
 // Appends the canonical typed bytes of a value: 1, 1.0 and True differ, -0.0 is 0.0, NaN is

@@ -308,7 +308,8 @@ std::vector<Color> Arguments::Colors(const char* name, std::size_t count, const 
 Status Arguments::Finish() {
   if (!status_.ok() || entries_ == nullptr) return status_;
   for (const auto& [name, value] : *entries_) {
-    if (std::any_of(known_.begin(), known_.end(), [&](const char* known) { return name == known; }))
+    if (std::any_of(known_.begin(), known_.end(),
+                    [&given = name](const char* known) { return given == known; }))
       continue;
     std::string names;
     for (const char* known : known_) names += (names.empty() ? "" : ", ") + std::string(known);
