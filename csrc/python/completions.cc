@@ -35,7 +35,11 @@ Seen See(const sched::Completion& completion) {
 }
 
 CompletionQueue::CompletionQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  if (event_ < 0) {
+    Raise(Status::ResourceExhausted(
+        "no event descriptor could be made (" + std::generic_category().message(errno) +
+        "); close files, or allow more open descriptors: ulimit -n"));
+  }
 }
 
 CompletionQueue::~CompletionQueue() {

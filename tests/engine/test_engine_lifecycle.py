@@ -5,15 +5,13 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import weakref
 from pathlib import Path
 
 import pytest
 from engine_gate import WAIT, Gate
+from engine_process import run_python
 
 import vista_fast as vf
 from vista_fast import errors
@@ -23,11 +21,6 @@ def engine_with_gate() -> tuple[vf.Engine, Gate]:
     engine, gate = vf.Engine(threads=1), Gate()
     engine.register(vf.Op("gate", "1", policy=vf.BatchPolicy(max_batch=1), run=gate))
     return engine, gate
-
-
-def run_python(source: str) -> subprocess.CompletedProcess[str]:
-    program = "import vista_fast as vf, threading, os, signal, sys\n" + textwrap.dedent(source)
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 
 
 def test_closing_completes_what_was_accepted() -> None:
@@ -266,3 +259,78 @@ def test_importing_the_package_is_light() -> None:
         """
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_thousand_engines_leave_nothing_behind() -> None:
+    done = run_python(
+        """
+        import asyncio, gc
+        from pathlib import Path
+
+        def held():
+            gc.collect()
+            status = Path("/proc/self/status").read_text().splitlines()
+            threads = next(int(line.split()[1]) for line in status if line.startswith("Threads"))
+            resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+            return threads, len(list(Path("/proc/self/fd").iterdir())), resident
+
+        async def use(engine):
+            return await engine.acall("double", x=3)
+
+        def some(count):
+            for _ in range(count):
+                with vf.Engine(threads=2) as engine:
+                    engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
+                    assert engine.submit("double", x=1).result() == 2
+                    assert asyncio.run(use(engine)) == 6
+
+        some(100)
+        before = held()
+        some(1000)
+        after = held()
+        print(after[0] - before[0], after[1] - before[1], after[2] - before[2] < 4096 or (before, after))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 0 True\n", "")
+
+
+@pytest.mark.parametrize("way", ["asyncio", "submit_many", "native", "threads"])
+def test_the_interpreter_exits_in_the_middle(way: str) -> None:
+    done = run_python(
+        f"""
+        import asyncio, numpy as np
+        way = {way!r}
+        """
+        + """
+        started = threading.Event()
+        def run(calls):
+            started.set()
+            return [sum(range(1000 * call["x"])) for call in calls]
+        engine = vf.Engine(threads=2)
+        engine.register(vf.Op("work", "1", run=run, policy=vf.BatchPolicy(max_batch=4)))
+        calls = [{"x": x} for x in range(2000)]
+        if way == "asyncio":
+            async def main():
+                futures = [engine.acall("work", **call) for call in calls]
+                await asyncio.to_thread(started.wait)
+            asyncio.run(main())
+        elif way == "submit_many":
+            many = engine.submit_many("work", calls)
+            started.wait()
+        elif way == "native":
+            image = vf.Image.from_array(np.zeros((500, 500, 3), np.uint8))
+            many = engine.submit_many("image.resize", [{"image": image, "size": (900 + x, 900)} for x in range(300)])
+        else:
+            def ask():
+                try:
+                    for call in calls:
+                        engine.call("work", **call)
+                except (vf.errors.AbortedError, vf.errors.EngineClosedError):
+                    pass  # what a thread is told whose engine closes under it
+            for _ in range(3):
+                threading.Thread(target=ask, daemon=True).start()
+            started.wait()
+        print("leaving")
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")

@@ -1,0 +1,15 @@
+"""Programs that run in a process of their own, because what they do can't be undone in the tests'."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+
+def run_python(source: str) -> subprocess.CompletedProcess[str]:
+    """Runs the program with every warning an error; what it imports most is there already."""
+    program = "import vista_fast as vf, threading, os, signal, sys\n" + textwrap.dedent(source)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
