@@ -36,6 +36,9 @@ the repeats. "Wanted" is what we mean to reach at least; what falls short is mar
 """
 
 
+SHORT = " **short**"
+
+
 def finish(rows: list[Row], given: Options, script: str) -> None:
     """Prints the rows and, when they are to be recorded, keeps them and writes the table anew."""
     show(rows)
@@ -96,33 +99,33 @@ def table(results: Path) -> str:
         about = record["machine"]
         parts.append(f"## {path.stem}.py\n")
         parts.append(f"{about['cpu']}, {about['memory']}; {about['system']}; {about['libraries']}; {about['date']}.\n")
-        parts.append("| figure | ours | peer | ratio | wanted |\n|---|---|---|---|---|")
-        parts += [line for row in rows for line in cells(row)]
+        parts.append("| figure | ours | peers | ratio | wanted |\n|---|---|---|---|---|")
+        parts += [cells(row) for row in rows]
         parts.append("")
         parts += [f"- {row.name}: bound by {row.bound_by}" for row in rows if row.bound_by]
         parts.append("")
     return "\n".join(parts)
 
 
-def cells(row: Row) -> list[str]:
-    """The lines of one row: one for its limit, and one for each peer."""
+def cells(row: Row) -> str:
+    """The line of one row."""
     median = statistics.median(row.figures)
-    ours = f"{amount(median)} {row.unit}"
-    lines = []
-    if row.limit is not None or not row.peers:
-        held = row.limit is None or (median <= row.limit if row.better == "lower" else median >= row.limit)
+    beside, ratios, wanted = [], [], []
+    if row.limit is not None:
+        held = median <= row.limit if row.better == "lower" else median >= row.limit
         side = "at most" if row.better == "lower" else "at least"
-        wanted = "" if row.limit is None else f"{side} {amount(row.limit)} {row.unit}{'' if held else ' **short**'}"
-        lines.append(f"| {row.name} | {ours} | | | {wanted} |")
+        beside.append("")
+        ratios.append("")
+        wanted.append(f"{side} {amount(row.limit)} {row.unit}{'' if held else SHORT}")
     for peer in row.peers:
-        ratios = row.ratios(peer)
-        middle = statistics.median(ratios)
-        wanted = "" if peer.at_least is None else f"{peer.at_least:g}{'' if middle >= peer.at_least else ' **short**'}"
-        theirs = f"{peer.name}: {amount(statistics.median(peer.figures))}"
-        lines.append(
-            f"| {row.name} | {ours} | {theirs} | {middle:.3g} ({min(ratios):.3g} to {max(ratios):.3g}) | {wanted} |"
-        )
-    return lines
+        each = row.ratios(peer)
+        middle = statistics.median(each)
+        beside.append(f"{peer.name}: {amount(statistics.median(peer.figures))}")
+        ratios.append(f"{middle:.3g} ({min(each):.3g} to {max(each):.3g})")
+        short = SHORT if peer.at_least is not None and middle < peer.at_least else ""
+        wanted.append("" if peer.at_least is None else f"{peer.at_least:.3g}{short}")
+    columns = (row.name, f"{amount(median)} {row.unit}", *("<br>".join(each) for each in (beside, ratios, wanted)))
+    return "| " + " | ".join(columns) + " |"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -34,34 +34,41 @@ def per_second(count: int, work: Callable[[], Any]) -> Callable[[], float]:
     return lambda: count / seconds(work)
 
 
-def many_at_once(engine: vf.Engine, pool: ThreadPoolExecutor, ray: RayPeers, given: Options) -> Row:
-    count = 200 if given.quick else 10_000
-    calls = [{"x": x} for x in range(count)]
-
-    def executor() -> None:
-        for future in [pool.submit(nothing, **each) for each in calls]:
-            future.result()
-
-    works = {
-        "ours": per_second(count, lambda: engine.submit_many("nothing", calls).result()),
-        "ThreadPoolExecutor": per_second(count, executor),
-        **{name: per_second(size, work) for name, (size, work) in ray.works(count).items()},
-    }
-    figures = in_turns(works, given.repeats)
+def many_at_once(engine: vf.Engine, given: Options, works: Mapping[str, tuple[int, Callable[[], Any]]]) -> Row:
+    """Beside peers, of which each says how many calls a run makes."""
+    calls = numbered(given)
+    figures = in_turns(
+        {
+            "ours": per_second(len(calls), lambda: engine.submit_many("nothing", calls).result()),
+            **{name: per_second(size, work) for name, (size, work) in works.items()},
+        },
+        given.repeats,
+    )
     wanted = {"ThreadPoolExecutor": 6.0, "Ray actor": 200.0, "Ray Serve, @serve.batch": 500.0}
+    beside_ray = "ThreadPoolExecutor" not in works
     return Row(
-        f"submit_many of {count:,}",
+        f"submit_many of {len(calls):,}{', while Ray runs' if beside_ray else ''}",
         "calls/s",
         "higher",
         figures.pop("ours"),
         [Peer(name, each, wanted[name]) for name, each in figures.items()],
-        bound_by="making and releasing Python objects under the GIL: each call's arguments, result and Done",
+        bound_by="Ray's own processes, which take turns with it on the cores"
+        if beside_ray
+        else "making and releasing Python objects under the GIL: each call's arguments, result and Done",
     )
 
 
+def numbered(given: Options) -> list[dict[str, int]]:
+    return [{"x": x} for x in range(200 if given.quick else 10_000)]
+
+
+def in_executor(pool: ThreadPoolExecutor, calls: list[dict[str, int]]) -> None:
+    for future in [pool.submit(nothing, **each) for each in calls]:
+        future.result()
+
+
 def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row:
-    count = 200 if given.quick else 10_000
-    calls = [{"x": x} for x in range(count)]
+    calls = numbered(given)
 
     async def ours() -> None:
         await asyncio.gather(*(engine.acall("nothing", **each) for each in calls))
@@ -82,12 +89,12 @@ def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row
         await asyncio.gather(*futures)
 
     works = {
-        name: per_second(count, lambda work=work: asyncio.run(work()))  # type: ignore[misc]
+        name: per_second(len(calls), lambda work=work: asyncio.run(work()))  # type: ignore[misc]
         for name, work in {"ours": ours, "run_in_executor": executor, "bare futures": bare}.items()
     }
     figures = in_turns(works, given.repeats)
     return Row(
-        f"gather of {count:,} acalls",
+        f"gather of {len(calls):,} acalls",
         "calls/s",
         "higher",
         figures["ours"],
@@ -182,12 +189,18 @@ def main() -> None:
         run=lambda calls: [None] * len(calls),
         cacheable=False,
     )
-    with vf.Engine() as engine, ThreadPoolExecutor(1) as pool, RayPeers(quick=given.quick) as ray:
+    with vf.Engine() as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
-        rows = [many_at_once(engine, pool, ray, given), gathered(engine, pool, given)]
+        calls = numbered(given)
+        executor = {"ThreadPoolExecutor": (len(calls), lambda: in_executor(pool, calls))}
+        rows = [many_at_once(engine, given, executor), gathered(engine, pool, given)]
     with vf.Engine() as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
         rows += alone(engine, pool, given)
+    with vf.Engine() as engine, RayPeers(quick=given.quick) as ray:
+        engine.register(op)
+        if works := ray.works(len(calls)):
+            rows.append(many_at_once(engine, given, works))
     print(f"two threads that wake each other: {wake_up():.0f} µs for a round")
     finish(rows, given, __file__)
 

@@ -28,4 +28,10 @@ def test_the_environment_line_runs(tmp_path: Path) -> None:
 
 
 def test_shows_engine_op_tool_and_task() -> None:
-    assert [title for title, _ in BLOCKS] == ["The engine in ten lines", "Add an Op", "Add a Tool", "Add a Task"]
+    assert [title for title, _ in BLOCKS] == [
+        "The engine in ten lines",
+        "Add an Op",
+        "Tune and watch an Op",
+        "Add a Tool",
+        "Add a Task",
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vista_fast import errors
-    from vista_fast._core import Image
+    from vista_fast._core import Image, gather
     from vista_fast.engine import BatchPolicy, Engine, Expectation, Op
     from vista_fast.protocol import parse_turn
     from vista_fast.rewards import reward
@@ -31,6 +31,7 @@ _HOME = {
     "Toolbox": "vista_fast.tools",
     "Trajectory": "vista_fast.types",
     "Turn": "vista_fast.types",
+    "gather": "vista_fast._core",
     "parse_turn": "vista_fast.protocol",
     "reward": "vista_fast.rewards",
 }
@@ -50,6 +51,7 @@ __all__ = [
     "Trajectory",
     "Turn",
     "errors",
+    "gather",
     "parse_turn",
     "reward",
 ]

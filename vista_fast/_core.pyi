@@ -1,17 +1,30 @@
 """The compiled core. Use it through vista_fast.Engine and vista_fast.Image."""
 
 import builtins
-from collections.abc import Callable
-from typing import Any, Literal, final
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeVar, final, overload
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
 _Outcome = Literal["run", "joined", "cached"]
+_Out = TypeVar("_Out")
 _Completion = tuple[Any, Any, BaseException | None, _Outcome]
 
 class Object: ...
+
+@overload
+def gather(arrays: Sequence[npt.NDArray[np.float32]], out: None = None) -> npt.NDArray[np.float32]:
+    """The rows of float32 arrays [n, ...] one after the other, in a new array [sum of n, ...]; one copy, off the GIL.
+
+    Raises InvalidArgumentError when they differ behind their first dimension.
+    """
+
+@overload
+def gather(arrays: Sequence[npt.NDArray[np.float32]], out: _Out) -> _Out:
+    """The same into ``out``: anything with ``__dlpack__`` of that shape on the CPU, without gaps, float32 or bfloat16
+    (rounded to nearest even), such as a torch tensor. Gives ``out``."""
 
 @final
 class Image(Object):

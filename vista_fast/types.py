@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import PIL.Image
+    import torch
 
     from vista_fast._core import Image
 
-ImageSource: TypeAlias = "Path | str | bytes | PIL.Image.Image | npt.NDArray[np.uint8] | Image"
-"""What ``Engine.image`` takes: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3], an Image."""
+ImageSource: TypeAlias = "Path | str | bytes | PIL.Image.Image | npt.NDArray[np.uint8] | torch.Tensor | Image"
+"""What ``Engine.image`` takes: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3], a uint8 torch
+tensor [3, H, W], an Image."""
 
 Verifier: TypeAlias = Callable[[str, str], bool]
 """``verifier(answer, truth)``: whether the answer counts as right."""

@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -13,6 +15,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallestKept = std::size_t{128} << 10;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kLargestKept = std::size_t{128} << 20;
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -97,7 +100,11 @@ Buffer AllocateBuffer(std::size_t bytes) {
     if (std::uint8_t* data = Idle().Take(capacity); data != nullptr)
       return Buffer(data, {capacity});
   }
-  auto* data = static_cast<std::uint8_t*>(std::aligned_alloc(kAlignment, capacity));
+  const bool huge = capacity > kLargestKept;  // is not kept, so that each one is fresh memory
+  const std::size_t alignment = huge ? kHugePage : kAlignment;
+  auto* data = static_cast<std::uint8_t*>(
+      std::aligned_alloc(alignment, (capacity + alignment - 1) / alignment * alignment));
+  if (huge && data != nullptr) madvise(data, capacity, MADV_HUGEPAGE);
   return Buffer(data, {capacity});
 }
 

@@ -7,11 +7,8 @@
 #include <string>
 #include <vector>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "image/resize.h"
+#include "image/rows.h"
 
 namespace vista {
 namespace {
@@ -51,18 +48,6 @@ void WritePatch(const PixelView& patch, const NormalisationTable& table, int rep
     for (int t = 1; t < repeats; ++t)
       std::memcpy(out + static_cast<std::size_t>(t) * plane, out, plane * sizeof(float));
   }
-}
-
-// Copies past the caches where it can: the matrix of an image is larger than they are, and lines
-// that are about to be overwritten need not be read.
-void Stream(const float* from, std::size_t count, float* to) {
-#ifdef __SSE2__
-  if (count % 4 == 0 && reinterpret_cast<std::uintptr_t>(to) % 16 == 0) {
-    for (std::size_t i = 0; i < count; i += 4) _mm_stream_ps(to + i, _mm_loadu_ps(from + i));
-    return;
-  }
-#endif
-  std::memcpy(to, from, count * sizeof(float));
 }
 
 }  // namespace
@@ -130,14 +115,12 @@ Status WritePatches(const PixelView& source, const PreprocessOptions& options,
               pixels.row(y * patch) + 3 * static_cast<std::ptrdiff_t>(x * patch);
           WritePatch({corner, {patch, patch}, pixels.stride}, table.value(),
                      options.temporal_patch_size, one.data());
-          Stream(one.data(), one.size(), out);
+          CopyRows(one.data(), one.size(), out);
         }
       }
     }
   }
-#ifdef __SSE2__
-  _mm_sfence();
-#endif
+  FinishRows();
   return {};
 }
 

@@ -36,9 +36,9 @@ Seen See(const sched::Completion& completion) {
 
 CompletionQueue::CompletionQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (event_ < 0) {
-    Raise(Status::ResourceExhausted(
-        "no event descriptor could be made (" + std::generic_category().message(errno) +
-        "); close files, or allow more open descriptors: ulimit -n"));
+    Raise(Status::ResourceExhausted("no event descriptor could be made (" +
+                                    std::generic_category().message(errno) +
+                                    "); close files, or allow more open descriptors: ulimit -n"));
   }
 }
 

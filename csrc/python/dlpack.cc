@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "dlpack_layout.h"
 #include "errors.h"
 
 namespace py = pybind11;
@@ -12,46 +13,8 @@ namespace py = pybind11;
 namespace vista::python {
 namespace {
 
-constexpr std::int32_t kCpu = 1;
-constexpr std::uint8_t kUnsigned = 1;
-constexpr std::uint64_t kReadOnly = 1;
-constexpr std::uint64_t kCopied = 2;
-
-struct Device {
-  std::int32_t type;
-  std::int32_t id;
-};
-
-struct ElementType {
-  std::uint8_t code;
-  std::uint8_t bits;
-  std::uint16_t lanes;
-};
-
-struct TensorView {
-  void* data;
-  Device device;
-  std::int32_t ndim;
-  ElementType dtype;
-  std::int64_t* shape;
-  std::int64_t* strides;
-  std::uint64_t byte_offset;
-};
-
-struct Managed {
-  TensorView tensor;
-  void* context;
-  void (*deleter)(Managed*);
-};
-
-struct ManagedVersioned {
-  std::uint32_t major;
-  std::uint32_t minor;
-  void* context;
-  void (*deleter)(ManagedVersioned*);
-  std::uint64_t flags;
-  TensorView tensor;
-};
+using dlpack::Managed;
+using dlpack::ManagedVersioned;
 
 // What a managed tensor points into; lives until the consumer calls the deleter.
 template <typename Form>
@@ -66,9 +29,9 @@ struct Export {
         shape{image->height(), image->width(), 3},
         strides{3 * static_cast<std::int64_t>(image->width()), 3, 1} {
     managed.tensor = {const_cast<std::uint8_t*>(image->data()),
-                      {kCpu, 0},
+                      {dlpack::kCpu, 0},
                       3,
-                      {kUnsigned, 8, 1},
+                      {dlpack::kUnsigned, 8, 1},
                       shape.data(),
                       strides.data(),
                       0};
@@ -103,7 +66,7 @@ py::capsule ToDlpack(const Image::Ref& image, DlpackForm form) {
   const bool shared = form == DlpackForm::kVersionedShared;
   auto* exported = new Export<ManagedVersioned>(shared ? image : CopyOf(*image));
   exported->managed.major = 1;
-  exported->managed.flags = shared ? kReadOnly : kCopied;
+  exported->managed.flags = shared ? dlpack::kReadOnly : dlpack::kCopied;
   return Wrap(&exported->managed, "dltensor_versioned");
 }
 

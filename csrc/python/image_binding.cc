@@ -119,6 +119,11 @@ py::object AsArray(const py::object& self, const py::object& dtype,
 
 py::object ToPil(const py::object& self) {
   const auto& image = self.cast<const Image&>();
+  if (py::module_::import("importlib.util").attr("find_spec")("PIL").is_none()) {
+    const py::object error = py::module_::import("vista_fast.errors").attr("MissingExtraError");
+    PyErr_SetString(error.ptr(), "Pillow is not installed; pip install 'vista-fast[tasks]'");
+    throw py::error_already_set();
+  }
   return py::module_::import("PIL.Image")
       .attr("frombuffer")("RGB", py::make_tuple(image.width(), image.height()), self, "raw", "RGB",
                           0, 1);

@@ -5,6 +5,7 @@
 
 namespace vista::python {
 void BindEngine(pybind11::module_& m);
+void BindGather(pybind11::module_& m);
 void BindImage(pybind11::module_& m);
 }  // namespace vista::python
 
@@ -13,5 +14,6 @@ PYBIND11_MODULE(_core, m) {
       "The compiled core of vista_fast. Use it through vista_fast.Engine and vista_fast.Image.";
   vista::python::WatchForks();
   vista::python::BindEngine(m);
+  vista::python::BindGather(m);
   vista::python::BindImage(m);
 }

@@ -1,9 +1,11 @@
-"""Images that many threads open at once are decoded once."""
+"""How images come in: whatever the source, and decoded once when many threads open it."""
 
 from __future__ import annotations
 
+import base64
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from engine_gate import WAIT
 
 import vista_fast as vf
 from vista_fast.engine import images
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, NotFoundError
 
 THREADS = 32
 DECODE = vf.Image.decode
@@ -77,3 +79,32 @@ def test_bytes_that_cannot_be_decoded_fail_for_all_and_are_tried_again(decoder: 
     with pytest.raises(InvalidArgumentError):
         store.open(b"\xff\xd8\xff no JPEG")
     assert decoder.counted == counted + 1
+
+
+def test_the_image_of_a_call_may_be_any_source_or_a_hash(tmp_path: Path) -> None:
+    import torch
+    from PIL import Image as PilImage
+
+    pixels = np.random.default_rng(2).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    encoded = vf.Image.from_array(pixels).encode("png")
+    path = tmp_path / "picture.png"
+    path.write_bytes(encoded)
+    sources = {
+        "Image": vf.Image.from_array(pixels),
+        "path": path,
+        "text": str(path),
+        "bytes": encoded,
+        "data URL": "data:image/png;base64," + base64.b64encode(encoded).decode(),
+        "PIL": PilImage.fromarray(pixels),
+        "ndarray": pixels,
+        "tensor": torch.from_numpy(pixels).permute(2, 0, 1),
+    }
+    with vf.Engine(threads=1) as engine:
+        held = engine.image(encoded)
+        for name, source in {**sources, "hash": held.hash}.items():
+            zoomed = engine.call("image.zoom", source, box=(2, 3, 12, 9))
+            assert np.array_equal(np.asarray(zoomed), pixels[3:9, 2:12]), name
+        with pytest.raises(NotFoundError, match="no image with hash"):
+            engine.call("image.zoom", "0" * 32)
+        with pytest.raises(InvalidArgumentError, match="torch tensor of shape"):
+            engine.call("image.zoom", torch.zeros((12, 20, 3), dtype=torch.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import importlib.util
 import io
 import pickle
 
@@ -13,7 +14,7 @@ from pictures import noise, scene
 from PIL import Image as PilImage
 
 import vista_fast as vf
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError
 
 
 def test_arrays_share_memory_and_are_read_only() -> None:
@@ -180,3 +181,9 @@ def test_repr_and_size() -> None:
     assert image.bytes >= 60
     with pytest.raises(AttributeError):
         image.width = 3
+
+
+def test_a_pil_image_without_pillow_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"vista-fast\[tasks\]"):
+        vf.Image.from_array(np.zeros((2, 2, 3), np.uint8)).to_pil()

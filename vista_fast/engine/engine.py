@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vista_fast._core import CallOptions, CompletionQueue, EngineCore
+from vista_fast._core import CallOptions, CompletionQueue, EngineCore, Image
 from vista_fast.engine.expectation import Expectation
 from vista_fast.engine.futures import CallFuture, LoopFuture, settle_calls
 from vista_fast.engine.images import ImageStore
@@ -24,7 +24,6 @@ from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
     from vista_fast.types import ImageSource
 
 _CLOSE_AT_EXIT = 1.0
@@ -48,7 +47,8 @@ class Engine:
     which it fails with DeadlineExceededError), ``room_timeout`` (seconds that it may wait for room in a full
     engine, after which it fails with ResourceExhaustedError; default: it waits) and ``nested`` (true for a call on
     behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
-    Images; the image, when an Op takes one, may be given by position.
+    Images. The image, when an Op takes one, may be given by position, and then as anything that ``image`` opens, or as
+    the hash of an Image that the engine holds; it is opened on the calling thread.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class Engine:
         return tuple(self._core.op_names())
 
     def image(self, source: ImageSource) -> Image:
-        """Opens an image: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3] (copied), an Image.
+        """Opens an image: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3] or torch tensor
+        [3, H, W] (copied), an Image.
 
         The same encoded bytes are decoded once. Raises InvalidArgumentError or NotFoundError.
         """
@@ -120,7 +121,7 @@ class Engine:
     def submit(
         self,
         op: str,
-        image: Image | None = None,
+        image: ImageSource | None = None,
         /,
         *,
         flow: Hashable = None,
@@ -136,14 +137,14 @@ class Engine:
         options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         future = CallFuture()
         may_block = not (nested or on_engine_thread() or _on_loop())
-        request = self._core.submit(op, _with_image(image, arguments), options, self._queue, future, may_block)
+        request = self._core.submit(op, self._with_image(image, arguments), options, self._queue, future, may_block)
         future._core, future._request = self._core, request
         return future
 
     def call(
         self,
         op: str,
-        image: Image | None = None,
+        image: ImageSource | None = None,
         /,
         *,
         flow: Hashable = None,
@@ -156,13 +157,15 @@ class Engine:
     ) -> Any:
         """Submits a call and blocks for its result."""
         return self._core.call(
-            op, _with_image(image, arguments), _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
+            op,
+            self._with_image(image, arguments),
+            _options(flow, priority, soft_deadline, deadline, room_timeout, nested),
         )
 
     def acall(
         self,
         op: str,
-        image: Image | None = None,
+        image: ImageSource | None = None,
         /,
         *,
         flow: Hashable = None,
@@ -178,7 +181,9 @@ class Engine:
         loop = asyncio.get_running_loop()
         future = LoopFuture(loop=loop)
         options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
-        request = self._core.submit(op, _with_image(image, arguments), options, self._loops.of(loop), future, False)
+        request = self._core.submit(
+            op, self._with_image(image, arguments), options, self._loops.of(loop), future, False
+        )
         future._core, future._request = self._core, request
         return future
 
@@ -235,6 +240,13 @@ class Engine:
         if self._finalizer.detach() is not None:
             _close(self._core, self._pullers, self._loops, self._queue, self._drain, timeout)
 
+    def _with_image(self, image: ImageSource | None, arguments: dict[str, Any]) -> dict[str, Any]:
+        if image is not None:
+            if "image" in arguments:
+                raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
+            arguments["image"] = image if type(image) is Image else self._images.resolve(image)
+        return arguments
+
     def __enter__(self) -> Engine:
         return self
 
@@ -274,14 +286,6 @@ def _close(
         if drain is not threading.current_thread():
             drain.join(_JOIN_TIMEOUT)
         pullers.join(_JOIN_TIMEOUT)
-
-
-def _with_image(image: Image | None, arguments: dict[str, Any]) -> dict[str, Any]:
-    if image is not None:
-        if "image" in arguments:
-            raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
-        arguments["image"] = image
-    return arguments
 
 
 def _options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     import PIL.Image
 
     from vista_fast.types import ImageSource
+
+
+_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class ImageStore:
@@ -40,6 +44,12 @@ class ImageStore:
         image_hash = hashlib.blake2b(encoded, digest_size=16).hexdigest()
         held = self._find(image_hash)
         return held if held is not None else self._decode_once(encoded, image_hash)
+
+    def resolve(self, given: ImageSource) -> Image:
+        """The Image of a call's argument: a source as for ``open``, or the hash of a held Image."""
+        if isinstance(given, str) and _HASH.fullmatch(given):
+            return self.get(given)
+        return self.open(given)
 
     def get(self, image_hash: str) -> Image:
         """The held Image of that hash; NotFoundError when there is none (any more)."""
@@ -132,10 +142,21 @@ def _from_pixels(source: Any) -> Image:
         return Image.from_array(_pil_pixels(source))
     if hasattr(source, "__array_interface__"):
         return Image.from_array(source)
+    if hasattr(source, "detach") and hasattr(source, "permute"):
+        return Image.from_array(_tensor_pixels(source))
     raise InvalidArgumentError(
         f"an image source is of type {type(source).__name__}; pass a path, bytes, a data URL, a PIL image, "
-        "a uint8 array [height, width, 3] or an Image"
+        "a uint8 array [height, width, 3], a torch tensor [3, height, width] or an Image"
     )
+
+
+def _tensor_pixels(tensor: Any) -> Any:
+    """Pixels [height, width, 3] of a torch tensor, channels first as torchvision has them."""
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        raise InvalidArgumentError(
+            f"a torch tensor of shape {list(tensor.shape)} is no image; give uint8 [3, height, width]"
+        )
+    return tensor.detach().cpu().permute(1, 2, 0).numpy()
 
 
 def _pil_pixels(image: PIL.Image.Image) -> Any:

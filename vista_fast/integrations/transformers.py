@@ -8,7 +8,7 @@ that was seen before is not computed again.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil as TransformersQwen2VLImageProcessorPil,
 )
 
-from vista_fast._core import Image
+from vista_fast._core import Image, gather
 from vista_fast.engine import Engine
 
 MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl")
@@ -79,7 +79,7 @@ class Qwen2VLImageProcessorPil(TransformersQwen2VLImageProcessorPil):
         calls = [{"image": image, **shared} for image in images]
         results = current_engine().submit_many("image.preprocess", calls).result()
         data = {
-            "pixel_values": np.concatenate([result["pixel_values"] for result in results]),
+            "pixel_values": gather([result["pixel_values"] for result in results]),
             "image_grid_thw": np.array([result["grid_thw"] for result in results]),
         }
         return BatchFeature(data=data, tensor_type=settings["return_tensors"])
@@ -91,13 +91,30 @@ class Qwen2VLImageProcessor(Qwen2VLImageProcessorPil):
 
 def current_engine() -> Engine:
     """The engine that ``install`` was given, or this process's own."""
-    return _engine if _engine is not None else _own_engine(os.getpid())
+    return _engine if _engine is not None else _own_engine.get()
 
 
-@lru_cache(maxsize=1)
-def _own_engine(process: int) -> Engine:
-    """One per process: an engine does not survive a fork, as data loaders make it."""
-    return Engine()
+class _OwnEngine:
+    """One per process, made when it is first needed: an engine does not survive a fork, as data loaders make it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def get(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = Engine()
+            return self._engine
+
+    def _forget(self) -> None:
+        # The lock too: another thread of the parent may have held it.
+        self._lock = threading.Lock()
+        self._engine = None
+
+
+_own_engine = _OwnEngine()
 
 
 def _rgb_pixels(image: Any, do_convert_rgb: bool | None, input_data_format: Any) -> Any:
