@@ -23,6 +23,7 @@ LIBRARIES = (
     "transformers",
     "pillow",
     "opencv-python",
+    "opencv-python-headless",
     "simplejpeg",
     "openvino",
     "ray",

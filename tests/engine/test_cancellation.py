@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import pytest
 from engine_gate import WAIT, Gate
 
@@ -139,3 +140,30 @@ async def test_closing_at_once_aborts_calls_wherever_they_are(stage: Stage) -> N
     for call in calls:
         with pytest.raises(AbortedError):
             await (call if asyncio.isfuture(call) else asyncio.wrap_future(call))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_native_call_may_be_withdrawn_at_any_moment(way: Way) -> None:
+    image = vf.Image.from_array(np.zeros((400, 400, 3), np.uint8))
+    count = 60
+    with vf.Engine(threads=1, cache_bytes=0) as engine:
+        for turns in range(count):
+            box = (0, 0, 300 + turns, 300)
+            calls = [{"image": image, "box": box, "size": (700, 700), "filter": "lanczos"}]
+            if way == "ManyCalls.cancel":
+                call = engine.submit_many("image.zoom", calls)
+            elif way == "future.cancel":
+                call = engine.submit("image.zoom", **calls[0])
+            else:
+                call = engine.acall("image.zoom", **calls[0])
+                call = asyncio.ensure_future(awaited(call)) if way == "task.cancel" else call
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            call.cancel()
+            if way == "ManyCalls.cancel":
+                assert len([done async for done in call]) == 1
+            else:
+                await asyncio.wait([asyncio.wrap_future(call) if way == "future.cancel" else call])
+        assert (await engine.acall("image.zoom", image, box=(0, 0, 20, 20))).width == 20
+        counts = engine.stats()["ops"]["image.zoom"]
+        assert counts["submitted"] == counts["succeeded"] + counts["cancelled"] == count + 1
