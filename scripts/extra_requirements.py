@@ -19,7 +19,7 @@ def requirements(extra: str, extras: dict[str, list[str]]) -> Iterator[str]:
     for requirement in extras[extra]:
         own = re.fullmatch(r"vista-fast\[(.+)\]", requirement)
         if own is None:
-            yield requirement.replace(" ", "")
+            yield requirement
         else:
             for name in own.group(1).split(","):
                 yield from requirements(name, extras)

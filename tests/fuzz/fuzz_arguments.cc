@@ -44,9 +44,15 @@ constexpr const char* kNames[] = {"angle",
                                   "subsampling",
                                   "temporal_patch_size",
                                   "unknown",
+                                  "processor",
+                                  "shortest_edge",
+                                  "pad_to_square",
+                                  "min_tiles",
+                                  "max_tiles",
                                   "width"};
-constexpr const char* kTexts[] = {"bicubic", "nearest", "lanczos", "png",     "jpeg",
-                                  "4:2:0",   "#ff0000", "",        "#zzzzzz", "auto"};
+constexpr const char* kTexts[] = {"clip",    "siglip",  "llava",   "intern_vl", "bicubic",
+                                  "nearest", "lanczos", "png",     "jpeg",      "4:2:0",
+                                  "#ff0000", "",        "#zzzzzz", "auto"};
 
 void Require(bool holds) {
   if (!holds) std::abort();

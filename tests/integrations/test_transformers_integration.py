@@ -42,10 +42,10 @@ def ours_of(**settings: Any) -> Any:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[vf.Engine]:
-    from vista_fast.integrations import transformers as integration
+    from vista_fast.integrations.transformers.current import current_engine
 
     with vf.Engine(threads=2) as engine:
-        monkeypatch.setattr(integration, "_engine", engine)
+        monkeypatch.setattr(current_engine, "_given", engine)
         yield engine
 
 
@@ -126,7 +126,7 @@ def test_install_is_seen_by_the_auto_classes(backend: str, tmp_path: Path) -> No
         f"processor.save_pretrained({str(tmp_path / 'again')!r})\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.stdout.strip() == "vista_fast.integrations.transformers", ran.stderr
+    assert ran.stdout.strip() == "vista_fast.integrations.transformers.qwen", ran.stderr
     plain = subprocess.run(
         [
             sys.executable,

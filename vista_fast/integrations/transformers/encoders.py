@@ -1,0 +1,106 @@
+"""The image processors of CLIP, SigLIP, LLaVA and InternVL: each transformers' own of its name, computed by the engine
+where it can, as in ``qwen``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.models.clip.image_processing_pil_clip import (
+    CLIPImageProcessorPil as TransformersCLIPImageProcessorPil,
+)
+from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import (
+    GotOcr2ImageProcessorPil as TransformersGotOcr2ImageProcessorPil,
+)
+from transformers.models.llava.image_processing_pil_llava import (
+    LlavaImageProcessorPil as TransformersLlavaImageProcessorPil,
+)
+from transformers.models.siglip.image_processing_pil_siglip import (
+    SiglipImageProcessorPil as TransformersSiglipImageProcessorPil,
+)
+
+from vista_fast.integrations.transformers import pictures
+
+
+class CLIPImageProcessorPil(pictures.OnImages, TransformersCLIPImageProcessorPil):
+    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+        options = _middle(settings)
+        if not _on_engine(images, settings) or options is None or settings["do_pad"]:
+            return super()._preprocess(pictures.planes_of(images), **settings)
+        return _batch(pictures.preprocess(images, settings, processor="clip", **options), settings)
+
+
+class CLIPImageProcessor(CLIPImageProcessorPil):
+    """The same under the name of transformers' torchvision backend."""
+
+
+class LlavaImageProcessorPil(pictures.OnImages, TransformersLlavaImageProcessorPil):
+    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+        options = _middle(settings)
+        if not _on_engine(images, settings) or options is None:
+            return super()._preprocess(pictures.planes_of(images), **settings)
+        pad = bool(settings["do_pad"])
+        return _batch(pictures.preprocess(images, settings, processor="llava", pad_to_square=pad, **options), settings)
+
+
+class LlavaImageProcessor(LlavaImageProcessorPil):
+    """The same under the name of transformers' torchvision backend."""
+
+
+class SiglipImageProcessorPil(pictures.OnImages, TransformersSiglipImageProcessorPil):
+    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+        size = settings["size"]
+        moved = settings["do_center_crop"] or settings["do_pad"]
+        if not _on_engine(images, settings) or moved or not (size.height and size.width):
+            return super()._preprocess(pictures.planes_of(images), **settings)
+        return _batch(
+            pictures.preprocess(images, settings, processor="siglip", size=(size.width, size.height)), settings
+        )
+
+
+class SiglipImageProcessor(SiglipImageProcessorPil):
+    """The same under the name of transformers' torchvision backend."""
+
+
+class GotOcr2ImageProcessorPil(pictures.OnImages, TransformersGotOcr2ImageProcessorPil):
+    """What InternVL uses."""
+
+    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+        size = settings["size"]
+        if not _on_engine(images, settings) or not (size.height and size.width):
+            return super()._preprocess(pictures.planes_of(images), **settings)
+        tiled = settings["crop_to_patches"] and settings["max_patches"] > 1
+        results = pictures.preprocess(
+            images,
+            settings,
+            processor="intern_vl",
+            size=(size.width, size.height),
+            min_tiles=settings["min_patches"] if tiled else 1,
+            max_tiles=settings["max_patches"] if tiled else 1,
+        )
+        return _batch(results, settings, num_patches=[len(result["pixel_values"]) for result in results])
+
+
+class GotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
+    """The same under the name of transformers' torchvision backend."""
+
+
+def _on_engine(images: list[Any], settings: dict[str, Any]) -> bool:
+    return pictures.are_images(images) and pictures.takes_all_steps(settings)
+
+
+def _middle(settings: dict[str, Any]) -> dict[str, Any] | None:
+    """Options of a shortest edge and the middle that is cut out; None for other settings, or where it is padded."""
+    size, crop = settings["size"], settings["crop_size"]
+    whole = size.shortest_edge and not size.longest_edge and settings["do_center_crop"]
+    if not (whole and max(crop.height, crop.width) <= size.shortest_edge):
+        return None
+    return {"shortest_edge": size.shortest_edge, "size": (crop.width, crop.height)}
+
+
+def _batch(results: list[dict[str, Any]], settings: dict[str, Any], **data: Any) -> BatchFeature:
+    values = pictures.gathered(results)
+    tensors = settings["return_tensors"]
+    return BatchFeature(
+        data={"pixel_values": values if tensors is not None else list(values), **data}, tensor_type=tensors
+    )
