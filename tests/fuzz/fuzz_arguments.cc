@@ -96,10 +96,10 @@ Value AnyCall(FuzzedDataProvider* data) {
     vista::Pixels pixels = std::move(vista::Pixels::Allocate(size)).value();
     for (std::size_t i = 0; i < pixels.bytes(); ++i)
       pixels.data()[i] = static_cast<std::uint8_t>(31 * i);
-    const auto after = [](const auto& entry) { return entry.first > "image"; };
-    entries.insert(std::find_if(entries.begin(), entries.end(), after),
-                   {"image", Value{vista::ObjectRef(vista::Image::Create(std::move(pixels)))}});
+    entries.emplace_back("image", Value{vista::ObjectRef(vista::Image::Create(std::move(pixels)))});
   }
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& one, const auto& other) { return one.first < other.first; });
   return Value{std::move(entries)};
 }
 
