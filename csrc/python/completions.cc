@@ -34,12 +34,14 @@ Seen See(const sched::Completion& completion) {
   }
 }
 
-CompletionQueue::CompletionQueue() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  if (event_ < 0) {
+std::shared_ptr<CompletionQueue> CompletionQueue::Make() {
+  const int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event < 0) {
     Raise(Status::ResourceExhausted("no event descriptor could be made (" +
                                     std::generic_category().message(errno) +
                                     "); close files, or allow more open descriptors: ulimit -n"));
   }
+  return std::make_shared<CompletionQueue>(event);
 }
 
 CompletionQueue::~CompletionQueue() {

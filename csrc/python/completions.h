@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -31,7 +32,10 @@ Seen See(const sched::Completion& completion);
 // while it has any.
 class CompletionQueue final : public sched::CompletionSink {
  public:
-  CompletionQueue();
+  // Raises where the system has no descriptor left.
+  static std::shared_ptr<CompletionQueue> Make();
+  // Owns the eventfd.
+  explicit CompletionQueue(int event) : event_(event) {}
   ~CompletionQueue() override;
 
   void Deliver(std::span<sched::Completion> completions) override;

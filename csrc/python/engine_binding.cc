@@ -70,7 +70,7 @@ void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<Completion
 
 void BindCompletions(py::module_& m) {
   py::class_<CompletionQueue, std::shared_ptr<CompletionQueue>>(m, "CompletionQueue")
-      .def(py::init<>())
+      .def(py::init(&CompletionQueue::Make))
       .def("fileno", &CompletionQueue::fileno)
       .def("drain", &CompletionQueue::Drain)
       .def("wait", &CompletionQueue::Wait)

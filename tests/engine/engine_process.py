@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
+
+import pytest
+
+not_under_asan = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the address sanitizer keeps memory, and ends without it"
+)
 
 
 def run_python(source: str) -> subprocess.CompletedProcess[str]:

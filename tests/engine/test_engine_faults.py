@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 from engine_gate import WAIT
-from engine_process import run_python
+from engine_process import not_under_asan, run_python
 
 import vista_fast as vf
 from vista_fast.errors import AbortedError, OpError
@@ -91,6 +91,7 @@ def test_an_engine_without_descriptors_is_a_typed_error_and_the_next_one_works()
     assert done.stderr == ""
 
 
+@not_under_asan
 def test_an_image_without_memory_is_a_typed_error_and_the_engine_goes_on() -> None:
     done = run_python(
         """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from engine_gate import WAIT, Gate
-from engine_process import run_python
+from engine_process import not_under_asan, run_python
 
 import vista_fast as vf
 from vista_fast import errors
@@ -261,6 +261,7 @@ def test_importing_the_package_is_light() -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
+@not_under_asan
 def test_a_thousand_engines_leave_nothing_behind() -> None:
     done = run_python(
         """
