@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 not_under_asan = pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the address sanitizer keeps memory, and ends without it"
+    "libasan" in os.environ.get("LD_PRELOAD", ""), reason="the sanitizers keep memory, and need it and descriptors"
 )
 
 

@@ -58,6 +58,7 @@ def test_whatever_a_batch_function_does_every_call_is_answered_once() -> None:
         assert engine.call("sound", x=21) == 42
 
 
+@not_under_asan
 def test_an_engine_without_descriptors_is_a_typed_error_and_the_next_one_works() -> None:
     done = run_python(
         """
