@@ -16,6 +16,7 @@
 #include "convert.h"
 #include "errors.h"
 #include "foreign.h"
+#include "gil.h"
 
 namespace py = pybind11;
 
@@ -92,7 +93,7 @@ py::list CompletionQueue::Drain() {
 }
 
 bool CompletionQueue::Wait() {
-  const py::gil_scoped_release no_gil;
+  const GilReleased no_gil;
   while (true) {
     {
       const std::lock_guard lock(mutex_);

@@ -10,6 +10,7 @@
 #include "base/value.h"
 #include "engine_core.h"
 #include "foreign.h"
+#include "gil.h"
 
 namespace py = pybind11;
 
@@ -57,7 +58,7 @@ py::list TakeMany(Many& many) {
 // Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
 bool WaitMany(Many& many, std::size_t enough, double timeout) {
   constexpr double kSignalInterval = 0.05;
-  const py::gil_scoped_release no_gil;
+  const GilReleased no_gil;
   const std::chrono::duration<double> slice(std::min(timeout, kSignalInterval));
   return many.completions->WaitFor(enough, std::chrono::duration_cast<Duration>(slice));
 }

@@ -12,6 +12,7 @@
 #include "convert.h"
 #include "errors.h"
 #include "foreign.h"
+#include "gil.h"
 
 namespace py = pybind11;
 
@@ -34,7 +35,7 @@ template <typename Done>
 void BlockUntil(Done done) {
   while (true) {
     {
-      const py::gil_scoped_release no_gil;
+      const GilReleased no_gil;
       if (done(kSignalInterval)) return;
     }
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -95,7 +96,7 @@ EngineCore::~EngineCore() {
     static_cast<void>(engine_.release());
     return;
   }
-  const py::gil_scoped_release no_gil;
+  const GilReleased no_gil;
   engine_.reset();
 }
 
@@ -253,7 +254,7 @@ std::unique_ptr<Many> EngineCore::SubmitMany(const std::string& name, py::list a
   many->requests.resize(calls.size());
   Status accepted;
   {
-    const py::gil_scoped_release no_gil;
+    const GilReleased no_gil;
     accepted = engine_->scheduler().Submit(calls, many->completions, many->requests);
   }
   if (!accepted.ok()) Raise(accepted);
@@ -309,7 +310,7 @@ py::object EngineCore::Lease(sched::OpId op) {
   ReleaseNow();
   std::optional<sched::Batch> batch;
   {
-    const py::gil_scoped_release no_gil;
+    const GilReleased no_gil;
     batch = engine_->scheduler().Take(by_id_[op]->lane);
   }
   if (!batch) return py::none();
@@ -384,7 +385,7 @@ void EngineCore::Close(double timeout) {
     return scheduler.AwaitIdle(slice) || engine_->clock().Now() >= until;
   });
   {
-    const py::gil_scoped_release no_gil;
+    const GilReleased no_gil;
     engine_->Close(Duration(0));
   }
   ReleaseNow();

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "dlpack_layout.h"
 #include "errors.h"
+#include "gil.h"
 #include "image/rows.h"
 
 namespace py = pybind11;
@@ -95,7 +96,7 @@ void Write(const std::vector<Rows>& parts, const Target& target) {
   std::vector<Part> views;
   for (const Rows& part : parts)
     views.push_back({part.data(), static_cast<std::size_t>(part.size())});
-  const py::gil_scoped_release no_gil;
+  const GilReleased no_gil;
   std::size_t at = 0;
   for (const Part& part : views) {
     if (target.bfloat16) {

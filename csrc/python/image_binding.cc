@@ -11,6 +11,7 @@
 
 #include "dlpack.h"
 #include "errors.h"
+#include "gil.h"
 #include "image/codec.h"
 #include "image/image.h"
 
@@ -34,7 +35,7 @@ ImagePtr DecodeBytes(const py::bytes& encoded, std::int64_t pixel_limit,
   DecodeOptions options = {pixel_limit};
   if (hash) options.hash = ValueOrRaise(ImageHash::FromHex(*hash));
   Result<Image::Ref> image = [&] {
-    const py::gil_scoped_release release;
+    const GilReleased release;
     return Decode(view, options);
   }();
   return Held(ValueOrRaise(std::move(image)));
@@ -55,7 +56,7 @@ ImagePtr FromArray(const py::array& array) {
   Pixels pixels = ValueOrRaise(Pixels::Allocate(size));
   const auto* data = static_cast<const std::uint8_t*>(array.data());
   const auto [down, along, deep] = std::array{array.strides(0), array.strides(1), array.strides(2)};
-  const py::gil_scoped_release release;
+  const GilReleased release;
   for (int y = 0; y < size.height; ++y) {
     const std::uint8_t* from = data + y * down;
     std::uint8_t* to = pixels.row(y);
@@ -85,7 +86,7 @@ py::bytes EncodeImage(const Image& image, const std::string& format, int quality
                                   "'; use '4:4:4', '4:2:2' or '4:2:0'"));
   }
   Result<std::string> encoded = [&] {
-    const py::gil_scoped_release release;
+    const GilReleased release;
     return png ? EncodePng(image.view(), {level}) : EncodeJpeg(image.view(), {quality, *chroma});
   }();
   return ValueOrRaise(std::move(encoded));
@@ -98,7 +99,7 @@ py::buffer_info Buffer(const Image& image) {
 }
 
 std::string HashOf(const Image& image) {
-  const py::gil_scoped_release release;
+  const GilReleased release;
   return image.hash().Hex();
 }
 

@@ -335,3 +335,22 @@ def test_the_interpreter_exits_in_the_middle(way: str) -> None:
         """
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
+
+
+def test_daemon_threads_inside_the_core_do_not_disturb_the_exit() -> None:
+    done = run_python(
+        """
+        import numpy as np
+        pixels = np.zeros((300, 300, 3), np.uint8)
+        started = threading.Event()
+        def hash_pictures():
+            while True:  # most of the time without the GIL, or asking for it back
+                vf.Image.from_array(pixels).hash
+                started.set()
+        for _ in range(4):
+            threading.Thread(target=hash_pictures, daemon=True).start()
+        started.wait()
+        print("leaving")
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "leaving\n", "")
