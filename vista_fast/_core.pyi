@@ -35,11 +35,23 @@ class Image(Object):
     """
 
     @staticmethod
-    def decode(encoded: builtins.bytes, *, pixel_limit: int = 178_956_970, hash: str | None = None) -> Image:
+    def decode(
+        encoded: builtins.bytes,
+        *,
+        pixel_limit: int = 178_956_970,
+        hash: str | None = None,
+        region: tuple[float, float, float, float] | None = None,
+        at_least: tuple[int, int] | None = None,
+    ) -> Image:
         """Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of an animation the
         first frame. Raises InvalidArgumentError for bytes that can't be decoded and ResourceExhaustedError, before
-        allocating, for more pixels than ``pixel_limit``. ``hash`` is that of the same bytes, for those who know it
-        already; an Image without keeps the bytes, to hash them when first asked."""
+        allocating, for more pixels than ``pixel_limit``. ``hash`` is the Image's own, for those who know it
+        already; a whole Image without keeps the bytes, to hash them when first asked.
+
+        ``region`` (left, top, right, bottom), in pixels of the whole upright picture, rounded outward and clamped,
+        gives that part alone: of a JPEG little else is decoded, and damage elsewhere may go unseen. ``at_least``
+        (width, height) lets a JPEG be decoded at 1/8, 1/4 or 1/2 of its size when the picture, or the region, has
+        still that many pixels then. The hash of such an Image is that of its pixels."""
 
     @staticmethod
     def from_array(array: npt.NDArray[np.uint8]) -> Image:

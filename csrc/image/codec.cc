@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "image/box.h"
 #include "image/formats.h"
 
 namespace vista {
@@ -25,14 +26,14 @@ std::string FirstBytes(std::span<const std::uint8_t> bytes) {
   return text;
 }
 
-Result<Decoded> DecodeStored(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit) {
+Result<Decoded> DecodeStored(std::span<const std::uint8_t> encoded, const DecodeOptions& options) {
   using namespace std::string_view_literals;
   if (encoded.empty())
     return Status::InvalidArgument("the image has 0 bytes; give an encoded JPEG, PNG or WebP");
-  if (StartsWith(encoded, 0, "\xff\xd8\xff"sv)) return DecodeJpeg(encoded, pixel_limit);
-  if (StartsWith(encoded, 0, "\x89PNG\r\n\x1a\n"sv)) return DecodePng(encoded, pixel_limit);
+  if (StartsWith(encoded, 0, "\xff\xd8\xff"sv)) return DecodeJpeg(encoded, options);
+  if (StartsWith(encoded, 0, "\x89PNG\r\n\x1a\n"sv)) return DecodePng(encoded, options.pixel_limit);
   if (StartsWith(encoded, 0, "RIFF"sv) && StartsWith(encoded, 8, "WEBP"sv))
-    return DecodeWebp(encoded, pixel_limit);
+    return DecodeWebp(encoded, options.pixel_limit);
   return Status::InvalidArgument(std::to_string(encoded.size()) + " bytes that begin with " +
                                  FirstBytes(encoded) +
                                  " are no JPEG, PNG or WebP; give one of these formats");
@@ -52,15 +53,23 @@ void FlattenOverWhite(const std::uint8_t* from, std::size_t pixels, std::uint8_t
 }
 
 Result<Image::Ref> Decode(std::span<const std::uint8_t> encoded, const DecodeOptions& options) {
-  Result<Decoded> stored = DecodeStored(encoded, options.pixel_limit);
+  Result<Decoded> stored = DecodeStored(encoded, options);
   if (!stored.ok()) return stored.status();
-  auto& [pixels, orientation] = stored.value();
+  auto& [pixels, orientation, is_region] = stored.value();
   if (orientation != Orientation::kNone) {
     Result<Pixels> upright = Orient(pixels.view(), orientation);
     if (!upright.ok()) return upright.status();
     pixels = std::move(upright).value();
   }
+  if (options.region && !is_region) {
+    const Result<Box> box = ResolveBox(*options.region, pixels.size());
+    if (!box.ok()) return box.status();
+    Result<Pixels> part = Copy(Region(pixels.view(), box.value()));
+    if (!part.ok()) return part.status();
+    pixels = std::move(part).value();
+  }
   if (options.hash) return Image::Create(std::move(pixels), *options.hash);
+  if (options.region || options.at_least) return Image::Create(std::move(pixels));
   return Image::Create(std::move(pixels), encoded);
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/status.h"
+#include "image/codec.h"
 #include "image/orient.h"
 #include "image/pixels.h"
 
@@ -13,9 +14,10 @@ namespace vista {
 struct Decoded {
   Pixels pixels;
   Orientation orientation;  // still to be applied
+  bool is_region = false;   // the pixels are the region that was asked for, not the whole picture
 };
 
-Result<Decoded> DecodeJpeg(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit);
+Result<Decoded> DecodeJpeg(std::span<const std::uint8_t> encoded, const DecodeOptions& options);
 Result<Decoded> DecodePng(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit);
 Result<Decoded> DecodeWebp(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit);
 

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "image/box.h"
 #include "image/codec.h"
 #include "image/exif.h"
 #include "image/formats.h"
@@ -102,17 +103,69 @@ void InkToRgb(const std::uint8_t* from, int pixels, std::uint8_t* to) {
   }
 }
 
-// `ink` has room for a row of four channels when the file has them.
-bool ReadRows(Decoder* decoder, std::uint8_t* rows, std::size_t stride, std::uint8_t* ink) {
+constexpr int kEighths = 8;  // of the full size, in which the inverse transform can scale
+
+// What is read of a stored picture: a box of it at so many eighths of its size.
+struct Window {
+  int eighths;
+  Size scaled;  // of the whole picture
+  Box box;      // in the scaled picture
+
+  [[nodiscard]] bool IsWhole() const { return box == Box{0, 0, scaled.width, scaled.height}; }
+};
+
+int RoundedUp(int pixels, int eighths) { return (pixels * eighths + kEighths - 1) / kEighths; }
+
+Window WindowOf(Size stored, const Box& box, int eighths) {
+  return {eighths,
+          {RoundedUp(stored.width, eighths), RoundedUp(stored.height, eighths)},
+          {box.left * eighths / kEighths, box.top * eighths / kEighths,
+           RoundedUp(box.right, eighths), RoundedUp(box.bottom, eighths)}};
+}
+
+// The window at the least scale at which its box still has those pixels.
+Window SmallestWindow(Size stored, const Box& box, Size at_least) {
+  for (const int eighths : {1, 2, 4}) {
+    const Window window = WindowOf(stored, box, eighths);
+    const Size size = window.box.size();
+    if (size.width >= at_least.width && size.height >= at_least.height) return window;
+  }
+  return WindowOf(stored, box, kEighths);
+}
+
+// Bytes of a row as the library gives it: of the whole width, with ink in a fourth channel.
+std::size_t LineBytes(const Window& window, const jpeg_decompress_struct& codec) {
+  return static_cast<std::size_t>(window.scaled.width) * (HasFourChannels(codec) ? 4 : 3);
+}
+
+// `line` has room for one row, or is null when rows can be read straight to where they go.
+bool ReadRows(Decoder* decoder, const Window& window, std::uint8_t* rows, std::size_t stride,
+              std::uint8_t* line) {
   if (setjmp(decoder->trap.jump)) return false;
   jpeg_decompress_struct* codec = &decoder->codec;
-  codec->out_color_space = ink != nullptr ? JCS_CMYK : JCS_RGB;
+  const bool has_ink = HasFourChannels(*codec);
+  codec->out_color_space = has_ink ? JCS_CMYK : JCS_RGB;
+  codec->scale_num = static_cast<unsigned>(window.eighths);
+  codec->scale_denom = kEighths;
   jpeg_start_decompress(codec);
-  while (codec->output_scanline < codec->output_height) {
-    std::uint8_t* to = rows + stride * codec->output_scanline;
-    JSAMPROW row = ink != nullptr ? ink : to;
-    if (jpeg_read_scanlines(codec, &row, 1) == 1 && ink != nullptr) {
-      InkToRgb(ink, static_cast<int>(codec->output_width), to);
+  // Chroma is interpolated across the edges of a cut, so some more columns are decoded.
+  constexpr int kMargin = 2;
+  auto first = static_cast<JDIMENSION>(std::max(window.box.left - kMargin, 0));
+  JDIMENSION columns =
+      std::min(static_cast<JDIMENSION>(window.box.right + kMargin), codec->output_width) - first;
+  if (columns < codec->output_width) jpeg_crop_scanline(codec, &first, &columns);
+  if (window.box.top > 0) jpeg_skip_scanlines(codec, static_cast<JDIMENSION>(window.box.top));
+  const auto skipped = static_cast<std::size_t>(window.box.left) - first;
+  const int width = window.box.size().width;
+  const int height = window.box.size().height;
+  for (int y = 0; y < height; ++y) {
+    std::uint8_t* const to = rows + stride * static_cast<std::size_t>(y);
+    JSAMPROW row = line != nullptr ? line : to;
+    if (jpeg_read_scanlines(codec, &row, 1) != 1 || line == nullptr) continue;
+    if (has_ink) {
+      InkToRgb(line + 4 * skipped, width, to);
+    } else {
+      std::memcpy(to, line + 3 * skipped, 3 * static_cast<std::size_t>(width));
     }
   }
   return true;
@@ -126,6 +179,17 @@ Orientation OrientationOf(const jpeg_decompress_struct& codec) {
       return ExifOrientation(data);
   }
   return Orientation::kNone;
+}
+
+Result<Window> WantedWindow(Size stored, Orientation orientation, const DecodeOptions& options) {
+  Box box = {0, 0, stored.width, stored.height};
+  if (options.region) {
+    const Result<Box> upright = ResolveBox(*options.region, OrientedSize(stored, orientation));
+    if (!upright.ok()) return upright.status();
+    box = StoredBox(upright.value(), stored, orientation);
+  }
+  if (!options.at_least) return WindowOf(stored, box, kEighths);
+  return SmallestWindow(stored, box, OrientedSize(*options.at_least, orientation));
 }
 
 Status Unreadable(const Decoder& decoder, std::size_t size) {
@@ -177,24 +241,28 @@ bool Write(Encoder* encoder, const PixelView& pixels, const JpegOptions& options
 
 }  // namespace
 
-Result<Decoded> DecodeJpeg(std::span<const std::uint8_t> encoded, std::int64_t pixel_limit) {
+Result<Decoded> DecodeJpeg(std::span<const std::uint8_t> encoded, const DecodeOptions& options) {
   Decoder decoder;
   if (!ReadHeader(&decoder, encoded.data(), encoded.size()))
     return Unreadable(decoder, encoded.size());
   const jpeg_decompress_struct& codec = decoder.codec;
-  if (Status status = CheckSize("the JPEG", codec.image_width, codec.image_height, pixel_limit);
+  if (Status status =
+          CheckSize("the JPEG", codec.image_width, codec.image_height, options.pixel_limit);
       !status.ok()) {
     return status;
   }
   const Size size = {static_cast<int>(codec.image_width), static_cast<int>(codec.image_height)};
-  Result<Pixels> pixels = Pixels::Allocate(size, pixel_limit);
+  const Orientation orientation = OrientationOf(codec);
+  const Result<Window> window = WantedWindow(size, orientation, options);
+  if (!window.ok()) return window.status();
+  Result<Pixels> pixels = Pixels::Allocate(window.value().box.size(), options.pixel_limit);
   if (!pixels.ok()) return pixels.status();
-  std::vector<std::uint8_t> ink(HasFourChannels(codec) ? 4 * static_cast<std::size_t>(size.width)
-                                                       : 0);
-  const bool read = ReadRows(&decoder, pixels.value().data(), pixels.value().stride(),
-                             ink.empty() ? nullptr : ink.data());
+  const bool direct = window.value().IsWhole() && !HasFourChannels(codec);
+  std::vector<std::uint8_t> line(direct ? 0 : LineBytes(window.value(), codec));
+  const bool read = ReadRows(&decoder, window.value(), pixels.value().data(),
+                             pixels.value().stride(), direct ? nullptr : line.data());
   if (!read || decoder.trap.truncated) return Unreadable(decoder, encoded.size());
-  return Decoded{std::move(pixels).value(), OrientationOf(codec)};
+  return Decoded{std::move(pixels).value(), orientation, options.region.has_value()};
 }
 
 Result<std::string> EncodeJpeg(const PixelView& pixels, const JpegOptions& options) {

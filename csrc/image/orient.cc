@@ -5,12 +5,41 @@
 #include <utility>
 
 namespace vista {
+namespace {
+
+// How the stored pixels are walked to lay the image down.
+struct Walk {
+  bool from_right;
+  bool from_bottom;
+  bool swapped;  // rows become columns
+};
+
+Walk WalkOf(Orientation orientation) {
+  const int number = static_cast<int>(orientation);
+  return {number == 2 || number == 3 || number == 7 || number == 8,
+          number == 3 || number == 4 || number == 6 || number == 7, number >= 5};
+}
+
+}  // namespace
+
+Size OrientedSize(Size stored, Orientation orientation) {
+  return WalkOf(orientation).swapped ? Size{stored.height, stored.width} : stored;
+}
+
+Box StoredBox(const Box& upright, Size stored, Orientation orientation) {
+  const auto [from_right, from_bottom, swapped] = WalkOf(orientation);
+  Box box = swapped ? Box{upright.top, upright.left, upright.bottom, upright.right} : upright;
+  if (from_right) {
+    box = {stored.width - box.right, box.top, stored.width - box.left, box.bottom};
+  }
+  if (from_bottom) {
+    box = {box.left, stored.height - box.bottom, box.right, stored.height - box.top};
+  }
+  return box;
+}
 
 Result<Pixels> Orient(const PixelView& source, Orientation orientation) {
-  const int number = static_cast<int>(orientation);
-  const bool from_right = number == 2 || number == 3 || number == 7 || number == 8;
-  const bool from_bottom = number == 3 || number == 4 || number == 6 || number == 7;
-  const bool swapped = number >= 5;
+  const auto [from_right, from_bottom, swapped] = WalkOf(orientation);
   const auto [width, height] = source.size;
   // The walk through the source: where it starts, and its steps along an output row and down an
   // output column.
@@ -20,7 +49,7 @@ Result<Pixels> Orient(const PixelView& source, Orientation orientation) {
   std::ptrdiff_t down = from_bottom ? -source.stride : source.stride;
   if (swapped) std::swap(along, down);
 
-  Result<Pixels> result = Pixels::Allocate(swapped ? Size{height, width} : source.size);
+  Result<Pixels> result = Pixels::Allocate(OrientedSize(source.size, orientation));
   if (!result.ok()) return result;
   Pixels& out = result.value();
   // In tiles, so that a walk down the source's columns stays in the cache.

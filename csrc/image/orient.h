@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/status.h"
+#include "image/box.h"
 #include "image/pixels.h"
 
 namespace vista {
@@ -20,5 +21,11 @@ enum class Orientation {
 };
 
 Result<Pixels> Orient(const PixelView& source, Orientation orientation);
+
+// The size of an image that is stored in that size.
+Size OrientedSize(Size stored, Orientation orientation);
+
+// The box of the stored pixels that Orient lays into `upright`.
+Box StoredBox(const Box& upright, Size stored, Orientation orientation);
 
 }  // namespace vista

@@ -30,9 +30,16 @@ std::span<const std::uint8_t> BytesOf(const py::bytes& bytes) {
 }
 
 ImagePtr DecodeBytes(const py::bytes& encoded, std::int64_t pixel_limit,
-                     const std::optional<std::string>& hash) {
+                     const std::optional<std::string>& hash,
+                     const std::optional<std::array<double, 4>>& region,
+                     const std::optional<std::pair<int, int>>& at_least) {
   const std::span<const std::uint8_t> view = BytesOf(encoded);
-  DecodeOptions options = {pixel_limit};
+  DecodeOptions options = {.pixel_limit = pixel_limit, .region = region};
+  if (at_least) {
+    const auto [width, height] = *at_least;
+    if (Status status = CheckSize("at_least", width, height); !status.ok()) Raise(status);
+    options.at_least = Size{width, height};
+  }
   if (hash) options.hash = ValueOrRaise(ImageHash::FromHex(*hash));
   Result<Image::Ref> image = [&] {
     const GilReleased release;
@@ -187,10 +194,15 @@ void BindImage(py::module_& module) {
   image.def_static(
       "decode", &DecodeBytes, py::arg("encoded"), py::kw_only(),
       py::arg("pixel_limit") = kDefaultPixelLimit, py::arg("hash") = py::none(),
+      py::arg("region") = py::none(), py::arg("at_least") = py::none(),
       "Decodes a JPEG, PNG or WebP: upright by EXIF, 16 bits cut to 8, transparency over white, of "
       "an animation the first frame. Raises InvalidArgumentError for bytes that can't be decoded "
       "and ResourceExhaustedError, before allocating, for more pixels than pixel_limit (default "
-      "178,956,970). `hash` is that of the same bytes, for those who know it already.");
+      "178,956,970). `hash` is the Image's own, for those who know it already. `region` (left, "
+      "top, "
+      "right, bottom) gives that part alone, `at_least` (width, height) a smaller picture that has "
+      "still these pixels, where a JPEG can do so by 1/2, 1/4 or 1/8; both save decoding, and both "
+      "change the hash to that of the pixels.");
   image.def_static("from_array", &FromArray, py::arg("array"),
                    "Copies a uint8 array [height, width, 3] of any strides.");
   image.def_property_readonly("width", &Image::width, "Pixels.");

@@ -17,11 +17,25 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
+// A region and a least size that bytes of the file choose.
+void DecodePart(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() < 64) return;
+  const double left = bytes[40] % 64;
+  const double top = bytes[41] % 64;
+  vista::DecodeOptions options = {.pixel_limit = kMostPixels};
+  options.region = {left, top, left + 1 + bytes[42], top + 1 + bytes[43]};
+  options.at_least = vista::Size{1 + bytes[44] % 32, 1 + bytes[45] % 32};
+  const vista::Result<vista::Image::Ref> part = vista::Decode(bytes, options);
+  if (!part.ok()) return;
+  Require(part.value()->width() <= 1 + bytes[42] && part.value()->height() <= 1 + bytes[43]);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::span<const std::uint8_t> bytes(data, size);
   (void)vista::ExifOrientation(bytes);
+  DecodePart(bytes);
   const vista::Result<vista::Image::Ref> decoded = vista::Decode(bytes, {kMostPixels});
   if (!decoded.ok()) {
     Require(decoded.status().code() == vista::StatusCode::kInvalidArgument ||

@@ -106,13 +106,22 @@ class Engine:
         """The names of all registered Ops, native ones first."""
         return tuple(self._core.op_names())
 
-    def image(self, source: ImageSource) -> Image:
+    def image(
+        self,
+        source: ImageSource,
+        *,
+        region: tuple[float, float, float, float] | None = None,
+        at_least: tuple[int, int] | None = None,
+    ) -> Image:
         """Opens an image: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3] or torch tensor
         [3, H, W] (copied), an Image.
 
-        The same encoded bytes are decoded once. Raises InvalidArgumentError or NotFoundError.
+        The same encoded bytes are decoded once. For encoded sources alone, ``region`` (left, top, right, bottom; in
+        pixels of the whole upright picture, rounded outward and clamped) opens that part, and ``at_least`` (width,
+        height) lets a JPEG be opened at 1/8, 1/4 or 1/2 of its size when what is asked for has still that many pixels
+        then; both save most of the decoding of a large JPEG. Raises InvalidArgumentError or NotFoundError.
         """
-        return self._images.open(source)
+        return self._images.open(source, region, at_least)
 
     def held_image(self, image_hash: str) -> Image:
         """The Image of that hash, when ``image`` opened it and it is still held; else NotFoundError."""

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast._core import Image
 from vista_fast.errors import InvalidArgumentError, NotFoundError
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
     from vista_fast.types import ImageSource
 
+
+Region: TypeAlias = tuple[float, float, float, float]
+"""(left, top, right, bottom) in pixels of the whole upright picture; right and bottom outside."""
+
+Size: TypeAlias = tuple[int, int]
+"""(width, height) in pixels."""
 
 _HASH = re.compile(r"[0-9a-f]{32}")
 
@@ -34,16 +40,19 @@ class ImageStore:
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._decoding: dict[str, Future[Image]] = {}
 
-    def open(self, source: ImageSource) -> Image:
+    def open(self, source: ImageSource, region: Region | None = None, at_least: Size | None = None) -> Image:
         """The Image of a source; encoded bytes that are held already are not decoded again."""
-        if isinstance(source, Image):
-            return self._hold(source)
-        encoded = _encoded(source)
+        encoded = None if isinstance(source, Image) else _encoded(source)
         if encoded is None:
-            return self._hold(_from_pixels(source))
-        image_hash = hashlib.blake2b(encoded, digest_size=16).hexdigest()
+            if region is not None or at_least is not None:
+                raise InvalidArgumentError(
+                    f"region and at_least tell how to decode, and a source of type {type(source).__name__} is decoded "
+                    "already; give encoded bytes or a path, or use image.zoom"
+                )
+            return self._hold(source if isinstance(source, Image) else _from_pixels(source))
+        image_hash = _encoded_hash(encoded, region, at_least)
         held = self._find(image_hash)
-        return held if held is not None else self._decode_once(encoded, image_hash)
+        return held if held is not None else self._decode_once(encoded, image_hash, region, at_least)
 
     def resolve(self, given: ImageSource) -> Image:
         """The Image of a call's argument: a source as for ``open``, or the hash of a held Image."""
@@ -66,7 +75,7 @@ class ImageStore:
         with self._lock:
             return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
 
-    def _decode_once(self, encoded: bytes, image_hash: str) -> Image:
+    def _decode_once(self, encoded: bytes, image_hash: str, region: Region | None, at_least: Size | None) -> Image:
         """Threads that open the same bytes at once wait for the first of them to decode."""
         mine: Future[Image] = Future()
         with self._lock:
@@ -74,7 +83,7 @@ class ImageStore:
         if decoding is not mine:
             return decoding.result()
         try:
-            mine.set_result(self._hold(Image.decode(encoded, hash=image_hash)))
+            mine.set_result(self._hold(Image.decode(encoded, hash=image_hash, region=region, at_least=at_least)))
         except BaseException as error:
             mine.set_exception(error)
         finally:
@@ -103,6 +112,15 @@ class ImageStore:
                 _, oldest = self._images.popitem(last=False)
                 self._bytes -= oldest.bytes
         return held
+
+
+def _encoded_hash(encoded: bytes, region: Region | None, at_least: Size | None) -> str:
+    """That of the bytes; of a part of the picture, that of the bytes and of what was asked for."""
+    digest = hashlib.blake2b(encoded, digest_size=16)
+    if region is not None or at_least is not None:
+        edges = None if region is None else tuple(map(float, region))
+        digest.update(f" region={edges} at_least={at_least}".encode())
+    return digest.hexdigest()
 
 
 def _encoded(source: ImageSource) -> bytes | None:
