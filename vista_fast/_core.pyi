@@ -1,12 +1,16 @@
 """The compiled core. Use it through vista_fast.Engine and vista_fast.Image."""
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Literal, TypeVar, final, overload
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+
+from vista_fast.engine.futures import LoopFuture
+from vista_fast.engine.loops import LoopQueues
+from vista_fast.types import ImageSource
 
 _Outcome = Literal["run", "joined", "cached"]
 _Out = TypeVar("_Out")
@@ -102,22 +106,14 @@ class Image(Object):
     def __copy__(self) -> Image: ...
     def __deepcopy__(self, memo: Any, /) -> Image: ...
 
-class CallOptions:
-    def __init__(
-        self,
-        flow: int,
-        priority: int,
-        soft_deadline: float | None,
-        deadline: float | None,
-        room_timeout: float | None,
-        nested: bool,
-        /,
-    ) -> None: ...
+def mark_engine_thread() -> None: ...
+def on_engine_thread() -> bool: ...
 
 class CompletionQueue:
     def __init__(self) -> None: ...
     def fileno(self) -> int: ...
     def drain(self) -> list[_Completion]: ...
+    def settle_on_loop(self) -> None: ...
     def wait(self) -> bool: ...
     def close(self) -> None: ...
 
@@ -156,16 +152,43 @@ class EngineCore:
         self,
         op: str,
         arguments: dict[str, Any],
-        options: CallOptions,
         queue: CompletionQueue,
         future: Any,
         wait_for_room: bool,
+        flow: Hashable,
+        priority: int,
+        soft_deadline: float | None,
+        deadline: float | None,
+        room_timeout: float | None,
+        nested: bool,
         /,
     ) -> int: ...
-    def submit_many(self, op: str, calls: list[Any], options: CallOptions, /) -> Many: ...
-    def call(self, op: str, arguments: dict[str, Any], options: CallOptions, /) -> Any: ...
+    def submit_many(
+        self,
+        op: str,
+        calls: list[Any],
+        flow: Hashable,
+        priority: int,
+        soft_deadline: float | None,
+        deadline: float | None,
+        room_timeout: float | None,
+        nested: bool,
+        /,
+    ) -> Many: ...
+    def call(
+        self,
+        op: str,
+        arguments: dict[str, Any],
+        flow: Hashable,
+        priority: int,
+        soft_deadline: float | None,
+        deadline: float | None,
+        room_timeout: float | None,
+        nested: bool,
+        /,
+    ) -> Any: ...
     def cancel(self, request: int, /) -> bool: ...
-    def expect(self, op: str, flow: int, /) -> int: ...
+    def expect(self, op: str, flow: Hashable, /) -> int: ...
     def release(self, expectation: int, /) -> None: ...
     def lease(self, op: int, /) -> tuple[int, list[dict[str, Any]]] | None: ...
     def complete(self, op: int, batch: int, results: Any, /) -> bool: ...
@@ -176,3 +199,22 @@ class EngineCore:
     def stop_trace(self) -> dict[str, Any]: ...
     def stats(self) -> dict[str, Any]: ...
     def close(self, timeout: float, /) -> None: ...
+
+class LoopCaller:
+    def __init__(self, core: EngineCore, queues: LoopQueues, future_type: type[LoopFuture], /) -> None: ...
+    def acall(
+        self,
+        op: str,
+        image: ImageSource | None = None,
+        /,
+        *,
+        flow: Hashable = None,
+        priority: int = 0,
+        soft_deadline: float | None = None,
+        deadline: float | None = None,
+        room_timeout: float | None = None,
+        nested: bool = False,
+        **arguments: Any,
+    ) -> LoopFuture:
+        """Submits a call and gives a future of the running loop. Never blocks: while the engine is full the call waits
+        for room, not the loop."""

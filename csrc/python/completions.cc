@@ -22,8 +22,21 @@ namespace py = pybind11;
 
 namespace vista::python {
 
+namespace {
+
+py::handle OutcomeText(sched::Outcome outcome) {
+  static PyObject* const run = PyUnicode_InternFromString(OutcomeName(sched::Outcome::kRun));
+  static PyObject* const joined = PyUnicode_InternFromString(OutcomeName(sched::Outcome::kJoined));
+  static PyObject* const cached = PyUnicode_InternFromString(OutcomeName(sched::Outcome::kCached));
+  return outcome == sched::Outcome::kRun      ? run
+         : outcome == sched::Outcome::kJoined ? joined
+                                              : cached;
+}
+
+}  // namespace
+
 Seen See(const sched::Completion& completion) {
-  const char* outcome = sched::OutcomeName(completion.outcome);
+  const py::handle outcome = OutcomeText(completion.outcome);
   if (!completion.status.ok()) return {py::none(), ToException(completion.status), outcome};
   try {
     return {completion.result ? FromValue(*completion.result) : py::none(), py::none(), outcome};
@@ -72,15 +85,18 @@ void CompletionQueue::Deliver(std::span<sched::Completion> completions) {
   if (was_empty) Signal();
 }
 
-py::list CompletionQueue::Drain() {
+std::vector<sched::Completion> CompletionQueue::Take() {
   std::vector<sched::Completion> taken;
-  {
-    const std::lock_guard lock(mutex_);
-    taken.swap(waiting_);
-    poked_ = false;
-    std::uint64_t signals = 0;
-    [[maybe_unused]] const ssize_t got = read(event_, &signals, sizeof signals);
-  }
+  const std::lock_guard lock(mutex_);
+  taken.swap(waiting_);
+  poked_ = false;
+  std::uint64_t signals = 0;
+  [[maybe_unused]] const ssize_t got = read(event_, &signals, sizeof signals);
+  return taken;
+}
+
+py::list CompletionQueue::Drain() {
+  const std::vector<sched::Completion> taken = Take();
   py::list out(taken.size());
   for (std::size_t i = 0; i < taken.size(); ++i) {
     auto future = py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(taken[i].token));

@@ -24,7 +24,7 @@ namespace vista::python {
 struct Seen {
   pybind11::object value;
   pybind11::object error;
-  const char* outcome;
+  pybind11::handle outcome;  // a str that lives as long as the process
 };
 Seen See(const sched::Completion& completion);
 
@@ -41,7 +41,9 @@ class CompletionQueue final : public sched::CompletionSink {
   void Deliver(std::span<sched::Completion> completions) override;
 
   [[nodiscard]] int fileno() const { return event_; }
-  // All that waits, as (future, value, error, outcome).
+  // All that waits. Their tokens are the taker's to release.
+  std::vector<sched::Completion> Take();
+  // The same, as (future, value, error, outcome).
   pybind11::list Drain();
   // Blocks without the GIL until there is something to drain or a Poke; false once it is closed and
   // empty.

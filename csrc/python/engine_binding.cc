@@ -11,16 +11,41 @@
 #include "engine_core.h"
 #include "foreign.h"
 #include "gil.h"
+#include "loop_calls.h"
 
 namespace py = pybind11;
 
 namespace vista::python {
 namespace {
 
-CallOptions MakeOptions(sched::Flow flow, sched::Priority priority,
-                        std::optional<double> soft_deadline, std::optional<double> deadline,
-                        std::optional<double> room_timeout, bool nested) {
-  return {flow, priority, soft_deadline, deadline, room_timeout, nested};
+sched::RequestId Submit(EngineCore& core, const std::string& op, py::dict arguments,
+                        const std::shared_ptr<CompletionQueue>& queue, py::object future,
+                        bool wait_for_room, py::handle flow, py::handle priority,
+                        py::handle soft_deadline, py::handle deadline, py::handle room_timeout,
+                        py::handle nested) {
+  return core.Submit(op, std::move(arguments),
+                     ReadOptions({flow, priority, soft_deadline, deadline, room_timeout, nested}),
+                     queue, std::move(future), wait_for_room);
+}
+
+std::unique_ptr<Many> SubmitMany(EngineCore& core, const std::string& op, py::list calls,
+                                 py::handle flow, py::handle priority, py::handle soft_deadline,
+                                 py::handle deadline, py::handle room_timeout, py::handle nested) {
+  return core.SubmitMany(
+      op, std::move(calls),
+      ReadOptions({flow, priority, soft_deadline, deadline, room_timeout, nested}));
+}
+
+py::object Call(EngineCore& core, const std::string& op, py::dict arguments, py::handle flow,
+                py::handle priority, py::handle soft_deadline, py::handle deadline,
+                py::handle room_timeout, py::handle nested) {
+  return core.CallAndWait(
+      op, std::move(arguments),
+      ReadOptions({flow, priority, soft_deadline, deadline, room_timeout, nested}));
+}
+
+sched::ExpectationId Expect(EngineCore& core, const std::string& op, py::handle flow) {
+  return core.Expect(op, FlowOf(flow));
 }
 
 Duration SecondsToDuration(double seconds) {
@@ -74,6 +99,7 @@ void BindCompletions(py::module_& m) {
       .def(py::init(&CompletionQueue::Make))
       .def("fileno", &CompletionQueue::fileno)
       .def("drain", &CompletionQueue::Drain)
+      .def("settle_on_loop", &SettleOnLoop)
       .def("wait", &CompletionQueue::Wait)
       .def("close", &CompletionQueue::Close);
   py::class_<Many>(m, "Many")
@@ -90,7 +116,8 @@ void BindCompletions(py::module_& m) {
 void BindEngine(py::module_& m) {
   py::class_<Object, std::shared_ptr<Object>>(m, "Object");
   BindCompletions(m);
-  py::class_<CallOptions>(m, "CallOptions").def(py::init(&MakeOptions));
+  m.def("mark_engine_thread", &MarkEngineThread);
+  m.def("on_engine_thread", &OnEngineThread);
   py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
       .def(py::init<int, std::size_t, std::size_t, std::size_t>())
       .def("register", &Register, py::kw_only(), py::arg("name"), py::arg("version"),
@@ -99,11 +126,11 @@ void BindEngine(py::module_& m) {
            py::arg("max_queue"), py::arg("timeout"), py::arg("key"), py::arg("size"))
       .def("op_names", &EngineCore::OpNames)
       .def("carried_across_fork", &EngineCore::CarriedAcrossFork)
-      .def("submit", &EngineCore::Submit)
-      .def("submit_many", &EngineCore::SubmitMany)
-      .def("call", &EngineCore::CallAndWait)
+      .def("submit", &Submit)
+      .def("submit_many", &SubmitMany)
+      .def("call", &Call)
       .def("cancel", &EngineCore::Cancel)
-      .def("expect", &EngineCore::Expect)
+      .def("expect", &Expect)
       .def("release", &EngineCore::Release)
       .def("lease", &EngineCore::Lease)
       .def("complete", &EngineCore::Complete)
@@ -114,6 +141,7 @@ void BindEngine(py::module_& m) {
       .def("stop_trace", &EngineCore::StopTrace)
       .def("stats", &EngineCore::Stats)
       .def("close", &EngineCore::Close);
+  BindLoopCaller(m);
 }
 
 }  // namespace vista::python

@@ -13,20 +13,11 @@
 #include <vector>
 
 #include "base/status.h"
+#include "call_options.h"
 #include "completions.h"
 #include "exec/engine.h"
 
 namespace vista::python {
-
-// What every submit takes beside the call itself. Deadlines are seconds from now.
-struct CallOptions {
-  sched::Flow flow = 0;
-  sched::Priority priority = 0;
-  std::optional<double> soft_deadline;
-  std::optional<double> deadline;
-  std::optional<double> room_timeout;
-  bool nested = false;
-};
 
 // The Requests of one submit_many.
 struct Many {

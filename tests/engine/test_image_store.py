@@ -6,6 +6,7 @@ import base64
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,11 +27,11 @@ class HeldUpDecoder:
         self.counted = 0
         self.begun, self.let = threading.Event(), threading.Event()
 
-    def decode(self, encoded: bytes, *, hash: str) -> vf.Image:
+    def decode(self, encoded: bytes, *, hash: str, **options: Any) -> vf.Image:
         self.counted += 1
         self.begun.set()
         assert self.let.wait(WAIT)
-        return DECODE(encoded, hash=hash)
+        return DECODE(encoded, hash=hash, **options)
 
 
 @pytest.fixture

@@ -71,8 +71,8 @@ def test_rule_03_no_native_thread_takes_the_gil_and_completions_come_many_at_a_t
         wake_ups.append(1)
         settle_on_loop(queue)
 
-    settle_on_loop = loops.settle_on_loop
-    monkeypatch.setattr(loops, "settle_on_loop", settle)
+    settle_on_loop = loops.CompletionQueue.settle_on_loop
+    monkeypatch.setattr(loops.CompletionQueue, "settle_on_loop", settle)
 
     async def gather() -> list[Any]:
         return await asyncio.gather(*(engine.acall("double", x=x) for x in range(500)))

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from vista_fast._core import CallOptions, CompletionQueue, EngineCore, Image
+from vista_fast._core import CompletionQueue, EngineCore, Image, LoopCaller, mark_engine_thread, on_engine_thread
 from vista_fast.engine.expectation import Expectation
 from vista_fast.engine.futures import CallFuture, LoopFuture, settle_calls
 from vista_fast.engine.images import ImageStore
@@ -19,7 +19,7 @@ from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
 from vista_fast.engine.op import Op
 from vista_fast.engine.prometheus import prometheus_text
-from vista_fast.engine.pullers import Pullers, mark_engine_thread, on_engine_thread
+from vista_fast.engine.pullers import Pullers
 from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
 
@@ -32,10 +32,8 @@ _CLOSE_AT_EXIT = 1.0
 _JOIN_TIMEOUT = 0.5
 """Seconds that a thread of a closed engine gets to end; one that runs a user's function may never."""
 
-_DEFAULT_OPTIONS = CallOptions(0, 0, None, None, None, False)
 
-
-class Engine:
+class Engine(LoopCaller):
     """Runs calls of Ops: equal ones once, alike ones in batches.
 
     ``threads`` native workers (default: the cores this process may use), ``cache_bytes`` for results, ``image_bytes``
@@ -72,6 +70,7 @@ class Engine:
         self._images = ImageStore(image_bytes)
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
+        super().__init__(self._core, self._loops, LoopFuture)
         self._queue = CompletionQueue()
         self._core.watch_lost_pullers(self._queue)
         self._drain = threading.Thread(
@@ -143,11 +142,24 @@ class Engine:
     ) -> CallFuture:
         """Submits a call and gives its future at once; only while the engine is full does it block for room, and never
         on the thread of a running event loop."""
-        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
+        if image is not None:
+            self._add_image(image, arguments)
         future = CallFuture()
         may_block = not (nested or on_engine_thread() or _on_loop())
-        request = self._core.submit(op, self._with_image(image, arguments), options, self._queue, future, may_block)
-        future._core, future._request = self._core, request
+        future._request = self._core.submit(
+            op,
+            arguments,
+            self._queue,
+            future,
+            may_block,
+            flow,
+            priority,
+            soft_deadline,
+            deadline,
+            room_timeout,
+            nested,
+        )
+        future._core = self._core
         return future
 
     def call(
@@ -165,36 +177,9 @@ class Engine:
         **arguments: Any,
     ) -> Any:
         """Submits a call and blocks for its result."""
-        return self._core.call(
-            op,
-            self._with_image(image, arguments),
-            _options(flow, priority, soft_deadline, deadline, room_timeout, nested),
-        )
-
-    def acall(
-        self,
-        op: str,
-        image: ImageSource | None = None,
-        /,
-        *,
-        flow: Hashable = None,
-        priority: int = 0,
-        soft_deadline: float | None = None,
-        deadline: float | None = None,
-        room_timeout: float | None = None,
-        nested: bool = False,
-        **arguments: Any,
-    ) -> LoopFuture:
-        """Submits a call and gives a future of the running loop. Never blocks: while the engine is full the call waits
-        for room, not the loop."""
-        loop = asyncio.get_running_loop()
-        future = LoopFuture(loop=loop)
-        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
-        request = self._core.submit(
-            op, self._with_image(image, arguments), options, self._loops.of(loop), future, False
-        )
-        future._core, future._request = self._core, request
-        return future
+        if image is not None:
+            self._add_image(image, arguments)
+        return self._core.call(op, arguments, flow, priority, soft_deadline, deadline, room_timeout, nested)
 
     def submit_many(
         self,
@@ -213,14 +198,14 @@ class Engine:
         Each item is a dict of arguments (the image under ``"image"``), which must not be changed until its call is
         done.
         """
-        options = _options(flow, priority, soft_deadline, deadline, room_timeout, nested)
         arguments = calls if isinstance(calls, list) else list(calls)
-        return ManyCalls(self._core, self._core.submit_many(op, arguments, options), self._loops)
+        many = self._core.submit_many(op, arguments, flow, priority, soft_deadline, deadline, room_timeout, nested)
+        return ManyCalls(self._core, many, self._loops)
 
     def expect(self, op: str, *, flow: Hashable = None) -> Expectation:
         """Says that a call of this Op may come from this flow soon, so that a Batch may wait for it (at most its
         policy's max_delay). The call's submission ends it; so does leaving its ``with`` block."""
-        return Expectation(self._core, self._core.expect(op, _flow_id(flow)))
+        return Expectation(self._core, self._core.expect(op, flow))
 
     def stats(self) -> dict[str, Any]:
         """Counts since the engine was made; times are in seconds.
@@ -249,12 +234,10 @@ class Engine:
         if self._finalizer.detach() is not None:
             _close(self._core, self._pullers, self._loops, self._queue, self._drain, timeout)
 
-    def _with_image(self, image: ImageSource | None, arguments: dict[str, Any]) -> dict[str, Any]:
-        if image is not None:
-            if "image" in arguments:
-                raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
-            arguments["image"] = image if type(image) is Image else self._images.resolve(image)
-        return arguments
+    def _add_image(self, image: ImageSource, arguments: dict[str, Any]) -> None:
+        if "image" in arguments:
+            raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
+        arguments["image"] = image if type(image) is Image else self._images.resolve(image)
 
     def __enter__(self) -> Engine:
         return self
@@ -297,35 +280,12 @@ def _close(
         pullers.join(_JOIN_TIMEOUT)
 
 
-def _options(
-    flow: Hashable,
-    priority: int,
-    soft_deadline: float | None,
-    deadline: float | None,
-    room_timeout: float | None,
-    nested: bool,
-) -> CallOptions:
-    if (
-        flow is soft_deadline is deadline is room_timeout is None
-        and priority == 0
-        and not nested
-        and not on_engine_thread()
-    ):
-        return _DEFAULT_OPTIONS
-    return CallOptions(_flow_id(flow), priority, soft_deadline, deadline, room_timeout, nested or on_engine_thread())
-
-
 def _on_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     return True
-
-
-def _flow_id(flow: Hashable) -> int:
-    # Flows are told apart by their hash; a collision would only make two flows share their turns.
-    return 0 if flow is None else hash(flow) & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:

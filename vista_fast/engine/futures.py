@@ -32,14 +32,15 @@ class CallFuture(concurrent.futures.Future[Any]):
 class LoopFuture(asyncio.Future[Any]):
     """What ``Engine.acall`` gives: a future of the running loop. ``outcome`` is set once it is done."""
 
-    outcome: Outcome | None = None
-    _core: EngineCore | None = None
-    _request = 0
+    __slots__ = ("_core", "_request", "outcome")
+    outcome: Outcome | None
+    _core: EngineCore
+    _request: int
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Withdraws the call; other waiters of an equal call are not touched. False when it is done already."""
         cancelled = super().cancel(msg)
-        if cancelled and self._core is not None:
+        if cancelled:
             self._core.cancel(self._request)
         return cancelled
 
@@ -56,15 +57,3 @@ def settle_calls(queue: CompletionQueue) -> None:
                 future.set_result(value)
             else:
                 future.set_exception(error)
-
-
-def settle_on_loop(queue: CompletionQueue) -> None:
-    """Gives the completions in a loop's queue to their futures. Runs on that loop."""
-    for future, value, error, outcome in queue.drain():
-        future.outcome = outcome
-        if future.done():
-            continue
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)

@@ -8,7 +8,6 @@ import threading
 import weakref
 
 from vista_fast._core import CompletionQueue
-from vista_fast.engine.futures import settle_on_loop
 
 
 class LoopQueues:
@@ -30,7 +29,7 @@ class LoopQueues:
             queue = CompletionQueue()
             if self._closed:
                 return queue
-            loop.add_reader(queue.fileno(), settle_on_loop, queue)
+            loop.add_reader(queue.fileno(), queue.settle_on_loop)
             with self._lock:
                 self._queues[loop] = queue
         self._latest = (weakref.ref(loop), queue)
@@ -50,6 +49,6 @@ class LoopQueues:
 
 
 def _retire(loop: asyncio.AbstractEventLoop, queue: CompletionQueue) -> None:
-    settle_on_loop(queue)
+    queue.settle_on_loop()
     loop.remove_reader(queue.fileno())
     queue.close()

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vista_fast.engine.futures import LoopFuture, Outcome
+from vista_fast.engine.futures import Outcome
 from vista_fast.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -23,6 +23,12 @@ class Done(NamedTuple):
     value: Any
     error: BaseException | None
     outcome: Outcome
+
+
+class _Arrival(asyncio.Future[None]):
+    """Done when enough calls are."""
+
+    outcome: Outcome  # which the queue gives to whatever it settles
 
 
 class ManyCalls:
@@ -93,9 +99,9 @@ class ManyCalls:
             if until is not None and time.monotonic() >= until:
                 return False
 
-    def _arrival(self, enough: int) -> LoopFuture:
+    def _arrival(self, enough: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        future = LoopFuture(loop=loop)
+        future = _Arrival(loop=loop)
         self._many.notify(enough, self._loops.of(loop), future)
         return future
 

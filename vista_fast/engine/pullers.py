@@ -6,22 +6,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from vista_fast._core import mark_engine_thread
+
 if TYPE_CHECKING:
     from vista_fast._core import EngineCore
     from vista_fast.engine.op import BatchFunction, Op
-
-_thread = threading.local()
-
-
-def on_engine_thread() -> bool:
-    """Whether this thread serves calls itself. A call that it makes is on behalf of an admitted one and may not wait
-    for admission, or the engine could wait for itself."""
-    return getattr(_thread, "serves_calls", False)
-
-
-def mark_engine_thread() -> None:
-    """Declares that this thread serves calls."""
-    _thread.serves_calls = True
 
 
 class Pullers:

@@ -1,0 +1,195 @@
+#include "loop_calls.h"
+
+#include <array>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "foreign.h"
+
+namespace py = pybind11;
+
+namespace vista::python {
+namespace {
+
+py::object Interned(const char* text) {
+  return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(text));
+}
+
+struct Names {
+  py::object loop = Interned("loop");
+  py::object of = Interned("of");
+  py::object core = Interned("_core");
+  py::object request = Interned("_request");
+  py::object outcome = Interned("outcome");
+  py::object set_result = Interned("set_result");
+  py::object set_exception = Interned("set_exception");
+  py::object add_image = Interned("_add_image");
+  py::object loop_keyword = py::make_tuple(loop);
+  py::object zero = py::int_(0);
+  // In the order of GivenOptions.
+  std::array<py::object, 6> options = {Interned("flow"),          Interned("priority"),
+                                       Interned("soft_deadline"), Interned("deadline"),
+                                       Interned("room_timeout"),  Interned("nested")};
+  py::object get_running_loop = py::module_::import("asyncio").attr("get_running_loop");
+  py::object invalid_state = py::module_::import("asyncio").attr("InvalidStateError");
+};
+
+const Names& TheNames() {
+  static const auto* names = new Names;  // as long as the process: the interpreter may be gone
+  return *names;
+}
+
+py::object Checked(PyObject* made) {
+  if (made == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(made);
+}
+
+void Set(const py::object& future, const py::object& name, py::handle value) {
+  if (PyObject_SetAttr(future.ptr(), name.ptr(), value.ptr()) != 0) throw py::error_already_set();
+}
+
+bool Equal(PyObject* text, PyObject* other) {
+  return text == other || (PyUnicode_GET_LENGTH(text) == PyUnicode_GET_LENGTH(other) &&
+                           PyUnicode_Compare(text, other) == 0);
+}
+
+// The arguments of acall, as CPython hands them over.
+struct Given {
+  PyObject* op = nullptr;
+  PyObject* image = Py_None;
+  std::array<PyObject*, 6> options = {Py_None, nullptr, Py_None, Py_None, Py_None, Py_False};
+  py::dict arguments;
+};
+
+// Where in Given::options a keyword goes; its size for an argument of the Op.
+std::size_t OptionOf(PyObject* keyword) {
+  const auto& options = TheNames().options;
+  std::size_t i = 0;
+  while (i < options.size() && !Equal(keyword, options[i].ptr())) ++i;
+  return i;
+}
+
+Given ReadCall(PyObject* const* values, Py_ssize_t positional, PyObject* keywords) {
+  if (positional < 1 || positional > 2 || PyUnicode_Check(values[0]) == 0) {
+    throw py::type_error(
+        "acall takes the name of an Op and at most an image by position, and all else by name");
+  }
+  Given given;
+  given.op = values[0];
+  if (positional == 2) given.image = values[1];
+  const Py_ssize_t named = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+  for (Py_ssize_t i = 0; i < named; ++i) {
+    PyObject* const keyword = PyTuple_GET_ITEM(keywords, i);
+    PyObject* const value = values[positional + i];
+    if (const std::size_t option = OptionOf(keyword); option < given.options.size()) {
+      given.options[option] = value;
+    } else if (PyDict_SetItem(given.arguments.ptr(), keyword, value) != 0) {
+      throw py::error_already_set();
+    }
+  }
+  return given;
+}
+
+CallOptions OptionsOf(const Given& given) {
+  const auto& [flow, priority, soft_deadline, deadline, room_timeout, nested] = given.options;
+  const py::handle default_priority = TheNames().zero;
+  return ReadOptions({flow, priority == nullptr ? default_priority : py::handle(priority),
+                      soft_deadline, deadline, room_timeout, nested});
+}
+
+std::string TextOf(PyObject* text) {
+  Py_ssize_t size = 0;
+  const char* data = PyUnicode_AsUTF8AndSize(text, &size);
+  if (data == nullptr) throw py::error_already_set();
+  return {data, static_cast<std::size_t>(size)};
+}
+
+py::object Submit(py::handle self, const Given& given) {
+  const Names& names = TheNames();
+  const auto& caller = self.cast<const LoopCaller&>();
+  if (given.image != Py_None) self.attr(names.add_image)(py::handle(given.image), given.arguments);
+  const py::object loop = Checked(PyObject_CallNoArgs(names.get_running_loop.ptr()));
+  PyObject* const keywords[] = {loop.ptr()};
+  py::object future =
+      Checked(PyObject_Vectorcall(caller.future_type.ptr(), keywords, 0, names.loop_keyword.ptr()));
+  Set(future, names.outcome, py::none());
+  Set(future, names.core, caller.core_object);
+  const py::object queue =
+      Checked(PyObject_CallMethodOneArg(caller.queues.ptr(), names.of.ptr(), loop.ptr()));
+  const sched::RequestId request = caller.core->Submit(
+      TextOf(given.op), given.arguments, OptionsOf(given),
+      queue.cast<std::shared_ptr<CompletionQueue>>(), future, /*wait_for_room=*/false);
+  Set(future, names.request, py::int_(request));
+  return future;
+}
+
+// The binding's own dispatch costs as much as the whole submission, so this is a plain method of
+// CPython, with its translation of exceptions written out.
+PyObject* Acall(PyObject* self, PyObject* const* values, Py_ssize_t positional,
+                PyObject* keywords) {
+  try {
+    return Submit(self, ReadCall(values, positional, keywords)).release().ptr();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+PyMethodDef acall_method = {
+    "acall", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&Acall)),
+    METH_FASTCALL | METH_KEYWORDS,
+    "acall($self, op, image=None, /, *, flow=None, priority=0, soft_deadline=None, deadline=None, "
+    "room_timeout=None, nested=False, **arguments)\n--\n\n"
+    "Submits a call and gives a future of the running loop. Never blocks: while the engine is full "
+    "the call waits\nfor room, not the loop."};
+
+void Settle(const py::object& future, const sched::Completion& completion) {
+  const Names& names = TheNames();
+  const Seen seen = See(completion);
+  Set(future, names.outcome, seen.outcome);
+  const bool failed = !seen.error.is_none();
+  PyObject* const done = PyObject_CallMethodOneArg(
+      future.ptr(), (failed ? names.set_exception : names.set_result).ptr(),
+      (failed ? seen.error : seen.value).ptr());
+  if (done == nullptr) throw py::error_already_set();
+  Py_DECREF(done);
+}
+
+}  // namespace
+
+LoopCaller::LoopCaller(std::shared_ptr<EngineCore> engine_core, py::object loop_queues,
+                       py::object loop_future)
+    : core(std::move(engine_core)),
+      core_object(py::cast(core)),
+      queues(std::move(loop_queues)),
+      future_type(std::move(loop_future)) {}
+
+void SettleOnLoop(CompletionQueue& queue) {
+  for (const sched::Completion& completion : queue.Take()) {
+    const auto future =
+        py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(completion.token));
+    try {
+      Settle(future, completion);
+    } catch (py::error_already_set& error) {
+      // Whatever became of one future, the others must be settled.
+      if (!error.matches(TheNames().invalid_state)) error.discard_as_unraisable("SettleOnLoop");
+    }
+  }
+  ReleaseNow();
+}
+
+void BindLoopCaller(py::module_& m) {
+  py::class_<LoopCaller> caller(m, "LoopCaller");
+  caller.def(py::init<std::shared_ptr<EngineCore>, py::object, py::object>());
+  auto* const type = reinterpret_cast<PyTypeObject*>(caller.ptr());
+  caller.attr("acall") = Checked(PyDescr_NewMethod(type, &acall_method));
+}
+
+}  // namespace vista::python
