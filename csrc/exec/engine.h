@@ -35,6 +35,9 @@ class Engine {
   };
   [[nodiscard]] const std::vector<NativeEntry>& native_ops() const { return native_; }
 
+  // Runs a Batch that SubmitInPlace gave, on the calling thread.
+  void Run(const sched::Batch& batch) { executor_->Run(batch); }
+
   // Refuses new Requests, waits at most `timeout` for the accepted ones, aborts the rest, and joins
   // the native threads. Later calls do nothing.
   void Close(Duration timeout);

@@ -22,13 +22,14 @@ class NativeExecutor {
   NativeExecutor(const NativeExecutor&) = delete;
   NativeExecutor& operator=(const NativeExecutor&) = delete;
 
+  // Runs a Batch of the native lane to its end, on the calling thread.
+  void Run(const sched::Batch& batch);
   // Joins the threads once the scheduler has stopped; the ops stay, because late callers still
   // inspect with them. Later calls do nothing.
   void Join();
 
  private:
   void Work();
-  void Run(const sched::Batch& batch);
 
   sched::Scheduler* const scheduler_;
   const Ops ops_;

@@ -266,12 +266,19 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
                                    const CallOptions& options) {
   CheckAlive();
   ReleaseNow();
-  sched::Call call = ValueOrRaise(MakeCall(Find(name), arguments, options, engine_->clock().Now()));
+  const Op& op = Find(name);
+  sched::Call call = ValueOrRaise(MakeCall(op, arguments, options, engine_->clock().Now()));
   const auto slot = std::make_shared<BlockingSlot>();
   sched::RequestId id = 0;
-  if (const Status accepted = engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
-      !accepted.ok()) {
-    Raise(accepted);
+  std::optional<sched::Batch> here;
+  // A deadline is kept by whoever waits, so its call runs elsewhere.
+  const bool in_place = op.native != nullptr && call.hard_deadline == kNever;
+  const Status accepted = in_place ? engine_->scheduler().SubmitInPlace(&call, slot, &id, &here)
+                                   : engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
+  if (!accepted.ok()) Raise(accepted);
+  if (here) {
+    const GilReleased no_gil;
+    engine_->Run(*here);
   }
   try {
     BlockUntil([&](Duration slice) { return slot->WaitFor(slice); });

@@ -20,7 +20,9 @@ std::optional<Batch> Scheduler::Take(LaneId lane_id) {
   Lane* lane = lanes_[lane_id].get();
   while (!stopped_) {
     TimePoint look_again = kNever;
-    if (auto batch = Take(&transaction, lane, clock_->Now(), &look_again)) return batch;
+    if (lane->idle >= lane->stand_ins) {
+      if (auto batch = Take(&transaction, lane, clock_->Now(), &look_again)) return batch;
+    }
     ++lane->idle;
     if (look_again == kNever) {
       lane->work.wait(*transaction.lock());
@@ -72,7 +74,7 @@ std::optional<Scheduler::Candidate> Scheduler::BestCandidate(const Lane& lane, T
       candidate.oldest_arrival = flight.arrived;
       KeepBetter(candidate, &best);
     }
-    const std::size_t free_pullers = std::min(lane.idle + 1, op->FreeBatches());
+    const std::size_t free_pullers = std::min(lane.idle + 1 - lane.stand_ins, op->FreeBatches());
     for (auto& [compatibility, queue] : op->queues) {
       ConsiderQueue(op, &queue, free_pullers, now, &best, look_again);
     }
@@ -172,6 +174,7 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
   OpState* op = batch.op;
   --op->running_batches;
   op->running_calls -= batch.members.size();
+  if (batch.in_place) --op->lane->stand_ins;
   tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
   const Duration took = now - batch.started;
   op->stats.run.Add(static_cast<std::uint64_t>(took.count()));
@@ -201,7 +204,7 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
     }
   }
   AdmitFromLobby(&transaction, now);
-  if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
+  if (!batch->op->lane->NothingWaits()) transaction.Wake(batch->op->lane);
   return true;
 }
 
@@ -213,7 +216,7 @@ bool Scheduler::Fail(BatchId id, const Status& why) {
   if (!batch) return false;
   RunAgainAlone(&transaction, &*batch, why, now);
   AdmitFromLobby(&transaction, now);
-  if (batch->op->waiting > 0) transaction.Wake(batch->op->lane);
+  if (!batch->op->lane->NothingWaits()) transaction.Wake(batch->op->lane);
   return true;
 }
 

@@ -70,7 +70,12 @@ struct Lane {
   std::vector<OpState*> ops;
   FlowLedger turns;
   std::condition_variable work;
-  std::size_t idle = 0;  // pullers that wait on `work`
+  std::size_t idle = 0;       // pullers that wait on `work`
+  std::size_t stand_ins = 0;  // callers that run a Batch while as many of the idle stay idle
+
+  [[nodiscard]] bool NothingWaits() const {
+    return std::all_of(ops.begin(), ops.end(), [](const OpState* op) { return op->waiting == 0; });
+  }
 };
 
 }  // namespace vista::sched

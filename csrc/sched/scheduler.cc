@@ -9,6 +9,10 @@
 namespace vista::sched {
 namespace {
 
+Status Closed() {
+  return Status::FailedPrecondition("the engine is closed; create another Engine");
+}
+
 Status Expired(const OpState& op) {
   return Status::DeadlineExceeded("the call of '" + op.spec.name +
                                   "' passed its deadline; allow more time or submit less at once");
@@ -83,9 +87,32 @@ Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<R
   bytes.reserve(calls.size());
   for (const Call& call : calls) bytes.push_back(call.arguments.bytes());
   Transaction transaction(this);
-  if (closing_) return Status::FailedPrecondition("the engine is closed; create another Engine");
+  if (closing_) return Closed();
   for (std::size_t i = 0; i < calls.size(); ++i) {
     ids[i] = Accept(&transaction, &calls[i], bytes[i], sink, now);
+  }
+  return {};
+}
+
+Status Scheduler::SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id,
+                                std::optional<Batch>* batch) {
+  const TimePoint now = clock_->Now();
+  const std::size_t bytes = call->arguments.bytes();
+  Transaction transaction(this);
+  if (closing_) return Closed();
+  Lane* lane = ops_[call->op]->lane;
+  const bool has_place = lane->idle > lane->stand_ins && lane->NothingWaits();
+  *id = Accept(&transaction, call, bytes, sink, now);
+  if (!has_place || lane->NothingWaits()) return {};
+  transaction.DoNotWake(lane);
+  ++lane->stand_ins;
+  TimePoint look_again = kNever;
+  *batch = Take(&transaction, lane, now, &look_again);
+  if (*batch) {
+    running_.at((*batch)->id).in_place = true;
+  } else {
+    --lane->stand_ins;
+    transaction.Wake(lane);
   }
   return {};
 }

@@ -95,6 +95,10 @@ class Scheduler {
   // Accepts all calls, moving from them, or none (closed). `ids` gets one id per call: 0 for one
   // that completed at once.
   Status Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids);
+  // The same for one call whose caller blocks for it. While a puller of its lane idles and nothing
+  // else waits, the caller may take that puller's place, which saves two wake-ups: `batch` is this
+  // call alone, for the caller to run and to complete.
+  Status SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id, std::optional<Batch>* batch);
   // Completes a Request as cancelled; false when it has completed already.
   bool Cancel(RequestId id);
   // Whether no Flight waits for admission just now. Takes no lock.
@@ -142,6 +146,7 @@ class Scheduler {
     std::shared_ptr<const std::vector<Value>> calls;
     TimePoint started;
     TimePoint times_out = kNever;
+    bool in_place = false;         // a caller runs it that stands in for an idle puller
     bool expired_members = false;  // a hard deadline took a waiter while it ran
   };
   struct Candidate {

@@ -41,6 +41,7 @@ class Scheduler::Transaction {
       lanes_.push_back(lane);
     }
   }
+  void DoNotWake(Lane* lane) { std::erase(lanes_, lane); }
   void WakeTimer() { timer_ = true; }
   void WakeIdle() { idle_ = true; }
   void WakeAdmitted() { admitted_ = true; }

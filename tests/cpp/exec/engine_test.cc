@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace vista::exec {
@@ -105,6 +109,95 @@ TEST_F(EngineTest, CompletesWhatItAcceptedWhenItCloses) {
   engine_.Close(std::chrono::seconds(60));
   for (const sched::Completion& completion : sink_->Await(100)) EXPECT_TRUE(completion.status.ok());
   engine_.Close(Duration(0));
+}
+
+// Says how many batches run at once at most.
+class CountingOp final : public NativeOp {
+ public:
+  explicit CountingOp(std::atomic<int>* most) : most_(most) {
+    spec_.name = "count";
+    spec_.version = "1";
+    spec_.concurrency = 0;
+    spec_.cacheable = false;
+  }
+  [[nodiscard]] const sched::OpSpec& spec() const override { return spec_; }
+  [[nodiscard]] Result<sched::CallTraits> Inspect(const Value&) const override {
+    return sched::CallTraits{};
+  }
+  [[nodiscard]] std::vector<Result<Value>> Run(std::span<const Value> calls) const override {
+    const int now = running_.fetch_add(1) + 1;
+    int most = most_->load();
+    while (now > most && !most_->compare_exchange_weak(most, now)) {
+    }
+    std::this_thread::yield();
+    running_.fetch_sub(1);
+    return {calls.begin(), calls.end()};
+  }
+
+ private:
+  sched::OpSpec spec_;
+  std::atomic<int>* const most_;
+  mutable std::atomic<int> running_{0};
+};
+
+TEST(SubmitInPlace, CallersStandInForIdleWorkersAndNeverAddToThem) {
+  constexpr int kThreads = 2;
+  constexpr std::size_t kCallers = 5;
+  constexpr std::size_t kCalls = 400;
+  std::atomic<int> most{0};
+  std::atomic<std::size_t> in_place{0};
+  NativeOps ops;
+  ops.push_back(std::make_unique<CountingOp>(&most));
+  Engine engine({kThreads, {}}, std::move(ops), nullptr);
+  std::vector<std::thread> callers;
+  for (std::size_t caller = 0; caller < kCallers; ++caller) {
+    callers.emplace_back([&] {
+      for (std::size_t i = 0; i < kCalls; ++i) {
+        const auto sink = std::make_shared<WaitingSink>();
+        sched::Call call;
+        call.op = engine.native_ops().front().id;
+        call.arguments = Value{static_cast<std::int64_t>(i)};
+        sched::RequestId id = 0;
+        std::optional<sched::Batch> batch;
+        ASSERT_TRUE(engine.scheduler().SubmitInPlace(&call, sink, &id, &batch).ok());
+        if (batch) {
+          ASSERT_EQ(batch->calls->size(), 1U);
+          in_place.fetch_add(1);
+          engine.Run(*batch);
+        }
+        ASSERT_EQ(*sink->Await(1).front().result->get_if<std::int64_t>(),
+                  static_cast<std::int64_t>(i));
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_LE(most.load(), kThreads);
+  EXPECT_GT(in_place.load(), 0U);
+  EXPECT_TRUE(engine.scheduler().AwaitIdle(Duration(0)));
+}
+
+TEST_F(EngineTest, ACallInPlaceThatThrowsFailsAsAnyOther) {
+  for (int i = 0; i < 100; ++i) {
+    const auto sink = std::make_shared<WaitingSink>();
+    sched::Call call;
+    call.op = engine_.native_ops().front().id;
+    call.arguments = Value{Value::Dict{{"throw", Value{}}}};
+    sched::RequestId id = 0;
+    std::optional<sched::Batch> batch;
+    ASSERT_TRUE(engine_.scheduler().SubmitInPlace(&call, sink, &id, &batch).ok());
+    if (batch) engine_.Run(*batch);
+    EXPECT_EQ(sink->Await(1).front().status.code(), StatusCode::kInternal);
+  }
+}
+
+TEST_F(EngineTest, ACallInPlaceIsRefusedByAClosedEngine) {
+  engine_.Close(Duration(0));
+  sched::Call call;
+  call.op = engine_.native_ops().front().id;
+  sched::RequestId id = 0;
+  std::optional<sched::Batch> batch;
+  EXPECT_EQ(engine_.scheduler().SubmitInPlace(&call, sink_, &id, &batch).code(),
+            StatusCode::kFailedPrecondition);
 }
 
 }  // namespace
