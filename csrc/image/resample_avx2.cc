@@ -23,6 +23,6 @@ inline void Store(Ints values, std::uint8_t* to) {
 
 }  // namespace
 
-const ResampleKernels kKernels = {"avx2", Vertical, Horizontal, nullptr};
+const ResampleKernels kKernels = {"avx2", Vertical, Horizontal, nullptr, nullptr, nullptr};
 
 }  // namespace vista::avx2

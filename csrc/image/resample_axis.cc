@@ -7,21 +7,31 @@
 namespace vista {
 namespace {
 
-double BoxWeight(double x) { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+// A filter's weight at a distance from the centre; 0 farther away than its support.
+struct BoxKernel {
+  static constexpr double kSupport = 0.5;
+  double operator()(double x) const { return x > -0.5 && x <= 0.5 ? 1.0 : 0.0; }
+};
 
-double BilinearWeight(double x) {
-  x = std::abs(x);
-  return x < 1.0 ? 1.0 - x : 0.0;
-}
+struct BilinearKernel {
+  static constexpr double kSupport = 1.0;
+  double operator()(double x) const {
+    x = std::abs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+  }
+};
 
 // Keys' cubic convolution kernel with a = -0.5.
-double BicubicWeight(double x) {
-  constexpr double a = -0.5;
-  x = std::abs(x);
-  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
-  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
-  return 0.0;
-}
+struct BicubicKernel {
+  static constexpr double kSupport = 2.0;
+  double operator()(double x) const {
+    constexpr double a = -0.5;
+    x = std::abs(x);
+    const double near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    const double far = (((x - 5) * x + 8) * x - 4) * a;
+    return x < 1.0 ? near : x < 2.0 ? far : 0.0;
+  }
+};
 
 double Sinc(double x) {
   if (x == 0.0) return 1.0;
@@ -29,25 +39,10 @@ double Sinc(double x) {
   return std::sin(x) / x;
 }
 
-double LanczosWeight(double x) { return -3.0 <= x && x < 3.0 ? Sinc(x) * Sinc(x / 3) : 0.0; }
-
-struct Kernel {
-  double (*weight)(double);
-  double support;  // the weight is 0 farther than this from the centre
+struct LanczosKernel {
+  static constexpr double kSupport = 3.0;
+  double operator()(double x) const { return -3.0 <= x && x < 3.0 ? Sinc(x) * Sinc(x / 3) : 0.0; }
 };
-
-Kernel KernelOf(Filter filter) {
-  switch (filter) {
-    case Filter::kBilinear:
-      return {BilinearWeight, 1.0};
-    case Filter::kBicubic:
-      return {BicubicWeight, 2.0};
-    case Filter::kLanczos:
-      return {LanczosWeight, 3.0};
-    default:
-      return {BoxWeight, 0.5};
-  }
-}
 
 std::int32_t ToFixed(double weight) {
   const double scaled = weight * (1 << kWeightBits);
@@ -60,30 +55,46 @@ Axis::Axis(int input, float begin, float end, int output, Filter filter)
     : identity_(output == input && begin == 0 && end == static_cast<float>(output)),
       first_(static_cast<std::size_t>(output)),
       count_(static_cast<std::size_t>(output)) {
-  const Kernel kernel = KernelOf(filter);
-  const double scale = static_cast<double>(end - begin) / output;
+  switch (filter) {
+    case Filter::kBilinear:
+      Weigh(BilinearKernel(), input, begin, end);
+      break;
+    case Filter::kBicubic:
+      Weigh(BicubicKernel(), input, begin, end);
+      break;
+    case Filter::kLanczos:
+      Weigh(LanczosKernel(), input, begin, end);
+      break;
+    default:
+      Weigh(BoxKernel(), input, begin, end);
+      break;
+  }
+}
+
+template <typename Kernel>
+void Axis::Weigh(Kernel kernel, int input, float begin, float end) {
+  const double scale = static_cast<double>(end - begin) / outputs();
   const double stretch =
       std::max(scale, 1.0);  // when shrinking, the kernel grows: that is the antialiasing
-  const double support = kernel.support * stretch;
+  const double support = Kernel::kSupport * stretch;
   stride_ = static_cast<int>(std::ceil(support)) * 2 + 1;
-  weights_.resize(static_cast<std::size_t>(output) * static_cast<std::size_t>(stride_));
+  weights_.resize(first_.size() * static_cast<std::size_t>(stride_));
   std::vector<double> exact(static_cast<std::size_t>(stride_));
-  for (int i = 0; i < output; ++i) {
+  for (int i = 0; i < outputs(); ++i) {
     const double centre = begin + (i + 0.5) * scale;
     const int low = std::max(static_cast<int>(centre - support + 0.5), 0);
     const int high = std::min(static_cast<int>(centre + support + 0.5), input);
-    const auto count = static_cast<std::size_t>(std::max(high - low, 0));
+    const int count = std::max(high - low, 0);
     first_[static_cast<std::size_t>(i)] = low;
-    count_[static_cast<std::size_t>(i)] = static_cast<int>(count);
+    count_[static_cast<std::size_t>(i)] = count;
+    double* const weight = exact.data();
+    for (int k = 0; k < count; ++k) weight[k] = kernel((k + low - centre + 0.5) * (1.0 / stretch));
     double total = 0.0;
-    for (std::size_t k = 0; k < count; ++k) {
-      exact[k] = kernel.weight((static_cast<double>(k) + low - centre + 0.5) * (1.0 / stretch));
-      total += exact[k];
-    }
-    std::int32_t* weights =
+    for (int k = 0; k < count; ++k) total += weight[k];
+    std::int32_t* fixed =
         &weights_[static_cast<std::size_t>(i) * static_cast<std::size_t>(stride_)];
-    for (std::size_t k = 0; k < count; ++k)
-      weights[k] = ToFixed(total != 0.0 ? exact[k] / total : exact[k]);
+    const double whole = total != 0.0 ? total : 1.0;
+    for (int k = 0; k < count; ++k) fixed[k] = ToFixed(weight[k] / whole);
   }
 }
 

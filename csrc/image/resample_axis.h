@@ -30,6 +30,9 @@ class Axis {
   }
 
  private:
+  template <typename Kernel>
+  void Weigh(Kernel kernel, int input, float begin, float end);
+
   bool identity_;
   int stride_ = 0;
   std::vector<int> first_;

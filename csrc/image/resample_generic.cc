@@ -17,6 +17,6 @@ inline void Store(Ints values, std::uint8_t* to) {
 
 }  // namespace
 
-const ResampleKernels kKernels = {"generic", Vertical, Horizontal, nullptr};
+const ResampleKernels kKernels = {"generic", Vertical, Horizontal, nullptr, nullptr, nullptr};
 
 }  // namespace vista::generic

@@ -47,9 +47,19 @@ struct ResampleKernels {
   // Resizes kPackedRows rows as they are; several of them may be the same one. Null where an
   // instruction set has no products of bytes.
   void (*packed)(const std::uint8_t* const* rows, const PackedTaps& taps, std::uint8_t* const* out);
+  // The same into a quad: byte i of row r goes to quad[4 * i + r]. Null where `packed` is.
+  void (*packed_quad)(const std::uint8_t* const* rows, const PackedTaps& taps, std::uint8_t* quad);
+  // As `vertical`, of the rows in `count` quads; digits [count, kDigits] has four signed bytes
+  // each, one per row. Null where `packed` is.
+  void (*vertical_quads)(const std::uint8_t* const* quads, const std::int32_t* digits, int count,
+                         std::size_t bytes, std::uint8_t* out);
 };
 
 inline constexpr int kPackedRows = 4;
+// Digits to the base 256 that make up a weight.
+inline constexpr int kDigits = 3;
+// What the loops over quads may read or write beyond a quad's end.
+inline constexpr int kQuadSlack = 256;
 
 // Those that this processor runs, slowest first.
 std::vector<const ResampleKernels*> UsableResampleKernels();

@@ -7,33 +7,9 @@
 
 #include "image/resample_axis.h"
 #include "image/resample_kernels.h"
+#include "image/resample_packed.h"
 
 namespace vista {
-
-// A PackedTaps and its memory.
-class PackedAxis {
- public:
-  PackedAxis() = default;
-  // Empty when a weight does not fit three signed digits to the base 256.
-  explicit PackedAxis(const Axis& axis);
-
-  [[nodiscard]] bool empty() const { return offset_.empty(); }
-  [[nodiscard]] PackedTaps taps() const;
-
- private:
-  // The most output pixels, up to five, whose taps a window of 64 bytes holds.
-  static int PixelsPerStep(const Axis& axis);
-  void PackStep(const Axis& axis, int step, int first_pixel, int pixels);
-
-  std::vector<int> offset_;
-  std::vector<std::uint8_t> gather_;
-  std::vector<std::int8_t> digits_;
-  int groups_ = 0;
-  int pixels_ = 0;
-  int input_bytes_ = 0;
-  int output_bytes_ = 0;
-  bool fits_ = true;
-};
 
 class RowResizer {
  public:
@@ -46,6 +22,13 @@ class RowResizer {
   // Resizes `count` rows (at most rows()), which lie `stride` bytes apart and begin with pixel
   // axis.begin().
   void Run(const std::uint8_t* first, std::ptrdiff_t stride, int count, std::uint8_t* const* to);
+
+  // Whether it can make quads: kPackedRows rows whose bytes lie side by side.
+  [[nodiscard]] bool MakesQuads() const { return !packed_.empty(); }
+  // The same of at most kPackedRows rows into a quad, which has room for the bytes of kPackedRows
+  // output rows and kQuadSlack.
+  void RunQuad(const std::uint8_t* first, std::ptrdiff_t stride, int count,
+               std::uint8_t* quad) const;
 
  private:
   void RunPacked(const std::uint8_t* first, std::ptrdiff_t stride, int count,

@@ -10,6 +10,7 @@
 #include "image/box.h"
 #include "image/resample_axis.h"
 #include "image/resample_kernels.h"
+#include "image/resample_packed.h"
 #include "image/resample_rows.h"
 
 namespace vista {
@@ -56,11 +57,42 @@ void ResizeColumns(const PixelView& source, const Axis& axis, Pixels* out) {
   for (int y = 0; y < axis.outputs(); ++y) resizer.Run(y, out->stride(), out->row(y));
 }
 
+// Both passes, rows first, on quads of rows. As for ResizeRowsThenColumns, a ring holds those that
+// output rows still need.
+void ResizeInQuads(const PixelView& source, const Axis& horizontal, const Axis& vertical,
+                   const RowResizer& rows, const PackedColumns& columns, Pixels* out) {
+  const int slots = columns.most() + 1;
+  const std::size_t stride = out->stride();
+  const std::size_t quad_bytes = kPackedRows * stride + kQuadSlack;
+  std::vector<std::uint8_t> ring(static_cast<std::size_t>(slots) * quad_bytes);
+  const auto slot = [&](int quad) {
+    return ring.data() + static_cast<std::size_t>(quad % slots) * quad_bytes;
+  };
+  std::vector<const std::uint8_t*> quads(static_cast<std::size_t>(columns.most()));
+  int ready = 0;  // the quads up to here have been resized
+  for (int y = 0; y < vertical.outputs(); ++y) {
+    const int first = columns.first(y);
+    const int count = columns.count(y);
+    for (; ready < first + count; ++ready) {
+      const int row = vertical.begin() + kPackedRows * ready;
+      rows.RunQuad(Weighed(source, horizontal, row), source.stride,
+                   std::min(kPackedRows, vertical.end() - row), slot(ready));
+    }
+    for (int q = 0; q < count; ++q) quads[static_cast<std::size_t>(q)] = slot(first + q);
+    BestResampleKernels().vertical_quads(quads.data(), columns.digits(y), count, stride,
+                                         out->row(y));
+  }
+}
+
 // Both passes, rows first. Resized rows wait in a ring just as long as an output row still needs
 // them, so that they are read from the cache, and memory stays small however tall the source is.
 void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, const Axis& vertical,
                            Pixels* out) {
   RowResizer rows(horizontal, BestResampleKernels());
+  if (rows.MakesQuads()) {
+    const PackedColumns columns(vertical);
+    if (!columns.empty()) return ResizeInQuads(source, horizontal, vertical, rows, columns, out);
+  }
   const int slots = vertical.most_taps() + rows.rows();
   const std::size_t stride = out->stride();
   std::vector<std::uint8_t> ring(static_cast<std::size_t>(slots) * stride);

@@ -8,6 +8,7 @@
 #include "image/box.h"
 #include "image/resample_axis.h"
 #include "image/resample_kernels.h"
+#include "image/resample_packed.h"
 #include "image/resample_rows.h"
 #include "image/transpose.h"
 #include "images.h"
@@ -128,6 +129,68 @@ TEST(RowResizer, GivesTheSameBitsOnEveryInstructionSet) {
         for (const ResampleKernels* kernels : UsableResampleKernels()) {
           ASSERT_EQ(ResizedRows(*kernels, axis, source, kRows), expected)
               << kernels->name << ", " << width << " to " << outputs << " pixels";
+        }
+      }
+    }
+  }
+}
+
+TEST(RowResizer, QuadsHoldTheRowsThatItMakes) {
+  for (const ResampleKernels* kernels : UsableResampleKernels()) {
+    for (const int outputs : {1, 5, 31, 448}) {
+      const Pixels source = Noise(333, kPackedRows, static_cast<unsigned>(outputs));
+      const Axis axis(333, 7.5f, 300.0f, outputs, Filter::kBicubic);
+      const RowResizer resizer(axis, *kernels);
+      if (!resizer.MakesQuads()) continue;
+      for (const int count : {1, 3, kPackedRows}) {
+        const auto rows = ResizedRows(generic::kKernels, axis, source, count);
+        std::vector<std::uint8_t> quad(static_cast<std::size_t>(12 * outputs + kQuadSlack));
+        resizer.RunQuad(source.view().row(0) + 3 * static_cast<std::ptrdiff_t>(axis.begin()),
+                        source.view().stride, count, quad.data());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(3 * outputs); ++i) {
+          for (std::size_t r = 0; r < rows.size(); ++r)
+            ASSERT_EQ(quad[4 * i + r], rows[r][i]) << kernels->name << ", byte " << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedColumns, WeighQuadsAsTheVerticalLoopWeighsRows) {
+  constexpr int kRows = 203;
+  for (const ResampleKernels* kernels : UsableResampleKernels()) {
+    if (kernels->vertical_quads == nullptr) continue;
+    for (const int width : {1, 21, 22, 64, 75}) {
+      const auto bytes = static_cast<std::size_t>(3 * width);
+      const Pixels source = Noise(width, kRows, static_cast<unsigned>(width));
+      for (const int outputs : {1, 9, 57, 203, 500}) {
+        const Axis axis(kRows, 2.25f, 199.0f, outputs, Filter::kLanczos);
+        const PackedColumns columns(axis);
+        const int quad_count = (axis.end() - axis.begin() + kPackedRows - 1) / kPackedRows;
+        std::vector<std::vector<std::uint8_t>> quads(static_cast<std::size_t>(quad_count));
+        std::vector<const std::uint8_t*> begins;
+        for (int q = 0; q < quad_count; ++q) {
+          std::vector<std::uint8_t>& quad = quads[static_cast<std::size_t>(q)];
+          quad.resize(4 * bytes + kQuadSlack);
+          for (int r = 0; r < kPackedRows; ++r) {
+            const std::uint8_t* row =
+                source.view().row(std::min(axis.begin() + kPackedRows * q + r, axis.end() - 1));
+            for (std::size_t i = 0; i < bytes; ++i)
+              quad[4 * i + static_cast<std::size_t>(r)] = row[i];
+          }
+          begins.push_back(quad.data());
+        }
+        for (int y = 0; y < outputs; ++y) {
+          std::vector<const std::uint8_t*> rows;
+          for (int k = 0; k < axis.count(y); ++k)
+            rows.push_back(source.view().row(axis.first(y) + k));
+          std::vector<std::uint8_t> expected(bytes + 1, 77);
+          std::vector<std::uint8_t> out(bytes + 1, 77);
+          generic::kKernels.vertical(rows.data(), axis.weights(y), axis.count(y), bytes,
+                                     expected.data());
+          kernels->vertical_quads(begins.data() + columns.first(y), columns.digits(y),
+                                  columns.count(y), bytes, out.data());
+          ASSERT_EQ(out, expected) << width << " pixels, row " << y << " of " << outputs;
         }
       }
     }
