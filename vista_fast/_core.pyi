@@ -129,6 +129,7 @@ class Many:
 
 class EngineCore:
     def __init__(self, threads: int, cache_bytes: int, max_calls: int, max_bytes: int, /) -> None: ...
+    def open_images_with(self, open_image: Callable[[Any], Image], /) -> None: ...
     def register(
         self,
         *,

@@ -142,8 +142,24 @@ const EngineCore::Op& EngineCore::Find(const std::string& name) const {
   return at->second;
 }
 
+py::dict EngineCore::WithOpenImage(const py::dict& arguments) const {
+  PyObject* const image = PyDict_GetItemString(arguments.ptr(), "image");
+  if (image == nullptr || image == Py_None || py::isinstance<Object>(image) || !open_image_) {
+    return arguments;
+  }
+  const auto opened = py::reinterpret_steal<py::dict>(PyDict_Copy(arguments.ptr()));
+  if (!opened) throw py::error_already_set();
+  opened["image"] = open_image_(py::handle(image));
+  return opened;
+}
+
 Status EngineCore::FillNative(const Op& op, const py::dict& arguments, sched::Call* call) const {
-  Result<Value> value = ToValue(arguments);
+  Result<Value> value = Status();
+  try {
+    value = ToValue(WithOpenImage(arguments));
+  } catch (const py::error_already_set& error) {
+    return FromException(op.name, error.value());
+  }
   if (!value.ok()) return value.status();
   Result<sched::CallTraits> traits = op.native->Inspect(value.value());
   if (!traits.ok()) return traits.status();

@@ -32,6 +32,10 @@ class EngineCore final : public sched::Listener {
   EngineCore(const EngineCore&) = delete;
   EngineCore& operator=(const EngineCore&) = delete;
 
+  // What opens the image of a native Op's call that is given as something else: a callable of the
+  // source that gives an Image. Set it before the first call.
+  void OpenImagesWith(pybind11::object open_image) { open_image_ = std::move(open_image); }
+
   // An Op with a batch function in Python. `key` and `size` are callables on a call's arguments, or
   // None.
   sched::OpId Register(sched::OpSpec spec, pybind11::object key, pybind11::object size);
@@ -91,11 +95,14 @@ class EngineCore final : public sched::Listener {
   void AwaitAdmission(sched::RequestId request);
   Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
                                const CallOptions& options, TimePoint now);
+  // The arguments with their image opened; the given dict is left as it is.
+  [[nodiscard]] pybind11::dict WithOpenImage(const pybind11::dict& arguments) const;
   Status FillNative(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
   Status FillForeign(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
 
   const unsigned forks_at_start_;
   std::unique_ptr<exec::Engine> engine_;
+  pybind11::object open_image_;
   std::unordered_map<std::string, Op> by_name_;
   std::vector<const Op*> by_id_;
 

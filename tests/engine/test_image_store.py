@@ -105,7 +105,13 @@ def test_the_image_of_a_call_may_be_any_source_or_a_hash(tmp_path: Path) -> None
         for name, source in {**sources, "hash": held.hash}.items():
             zoomed = engine.call("image.zoom", source, box=(2, 3, 12, 9))
             assert np.array_equal(np.asarray(zoomed), pixels[3:9, 2:12]), name
+            call = {"image": source, "box": (2, 3, 12, 9)}
+            assert engine.call("image.zoom", **call) == zoomed, name
+            assert engine.submit_many("image.zoom", [call]).result() == [zoomed], name
+            assert call["image"] is source
         with pytest.raises(NotFoundError, match="no image with hash"):
             engine.call("image.zoom", "0" * 32)
+        with pytest.raises(NotFoundError, match="no image with hash"):
+            engine.submit("image.zoom", image="0" * 32).result(WAIT)
         with pytest.raises(InvalidArgumentError, match="torch tensor of shape"):
             engine.call("image.zoom", torch.zeros((12, 20, 3), dtype=torch.uint8))

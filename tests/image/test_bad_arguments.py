@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pictures import noise
 
 import vista_fast as vf
-from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
+from vista_fast.errors import InvalidArgumentError, NotFoundError, ResourceExhaustedError
 
 BOXES = [
     ((5, 5, 5, 9), "empty or reversed"),
@@ -48,9 +48,18 @@ def test_results_too_large(engine: vf.Engine) -> None:
         engine.call("image.resize", vf.Image.from_array(noise(4, 5, 1)), size=(50_000, 50_000))
 
 
-@pytest.mark.parametrize("image", [None, 3, "picture.png", b"bytes", [1, 2]])
-def test_images(engine: vf.Engine, image: object) -> None:
-    with pytest.raises(InvalidArgumentError, match="image"):
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (None, InvalidArgumentError, "image is missing|image is None"),
+        (3, InvalidArgumentError, "an image source is of type int"),
+        ("picture.png", NotFoundError, "no image file 'picture.png'"),
+        (b"bytes", InvalidArgumentError, "no JPEG, PNG or WebP"),
+        ([1, 2], InvalidArgumentError, "an image source is of type list"),
+    ],
+)
+def test_images(engine: vf.Engine, image: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         engine.call("image.zoom", image=image)
 
 

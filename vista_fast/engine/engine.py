@@ -46,7 +46,8 @@ class Engine(LoopCaller):
     engine, after which it fails with ResourceExhaustedError; default: it waits) and ``nested`` (true for a call on
     behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
     Images. The image, when an Op takes one, may be given by position, and then as anything that ``image`` opens, or as
-    the hash of an Image that the engine holds; it is opened on the calling thread.
+    the hash of an Image that the engine holds; it is opened on the calling thread. That of a native Op may be so by its
+    name too, in ``submit_many`` as well.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Engine(LoopCaller):
         self.threads = threads
         self._core = EngineCore(threads, cache_bytes, max_calls, max_bytes)
         self._images = ImageStore(image_bytes)
+        self._core.open_images_with(self._images.resolve)
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
         super().__init__(self._core, self._loops, LoopFuture)
