@@ -1,5 +1,8 @@
 """Decoding JPEG files to RGB pixels, one at a time on one thread, beside Pillow, OpenCV and simplejpeg.
 
+Then what a call may ask for: a region, beside Pillow's crop of the whole picture, and a reduced picture, beside
+Pillow's draft and OpenCV's reduced reading, all of the same pixels but OpenCV's.
+
 Ours makes an Image, which keeps the file to hash it when a call first asks for its hash.
 Needs the extra bench.
 """
@@ -48,6 +51,44 @@ def row(name: str, files: list[bytes], given: Options) -> Row:
     )
 
 
+def parts(files: list[bytes], given: Options) -> list[Row]:
+    box = (400, 300, 848, 748)
+    least = (640, 480)  # half of the picture
+
+    def crop(file: bytes) -> None:
+        PilImage.open(io.BytesIO(file)).crop(box).load()
+
+    def draft(file: bytes) -> None:
+        picture = PilImage.open(io.BytesIO(file))
+        picture.draft("RGB", least)
+        picture.load()
+
+    def reduced(file: bytes) -> None:
+        cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_REDUCED_COLOR_2)
+
+    def milliseconds(decode: Callable[[bytes], object]) -> Callable[[], float]:
+        return lambda: 1e3 * seconds(lambda: [decode(file) for file in files]) / len(files)
+
+    works = {
+        "a region of 448 × 448": {
+            "ours": milliseconds(lambda file: vf.Image.decode(file, region=box)),
+            "Pillow, cropping": milliseconds(crop),
+        },
+        "half of its size": {
+            "ours": milliseconds(lambda file: vf.Image.decode(file, at_least=least)),
+            "Pillow's draft": milliseconds(draft),
+            "OpenCV, reduced": milliseconds(reduced),
+        },
+    }
+    rows = []
+    for name, each in works.items():
+        figures = in_turns(each, given.repeats)
+        ours = figures.pop("ours")
+        peers = [Peer(peer, theirs, 0.95) for peer, theirs in figures.items()]
+        rows.append(Row(f"decode JPEG 1280 × 960, 4:2:0, quality 90, {name}", "ms", "lower", ours, peers))
+    return rows
+
+
 def imported(name: str) -> Any:
     """The module, or None."""
     return importlib.import_module(name) if importlib.util.find_spec(name) is not None else None
@@ -68,6 +109,7 @@ def main() -> None:
         for subsampling in ("4:2:0", "4:4:4")
         for quality in (75, 90)
     ]
+    rows += parts([jpeg(picture, 90, "4:2:0") for picture in pictures], given)
     finish(rows, given, __file__)
 
 

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
-from vista_fast.models import Session, available_backends, find_backend
+from vista_fast.models import Model, available_backends, find_backend, open_model
+from vista_fast.models.backend import check_signature, run_single
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
 BACKENDS = ["openvino", "onnxruntime"]
 
 
 @pytest.fixture(params=BACKENDS)
-def session(request: pytest.FixtureRequest) -> Session:
+def model(request: pytest.FixtureRequest) -> Model:
     return find_backend(request.param)(detection_weights(), threads=1, precision="f32")
 
 
@@ -26,29 +27,29 @@ def batch(count: int, side: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random((count, 3, side, side), np.float32)
 
 
-def test_shapes_are_free(session: Session) -> None:
-    assert session(batch(1, 64, 0)).shape == (1, 1, 64, 64)
-    assert session(batch(2, 96, 0)).shape == (2, 1, 96, 96)
+def test_shapes_are_free(model: Model) -> None:
+    assert run_single(model, batch(1, 64, 0)).shape == (1, 1, 64, 64)
+    assert run_single(model, batch(2, 96, 0)).shape == (2, 1, 96, 96)
 
 
-def test_a_result_owns_its_memory(session: Session) -> None:
-    first = session(batch(1, 64, 0))
+def test_a_result_owns_its_memory(model: Model) -> None:
+    first = run_single(model, batch(1, 64, 0))
     kept = first.copy()
-    assert not np.array_equal(session(batch(1, 64, 1)), kept)
+    assert not np.array_equal(run_single(model, batch(1, 64, 1)), kept)
     np.testing.assert_array_equal(first, kept)
 
 
-def test_threads_share_a_session(session: Session) -> None:
+def test_threads_share_a_model(model: Model) -> None:
     inputs = [batch(1, 64, seed) for seed in range(8)]
-    expected = [session(array) for array in inputs]
+    expected = [run_single(model, array) for array in inputs]
     with ThreadPoolExecutor(4) as pool:
-        for result, wanted in zip(pool.map(session, inputs), expected, strict=True):
+        for result, wanted in zip(pool.map(lambda array: run_single(model, array), inputs), expected, strict=True):
             np.testing.assert_allclose(result, wanted, atol=1e-6)
 
 
 def test_f32_means_f32() -> None:
-    sessions = [find_backend(name)(detection_weights(), threads=1, precision="f32") for name in BACKENDS]
-    one, other = (session(batch(1, 128, 0)) for session in sessions)
+    models = [find_backend(name)(detection_weights(), threads=1, precision="f32") for name in BACKENDS]
+    one, other = (run_single(model, batch(1, 128, 0)) for model in models)
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
@@ -72,7 +73,7 @@ def test_an_unknown_backend_is_refused() -> None:
 
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_missing_library_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vista_fast.models.backend.find_spec", lambda _: None)
+    monkeypatch.setattr("vista_fast.models.backend.registry.find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"vista-fast\[ocr\]"):
         find_backend(name)
 
@@ -89,6 +90,41 @@ def test_a_broken_file_is_a_typed_error(name: str, tmp_path: Path) -> None:
     path.write_bytes(b"not a network")
     with pytest.raises(InvalidArgumentError, match=r"broken\.onnx"):
         find_backend(name)(path, threads=1, precision="f32")
+
+
+def test_a_model_says_what_it_takes_and_gives(model: Model) -> None:
+    assert [(spec.name, spec.dtype, len(spec.shape)) for spec in model.inputs] == [("x", np.float32, 4)]
+    assert model.inputs[0].shape[1] == 3
+    assert len(model.outputs) == 1
+    check_signature(model, detection_weights(), {"x": 4}, {})
+    with pytest.raises(InvalidArgumentError, match=r"has the inputs x of 4 dimensions, wanted image of 4 dimensions"):
+        check_signature(model, detection_weights(), {"image": 4}, {})
+
+
+def test_what_does_not_fit_an_input_is_a_typed_error(model: Model) -> None:
+    with pytest.raises(InvalidArgumentError, match="the network takes x; got y"):
+        model.run({"y": batch(1, 64, 0)})
+    with pytest.raises(InvalidArgumentError, match=r"input x is float64 \[1, 3, 64, 64\]; the network takes float32"):
+        run_single(model, batch(1, 64, 0).astype(np.float64))
+    with pytest.raises(InvalidArgumentError, match=r"input x is float32 \[1, 4, 64, 64\]"):
+        run_single(model, np.zeros((1, 4, 64, 64), np.float32))
+
+
+def test_a_setting_chooses_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert type(open_model(detection_weights(), threads=1)).__name__ == "OpenVinoModel"
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "onnxruntime")
+    assert available_backends() == ("onnxruntime", "openvino")
+    assert type(open_model(detection_weights(), threads=1)).__name__ == "OnnxRuntimeModel"
+    assert type(open_model(detection_weights(), backend="openvino", threads=1)).__name__ == "OpenVinoModel"
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "caffe")
+    with pytest.raises(InvalidArgumentError, match="unknown backend 'caffe'"):
+        open_model(detection_weights())
+
+
+def test_a_device_that_a_library_does_not_run_on_is_refused() -> None:
+    for name in BACKENDS:
+        with pytest.raises(InvalidArgumentError, match="cuda"):
+            find_backend(name)(detection_weights(), threads=1, precision="f32", device="cuda")
 
 
 def test_onnxruntime_refuses_bf16() -> None:

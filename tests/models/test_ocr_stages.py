@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.models import Precision
+from vista_fast.models.backend import TensorSpec
 from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition, weights
 from vista_fast.models.ocr.frame import GRID, Frame
 from vista_fast.models.ocr.reader import padded_width
@@ -22,9 +23,16 @@ SIDES = st.integers(1, 12_000)
 
 @dataclass
 class Stub:
-    """The part of a Session that stays the same in every test; the network itself is each test's own."""
+    """The part of a Model that stays the same in every test; the network itself is each test's own."""
 
     metadata: dict[str, str]
+    inputs = outputs = (TensorSpec("x", (None,) * 4, np.dtype(np.float32)),)
+
+    def run(self, batch: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
+        return {"x": self.answer(batch["x"])}
+
+    def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        raise NotImplementedError
 
 
 @settings(deadline=None, max_examples=60)
@@ -62,7 +70,7 @@ def test_the_padded_width_is_the_width_that_the_network_gets(width: int, height:
     seen: list[tuple[int, ...]] = []
 
     class Network(Stub):
-        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             seen.append(batch.shape)
             return np.zeros((len(batch), 4, 2), np.float32)
 
@@ -76,7 +84,7 @@ def test_ctc_drops_repeats_then_blanks() -> None:
     probabilities[0, range(len(classes)), classes] = [0.9, 0.8, 0.1, 0.9, 0.6, 0.7, 0.2, 0.9, 0.5]
 
     class Network(Stub):
-        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             return probabilities
 
     charset = recognition.charset(Network({"character": "a\nb"}))
@@ -92,7 +100,7 @@ def test_detection_grows_the_blob_and_keeps_reading_order() -> None:
     probability[0, 0, 300:312, 20:100] = 0.4  # text pixels, but too unsure as a line
 
     class Network(Stub):
-        def __call__(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             return probability
 
     frame = np.zeros((320, 320, 3), np.uint8)

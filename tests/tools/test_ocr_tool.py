@@ -141,7 +141,7 @@ async def test_ocr_is_among_the_default_tools_and_loads_with_its_first_call(engi
     assert toolbox.names == ("zoom", "rotate", "ocr")
     assert {"easyocr", "image_zoom_in_tool", "image_rotate_tool"}.isdisjoint(toolbox.names)
     blocked = pytest.MonkeyPatch()
-    blocked.setattr("vista_fast.models.backend.find_spec", lambda _: None)
+    blocked.setattr("vista_fast.models.backend.registry.find_spec", lambda _: None)
     with vf.Engine(threads=1) as other, pytest.raises(vf.errors.MissingExtraError, match=r"vista-fast\[ocr\]"):
         vf.Toolbox.default(other)
     blocked.undo()

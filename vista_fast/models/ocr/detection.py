@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.models.backend import Session
+from vista_fast.models.backend import Model, run_single
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import snap
 
@@ -41,7 +41,7 @@ def input_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:
 
 
 def detect(
-    frames: Sequence[npt.NDArray[np.uint8]], session: Session, config: OcrConfig
+    frames: Sequence[npt.NDArray[np.uint8]], model: Model, config: OcrConfig
 ) -> list[tuple[Quads, npt.NDArray[np.float32]]]:
     """Find the text lines of frames [H, W, 3] RGB that share one network input size.
 
@@ -49,7 +49,7 @@ def detect(
     """
     size = input_size(frames[0].shape[1], frames[0].shape[0], config)
     batch = np.stack([_network_input(frame, size) for frame in frames])
-    maps = session(batch)
+    maps = run_single(model, batch)
     return [
         _quads(probability, (frame.shape[1], frame.shape[0]), config)
         for probability, frame in zip(maps[:, 0], frames, strict=True)

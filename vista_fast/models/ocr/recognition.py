@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Session
+from vista_fast.models.backend import Model, run_single
 
 LINE_HEIGHT = 48
 """Height of the network's input in pixels."""
@@ -62,19 +62,19 @@ def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDA
     return upright
 
 
-def recognize(lines: Sequence[npt.NDArray[np.uint8]], session: Session, charset: Sequence[str]) -> list[Line]:
+def recognize(lines: Sequence[npt.NDArray[np.uint8]], model: Model, charset: Sequence[str]) -> list[Line]:
     """Read crops [H, W, 3] RGB that share one padded width."""
     batch = np.stack([_network_input(line) for line in lines])
-    return [_decode(probabilities, charset) for probabilities in session(batch)]
+    return [_decode(probabilities, charset) for probabilities in run_single(model, batch)]
 
 
-def charset(session: Session) -> tuple[str, ...]:
+def charset(model: Model) -> tuple[str, ...]:
     """The characters of the network's classes: the blank, those in its metadata, the space."""
-    if "character" not in session.metadata:
+    if "character" not in model.metadata:
         raise InvalidArgumentError(
             "the recognition network carries no charset (metadata 'character'); use PP-OCR's ONNX file"
         )
-    return ("", *session.metadata["character"].splitlines(), " ")
+    return ("", *model.metadata["character"].splitlines(), " ")
 
 
 def _network_input(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,116 @@
+"""Model: a loaded network with named inputs and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.errors import InvalidArgumentError, NotFoundError
+
+Precision: TypeAlias = Literal["f32", "bf16"]
+"""Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs with AMX and moves the outputs."""
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a network.
+
+    Attributes:
+        name: as the file has it.
+        shape: sizes of its dimensions; None for one that may vary from batch to batch.
+        dtype: of its elements.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+
+
+class Model(Protocol):
+    """A loaded network. Safe to call from several threads; each result owns its memory."""
+
+    @property
+    def inputs(self) -> Sequence[TensorSpec]: ...
+
+    @property
+    def outputs(self) -> Sequence[TensorSpec]: ...
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The strings that the model file carries beside its weights."""
+        ...
+
+    def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
+        """All outputs by name, for one array per input. Arrays need not be contiguous.
+
+        Raises:
+            InvalidArgumentError: names, shapes or dtypes are not those of the inputs.
+        """
+        ...
+
+
+def run_single(model: Model, batch: Array) -> Array:
+    """Runs a network of one input for its first output."""
+    (given,) = model.inputs
+    return model.run({given.name: batch})[model.outputs[0].name]
+
+
+def check_batch(inputs: Sequence[TensorSpec], batch: Mapping[str, Array]) -> list[Array]:
+    """The arrays in the inputs' order, contiguous. Raises InvalidArgumentError for what does not fit them."""
+    if set(batch) != {spec.name for spec in inputs}:
+        raise InvalidArgumentError(
+            f"the network takes {', '.join(spec.name for spec in inputs)}; got {', '.join(batch) or 'nothing'}"
+        )
+    return [_fitting(spec, batch[spec.name]) for spec in inputs]
+
+
+def _fitting(spec: TensorSpec, array: Array) -> Array:
+    fits = len(array.shape) == len(spec.shape) and all(
+        wanted is None or wanted == size for wanted, size in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != spec.dtype:
+        raise InvalidArgumentError(
+            f"input {spec.name} is {array.dtype} {list(array.shape)}; the network takes {shown(spec)}"
+        )
+    return np.ascontiguousarray(array)
+
+
+def shown(spec: TensorSpec) -> str:
+    """The dtype and shape of an input or output, for messages."""
+    return f"{spec.dtype} [{', '.join('any' if size is None else str(size) for size in spec.shape)}]"
+
+
+def check_signature(model: Model, path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
+    """Checks that a network has inputs and outputs of these names and numbers of dimensions.
+
+    Raises:
+        InvalidArgumentError: it is another network than the one that is wanted.
+    """
+    for kind, wanted, specs in (("inputs", inputs, model.inputs), ("outputs", outputs, model.outputs)):
+        found = {spec.name: len(spec.shape) for spec in specs}
+        if any(found.get(name) != rank for name, rank in wanted.items()) or (
+            kind == "inputs" and len(found) > len(wanted)
+        ):
+            raise InvalidArgumentError(
+                f"{path} has the {kind} {_ranks(found)}, wanted {_ranks(wanted)}; give the file of the right network"
+            )
+
+
+def _ranks(tensors: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} of {rank} dimensions" for name, rank in tensors.items()) or "nothing"
+
+
+def existing(path: Path) -> Path:
+    """The path, when a file is there; else NotFoundError."""
+    if not path.is_file():
+        raise NotFoundError(
+            f"model file {path} does not exist; reinstall the package that ships it or correct the path"
+        )
+    return path
