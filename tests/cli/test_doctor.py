@@ -10,7 +10,7 @@ from vista_fast.cli import doctor, installed
 from vista_fast.cli.choices import Choice, Found, choices
 from vista_fast.cli.machine import Gpu, Machine, describe
 from vista_fast.cli.main import main
-from vista_fast.models import backend
+from vista_fast.models.backend import registry
 from vista_fast.models.ocr import OcrConfig
 
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
@@ -47,7 +47,7 @@ def test_openvino_goes_before_onnx_runtime() -> None:
 
 def test_what_doctor_says_of_ocr_is_what_ocr_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OcrConfig().library == "openvino"
-    monkeypatch.setattr(backend, "find_spec", lambda name: None if name == "openvino" else object())
+    monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
     assert OcrConfig().library == "onnxruntime"
 
 
