@@ -263,6 +263,14 @@ void Scheduler::RunAgainAlone(Transaction* transaction, Running* batch, const St
   }
 }
 
+bool Scheduler::Lose(BatchId id, const Status& why) {
+  const TimePoint now = clock_->Now();
+  Transaction transaction(this);
+  if (!running_.contains(id)) return false;
+  Lose(&transaction, id, why, now);
+  return true;
+}
+
 void Scheduler::Lose(Transaction* transaction, BatchId id, const Status& why, TimePoint now) {
   std::optional<Running> batch = EndBatch(id, now);
   ++batch->op->stats.lost_pullers;

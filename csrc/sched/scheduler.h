@@ -120,6 +120,8 @@ class Scheduler {
   // Ends a Batch that failed as a whole: its members run again one by one; a member that was alone
   // fails with `why`.
   bool Fail(BatchId id, const Status& why);
+  // Gives a Batch up whose puller will never end it. False when it has ended, or was lost before.
+  bool Lose(BatchId id, const Status& why);
 
   // Expires what is due; gives the time of what is due next.
   TimePoint ExpireDue();
