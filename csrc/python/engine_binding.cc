@@ -118,6 +118,7 @@ void BindEngine(py::module_& m) {
   BindCompletions(m);
   m.def("mark_engine_thread", &MarkEngineThread);
   m.def("on_engine_thread", &OnEngineThread);
+  py::class_<HeldBatch>(m, "HeldBatch").def(py::init<>());
   py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
       .def(py::init<int, std::size_t, std::size_t, std::size_t>())
       .def("open_images_with", &EngineCore::OpenImagesWith)
@@ -136,6 +137,7 @@ void BindEngine(py::module_& m) {
       .def("lease", &EngineCore::Lease)
       .def("complete", &EngineCore::Complete)
       .def("fail", &EngineCore::Fail)
+      .def("lose", &EngineCore::Lose)
       .def("take_lost_pullers", &EngineCore::TakeLostPullers)
       .def("watch_lost_pullers", &EngineCore::WatchLostPullers)
       .def("start_trace", &EngineCore::StartTrace)

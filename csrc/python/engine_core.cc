@@ -329,7 +329,7 @@ void EngineCore::Release(sched::ExpectationId expectation) {
   if (!CarriedAcrossFork()) engine_->scheduler().Release(expectation);
 }
 
-py::object EngineCore::Lease(sched::OpId op) {
+py::object EngineCore::Lease(sched::OpId op, HeldBatch* held) {
   ReleaseNow();
   std::optional<sched::Batch> batch;
   {
@@ -337,22 +337,22 @@ py::object EngineCore::Lease(sched::OpId op) {
     batch = engine_->scheduler().Take(by_id_[op]->lane);
   }
   if (!batch) return py::none();
+  held->id = batch->id;
   py::list calls(batch->calls->size());
   for (std::size_t i = 0; i < batch->calls->size(); ++i) {
     calls[i] = FromValue((*batch->calls)[i]);
   }
-  return py::make_tuple(batch->id, std::move(calls));
+  return calls;
 }
 
-bool EngineCore::Complete(sched::OpId op, sched::BatchId batch, py::object results) {
+bool EngineCore::Complete(sched::OpId op, HeldBatch* held, py::object results) {
   const std::string& name = by_id_[op]->name;
   const bool is_sequence = PySequence_Check(results.ptr()) != 0 &&
                            !PyUnicode_Check(results.ptr()) && !PyBytes_Check(results.ptr());
   if (!is_sequence) {
     const auto type = py::type::handle_of(results).attr("__name__").cast<std::string>();
-    return engine_->scheduler().Fail(
-        batch, Status::Internal("the batch function of '" + name + "' returned " + type +
-                                "; it must return a list with one result per call"));
+    return FailHeld(held, Status::Internal("the batch function of '" + name + "' returned " + type +
+                                           "; it must return a list with one result per call"));
   }
   std::vector<Result<Value>> values;
   try {
@@ -365,16 +365,31 @@ bool EngineCore::Complete(sched::OpId op, sched::BatchId batch, py::object resul
       }
     }
   } catch (const py::error_already_set& error) {
-    return engine_->scheduler().Fail(batch, FromException(name, error.value()));
+    return FailHeld(held, FromException(name, error.value()));
   }
   results = py::object();
-  const bool kept = engine_->scheduler().Complete(batch, std::move(values));
+  const bool kept = engine_->scheduler().Complete(held->id, std::move(values));
+  if (kept) held->id = 0;
   ReleaseNow();
   return kept;
 }
 
-bool EngineCore::Fail(sched::OpId op, sched::BatchId batch, py::object exception) {
-  return engine_->scheduler().Fail(batch, FromException(by_id_[op]->name, exception));
+bool EngineCore::Fail(sched::OpId op, HeldBatch* held, py::object exception) {
+  return FailHeld(held, FromException(by_id_[op]->name, exception));
+}
+
+bool EngineCore::FailHeld(HeldBatch* held, const Status& why) {
+  const bool kept = engine_->scheduler().Fail(held->id, why);
+  if (kept) held->id = 0;
+  return kept;
+}
+
+void EngineCore::Lose(sched::OpId op, const HeldBatch& held) {
+  if (CarriedAcrossFork()) return;
+  if (held.id == 0) return PullerLost(op);
+  engine_->scheduler().Lose(held.id,
+                            Status::Aborted("a thread that ran '" + by_id_[op]->name +
+                                            "' ended before this call was done; submit it again"));
 }
 
 void EngineCore::PullerLost(sched::OpId op) {

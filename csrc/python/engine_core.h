@@ -25,6 +25,13 @@ struct Many {
   std::vector<sched::RequestId> requests;
 };
 
+// The Batch that a puller's thread has leased and not ended; 0 when there is none. It is kept here,
+// not in a Python variable, because an exception may come between a call into the core and the
+// storing of what that gave.
+struct HeldBatch {
+  sched::BatchId id = 0;
+};
+
 class EngineCore final : public sched::Listener {
  public:
   EngineCore(int threads, std::size_t cache_bytes, std::size_t max_flights, std::size_t max_bytes);
@@ -59,11 +66,15 @@ class EngineCore final : public sched::Listener {
   sched::ExpectationId Expect(const std::string& op, sched::Flow flow);
   void Release(sched::ExpectationId expectation);
 
-  // Blocks until there is a Batch: (id, list of argument dicts); None once the engine has stopped.
-  pybind11::object Lease(sched::OpId op);
-  // Ends a Lease; false when it was lost, and then its puller has been replaced.
-  bool Complete(sched::OpId op, sched::BatchId batch, pybind11::object results);
-  bool Fail(sched::OpId op, sched::BatchId batch, pybind11::object exception);
+  // Blocks until there is a Batch, and gives the list of its argument dicts; None once the engine
+  // has stopped.
+  pybind11::object Lease(sched::OpId op, HeldBatch* held);
+  // Ends the Lease; false when it was lost, and then its puller has been replaced.
+  bool Complete(sched::OpId op, HeldBatch* held, pybind11::object results);
+  bool Fail(sched::OpId op, HeldBatch* held, pybind11::object exception);
+  // Says that a puller ends that was still wanted: the Batch that it holds is aborted, and the
+  // puller counts among the lost ones, unless it did so already.
+  void Lose(sched::OpId op, const HeldBatch& held);
   // Ids of the Ops that lost a puller since the last time; the watching queue is poked when there
   // are any.
   std::vector<sched::OpId> TakeLostPullers();
@@ -90,6 +101,7 @@ class EngineCore final : public sched::Listener {
   };
 
   void PullerLost(sched::OpId op) override;
+  bool FailHeld(HeldBatch* held, const Status& why);
   void CheckAlive() const;
   const Op& Find(const std::string& name) const;
   void AwaitAdmission(sched::RequestId request);

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from vista_fast._core import mark_engine_thread
+from vista_fast._core import HeldBatch, mark_engine_thread
 
 if TYPE_CHECKING:
     from vista_fast._core import EngineCore
@@ -52,22 +52,26 @@ class Pullers:
 
     def _pull(self, op_id: int, run: BatchFunction) -> None:
         mark_engine_thread()
+        held = HeldBatch()
+        wanted = True
         try:
-            while self._run_lease(op_id, run):
-                pass
+            while wanted:
+                wanted = self._run_lease(op_id, run, held)
         finally:
+            # Whatever ended it, such as an exception that another thread sent: its calls must not wait for ever.
+            if wanted:
+                self._core.lose(op_id, held)
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _run_lease(self, op_id: int, run: BatchFunction) -> bool:
+    def _run_lease(self, op_id: int, run: BatchFunction, held: HeldBatch) -> bool:
         """Runs one Batch; false when this puller is no longer wanted."""
-        lease = self._core.lease(op_id)
-        if lease is None:
+        calls = self._core.lease(op_id, held)
+        if calls is None:
             return False
-        batch, calls = lease
         try:
             results = run(calls)
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: whatever it raises, its calls must not be left without an answer.
-            return self._core.fail(op_id, batch, error)
-        return self._core.complete(op_id, batch, results)
+            return self._core.fail(op_id, held, error)
+        return self._core.complete(op_id, held, results)
