@@ -113,6 +113,35 @@ async def test_a_cached_result_is_there_before_it_can_be_withdrawn(way: Way) -> 
         assert (value, call.outcome, call.cancel()) == (1, "cached", False)
 
 
+async def awaited_many(calls: vf.engine.many.ManyCalls) -> Any:
+    return await calls
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_a_timeout_around_awaited_many_calls_withdraws_them(stage: Stage) -> None:
+    async with at_stage(stage) as (engine, gate):
+        many = engine.submit_many("gate", [{"x": x} for x in range(1, 4)])
+        other = engine.acall("gate", x=1)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(awaited_many(many), 0.01)
+        assert engine.stats()["ops"]["gate"]["cancelled"] == 3
+        assert [type(done.error) for done in many] == [AbortedError] * 3
+        gate.opened.set()
+        assert await other == 1
+
+
+async def test_leaving_an_iteration_over_many_calls_leaves_them() -> None:
+    async def iterate(many: vf.engine.many.ManyCalls) -> list[Any]:
+        return [done.value async for done in many]
+
+    async with at_stage("queued") as (engine, gate):
+        many = engine.submit_many("gate", [{"x": x} for x in range(1, 4)])
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(iterate(many), 0.01)
+        gate.opened.set()
+        assert await iterate(many) == [1, 2, 3]
+
+
 async def test_withdrawing_a_timeout_scope_withdraws_its_calls() -> None:
     async with at_stage("queued") as (engine, _):
         calls = [engine.acall("gate", x=x) for x in range(1, 5)]

@@ -12,6 +12,10 @@ import vista_fast as vf
 from vista_fast import errors
 
 
+async def awaited(many: vf.engine.many.ManyCalls) -> Any:
+    return await many
+
+
 async def test_a_waiting_call_does_not_block_the_loop(engine: vf.Engine, gate: Gate) -> None:
     future = engine.acall("gate", x=1)
     await asyncio.to_thread(gate.started.wait, WAIT)
@@ -140,3 +144,36 @@ async def test_closing_settles_the_calls_of_a_running_loop() -> None:
     assert [type(error) for error in await asyncio.gather(*futures, return_exceptions=True)] == [
         errors.AbortedError
     ] * 3
+
+
+async def test_many_calls_can_be_awaited_after_the_engine_has_closed(engine: vf.Engine, double: list[int]) -> None:
+    done = engine.submit_many("double", [{"x": x} for x in range(3)])
+    assert await done == [0, 2, 4]
+    engine.close()
+    assert await asyncio.wait_for(awaited(done), WAIT) == [0, 2, 4]
+    assert [each.value async for each in done] == [0, 2, 4]
+
+
+async def test_many_calls_that_close_aborts_end_their_wait(engine: vf.Engine, gate: Gate) -> None:
+    many = engine.submit_many("gate", [{"x": x} for x in range(3)])
+    waits = asyncio.ensure_future(awaited(many))
+    assert await asyncio.to_thread(gate.started.wait, WAIT)
+    await asyncio.to_thread(engine.close, 0.0)
+    for wait in (waits, asyncio.ensure_future(awaited(many))):
+        with pytest.raises(errors.AbortedError):
+            await asyncio.wait_for(wait, WAIT)
+
+
+async def test_an_engine_that_closes_while_its_calls_begin_to_be_awaited(
+    engine: vf.Engine, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = engine.submit_many("gate", [{"x": 1}])
+    arrival = many._arrival
+
+    def close_first(enough: int) -> asyncio.Future[None]:
+        engine.close(0.0)
+        return arrival(enough)
+
+    monkeypatch.setattr(many, "_arrival", close_first)
+    with pytest.raises(errors.AbortedError):
+        await asyncio.wait_for(awaited(many), WAIT)

@@ -35,7 +35,8 @@ class ManyCalls:
     """Calls that were submitted together.
 
     ``result()`` blocks for all results in their order, ``await`` does the same on a loop, and iterating (plainly or
-    with ``async for``) gives each ``Done`` as it comes.
+    with ``async for``) gives each ``Done`` as it comes. A cancel or timeout of an ``await`` withdraws the calls that
+    are not done, for whoever else waits for this handle too; that of an ``async for`` leaves them as they are.
     """
 
     def __init__(self, core: EngineCore, many: Many, loops: LoopQueues) -> None:
@@ -75,7 +76,11 @@ class ManyCalls:
                 self._core.cancel(request)
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
-        yield from self._arrival(len(self)).__await__()
+        try:
+            yield from self._until(len(self)).__await__()
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
         return self._ordered(return_exceptions=False)
 
     def __iter__(self) -> Iterator[Done]:
@@ -85,8 +90,7 @@ class ManyCalls:
 
     async def __aiter__(self) -> AsyncIterator[Done]:
         for seen in range(len(self)):
-            if self._many.arrived <= seen:
-                await self._arrival(seen + 1)
+            await self._until(seen + 1)
             yield self._arrived()[seen]
 
     def _wait(self, enough: int, timeout: float | None) -> bool:
@@ -98,6 +102,14 @@ class ManyCalls:
                 return True
             if until is not None and time.monotonic() >= until:
                 return False
+
+    async def _until(self, enough: int) -> None:
+        if self._many.arrived >= enough:
+            return
+        arrival = self._arrival(enough)
+        # Asked again, because an engine that has closed meanwhile has completed all calls, but tells loops no more.
+        if self._many.arrived < enough:
+            await arrival
 
     def _arrival(self, enough: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
