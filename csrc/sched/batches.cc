@@ -165,7 +165,8 @@ Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
 }
 
 // Takes a Batch out of the running ones; nothing when it is not among them any more.
-std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now) {
+std::optional<Scheduler::Running> Scheduler::EndBatch(Transaction* transaction, BatchId id,
+                                                      TimePoint now) {
   const auto at = running_.find(id);
   if (at == running_.end()) return std::nullopt;
   Running batch = std::move(at->second);
@@ -176,21 +177,25 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(BatchId id, TimePoint now)
   op->running_calls -= batch.members.size();
   if (batch.in_place) --op->lane->stand_ins;
   tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
-  const Duration took = now - batch.started;
-  op->stats.run.Add(static_cast<std::uint64_t>(took.count()));
+  op->stats.run.Add(static_cast<std::uint64_t>((now - batch.started).count()));
+  transaction->LetGo(batch.calls);
+  return batch;
+}
+
+// A Batch that came back tells how long the next one will take.
+void Scheduler::LearnFrom(const Running& batch, TimePoint now) {
   std::vector<double> sizes;
   sizes.reserve(batch.members.size());
   for (const Flight* flight : batch.members) sizes.push_back(flight->size);
-  op->service_times.Observe(sizes, took);
-  return batch;
+  batch.op->service_times.Observe(sizes, now - batch.started);
 }
 
 bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
   const TimePoint now = clock_->Now();
-  std::optional<Running> batch;  // let go of after the lock is
   Transaction transaction(this);
-  batch = EndBatch(id, now);
+  std::optional<Running> batch = EndBatch(&transaction, id, now);
   if (!batch) return false;
+  LearnFrom(*batch, now);
   if (results.size() != batch->members.size()) {
     RunAgainAlone(&transaction, &*batch,
                   Status::Internal("Op '" + batch->op->spec.name + "' returned " +
@@ -210,10 +215,10 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
 
 bool Scheduler::Fail(BatchId id, const Status& why) {
   const TimePoint now = clock_->Now();
-  std::optional<Running> batch;  // let go of after the lock is
   Transaction transaction(this);
-  batch = EndBatch(id, now);
+  std::optional<Running> batch = EndBatch(&transaction, id, now);
   if (!batch) return false;
+  LearnFrom(*batch, now);
   RunAgainAlone(&transaction, &*batch, why, now);
   AdmitFromLobby(&transaction, now);
   if (!batch->op->lane->NothingWaits()) transaction.Wake(batch->op->lane);
@@ -271,11 +276,12 @@ bool Scheduler::Lose(BatchId id, const Status& why) {
   return true;
 }
 
+// Nobody knows what a lost Batch has done, so its members are not run again unasked.
 void Scheduler::Lose(Transaction* transaction, BatchId id, const Status& why, TimePoint now) {
-  std::optional<Running> batch = EndBatch(id, now);
+  const std::optional<Running> batch = EndBatch(transaction, id, now);
   ++batch->op->stats.lost_pullers;
   transaction->NotePullerLost(batch->op->id);
-  RunAgainAlone(transaction, &*batch, why, now);
+  for (Flight* flight : batch->members) CompleteFlight(transaction, flight, why, now);
   AdmitFromLobby(transaction, now);
   transaction->Wake(batch->op->lane);
 }
@@ -287,10 +293,7 @@ void Scheduler::LoseIfDeserted(Transaction* transaction, BatchId id, TimePoint n
   if (!batch.op->lane->leased || !batch.expired_members) return;
   const bool deserted = std::all_of(batch.members.begin(), batch.members.end(),
                                     [](const Flight* flight) { return flight->waiters.empty(); });
-  if (deserted)
-    Lose(transaction, id,
-         Status::Aborted("a batch that ran with it outlived all its callers; submit it again"),
-         now);
+  if (deserted) Lose(transaction, id, Status::Aborted("its Batch outlived all its callers"), now);
 }
 
 }  // namespace vista::sched

@@ -31,6 +31,7 @@ void Scheduler::Stop(const std::string& why) {
                  [](const Flight* flight) { return flight->waiters.empty(); });
     batch.op->running_batches = 0;
     batch.op->running_calls = 0;
+    transaction.LetGo(batch.calls);
   }
   running_.clear();
   batch_timers_.clear();

@@ -19,8 +19,9 @@ struct OpSpec {
   int concurrency = 1;  // Batches that may run at once; 0 means as many as there are pullers
   std::size_t max_in_flight = 0;  // calls in running Batches at once; 0 means no limit
   std::size_t max_queue = 0;  // calls that wait for a Batch; more wait in the lobby. 0: no limit
-  Duration timeout{
-      0};  // a Lease that takes longer is lost; 0 means no limit. Native Ops have none.
+  // A Lease that takes longer is lost, and its calls are aborted; 0 means no limit. Native Ops have
+  // none.
+  Duration timeout{0};
 };
 
 // What a call says of itself for batching.

@@ -120,7 +120,8 @@ class Scheduler {
   // Ends a Batch that failed as a whole: its members run again one by one; a member that was alone
   // fails with `why`.
   bool Fail(BatchId id, const Status& why);
-  // Gives a Batch up whose puller will never end it. False when it has ended, or was lost before.
+  // Gives a Batch up whose puller will never end it: its Requests complete with `why`, and whether
+  // to try again is their callers' to say. False when it has ended, or was lost before.
   bool Lose(BatchId id, const Status& why);
 
   // Expires what is due; gives the time of what is due next.
@@ -190,7 +191,8 @@ class Scheduler {
   std::vector<Flight*> PopMembers(const Candidate& candidate, TimePoint now);
   Batch Start(Transaction* transaction, const Candidate& candidate, std::vector<Flight*> members,
               TimePoint now);
-  std::optional<Running> EndBatch(BatchId id, TimePoint now);
+  std::optional<Running> EndBatch(Transaction* transaction, BatchId id, TimePoint now);
+  static void LearnFrom(const Running& batch, TimePoint now);
   void CompleteFlight(Transaction* transaction, Flight* flight, Result<Value> result,
                       TimePoint now);
   void RunAgainAlone(Transaction* transaction, Running* batch, const Status& why, TimePoint now);
@@ -204,7 +206,6 @@ class Scheduler {
   std::condition_variable timer_;
   std::condition_variable idle_;
   std::condition_variable admitted_;
-  std::size_t admission_waiters_ = 0;
   bool closing_ = false;
   bool stopped_ = false;
 

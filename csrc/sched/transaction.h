@@ -49,6 +49,9 @@ class Scheduler::Transaction {
     if (scheduler_->listener_ != nullptr) lost_.push_back(op);
   }
   void LetGo(std::unique_ptr<Flight> flight) { dropped_.push_back(std::move(flight)); }
+  void LetGo(std::shared_ptr<const std::vector<Value>> calls) {
+    calls_.push_back(std::move(calls));
+  }
   std::vector<ResultRef>* evicted() { return &evicted_; }
 
  private:
@@ -69,6 +72,7 @@ class Scheduler::Transaction {
   std::vector<Lane*> lanes_;
   std::vector<OpId> lost_;
   std::vector<std::unique_ptr<Flight>> dropped_;
+  std::vector<std::shared_ptr<const std::vector<Value>>> calls_;
   std::vector<ResultRef> evicted_;
   bool timer_ = false;
   bool idle_ = false;

@@ -94,20 +94,23 @@ def test_a_batch_function_that_never_returns_is_replaced(engine: vf.Engine) -> N
     assert engine.call("hangs", x=2) == 2
 
 
-def test_the_members_of_a_batch_that_timed_out_run_alone(engine: vf.Engine) -> None:
+def test_a_batch_that_timed_out_aborts_all_its_calls_and_the_op_goes_on(engine: vf.Engine) -> None:
     hang = threading.Event()
+    batches: list[list[int]] = []
 
     def run(calls: list[dict[str, Any]]) -> list[Any]:
-        if any(call["x"] == 0 for call in calls):
+        batches.append([call["x"] for call in calls])
+        if batches[-1] == [0, 1, 2]:
             assert hang.wait(WAIT)
-        return [call["x"] for call in calls]
+        return batches[-1]
 
     engine.register(vf.Op("slow", "1", run=run, timeout=0.05))
     values = engine.submit_many("slow", [{"x": x} for x in range(3)]).result(WAIT, return_exceptions=True)
+    assert [type(value) for value in values] == [errors.AbortedError] * 3
+    assert "0.05" in str(values[2])
+    assert [engine.call("slow", x=x) for x in range(3)] == [0, 1, 2], "to try again is the caller's choice"
     hang.set()
-    assert values[1:] == [1, 2]
-    assert isinstance(values[0], errors.AbortedError)
-    assert "0.05" in str(values[0])
+    assert batches == [[0, 1, 2], [0], [1], [2]], "a lost call must not run again by itself"
 
 
 def test_a_deadline_expires_its_own_call_only(engine: vf.Engine, gate: Gate) -> None:

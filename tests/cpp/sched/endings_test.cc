@@ -59,23 +59,57 @@ TEST_F(SchedulerFailures, ALeasePastItsTimeoutIsLostAndItsResultsAreIgnored) {
   EXPECT_TRUE(Take(lane)) << "the lost Lease must not hold the Op's only slot";
 }
 
-TEST_F(SchedulerFailures, TheOthersOfALostLeaseGoOn) {
+TEST_F(SchedulerFailures, ALostLeaseAbortsAllItsRequests) {
   OpSpec spec = Spec("a");
   spec.timeout = milliseconds(100);
   const auto [op, lane] = AddOp(spec);
   Submit(op, 1);
   Submit(op, 2);
+  Submit(op, 2);  // joins
   Take(lane);
   clock_.Advance(milliseconds(100));
   scheduler_.ExpireDue();
-  EXPECT_EQ(sink_->count(0) + sink_->count(1), 0U);
-  const auto hangs = Take(lane);
-  EXPECT_EQ(Arguments(*hangs), Numbers{1});
-  clock_.Advance(milliseconds(100));
-  scheduler_.ExpireDue();
-  EXPECT_EQ(sink_->code(0), StatusCode::kAborted);
+  for (std::uint64_t token = 0; token < 3; ++token)
+    EXPECT_EQ(sink_->code(token), StatusCode::kAborted) << token;
+  EXPECT_NE(sink_->only(1).status.message().find("timeout of 0.1"), std::string::npos);
+  EXPECT_FALSE(Take(lane)) << "they must not run again";
+  EXPECT_EQ(Stats().rerun_alone, 0U);
+  EXPECT_EQ(scheduler_.Stats().flights, 0U);
+  Submit(op, 2);
   Complete(*Take(lane));
-  EXPECT_EQ(sink_->number(1), 20);
+  EXPECT_EQ(sink_->number(3), 20);
+}
+
+TEST_F(SchedulerFailures, ALeaseThatItsPullerDropsAbortsAllItsRequests) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 0; i < 12; ++i) Submit(op, i);  // the last four wait for room
+  const auto batch = Take(lane);
+  EXPECT_TRUE(scheduler_.Lose(batch->id, Status::Aborted("its puller died")));
+  EXPECT_FALSE(scheduler_.Lose(batch->id, Status::Aborted("again")));
+  EXPECT_FALSE(Complete(*batch));
+  for (std::uint64_t token = 0; token < 4; ++token)
+    EXPECT_EQ(sink_->only(token).status.message(), "its puller died");
+  EXPECT_EQ(lost_.ops, std::vector<OpId>{op});
+  EXPECT_EQ(scheduler_.Stats().lobby, 0U) << "what they held is free";
+  while (const auto next = Take(lane)) Complete(*next);
+  for (std::uint64_t token = 4; token < 12; ++token)
+    EXPECT_EQ(sink_->number(token), 10 * static_cast<int>(token));
+}
+
+TEST_F(SchedulerFailures, ALostLeaseSaysNothingOfHowLongCallsTake) {
+  OpSpec spec = Spec("a");
+  spec.timeout = std::chrono::minutes(10);
+  spec.policy.linger = true;
+  const auto [op, lane] = AddOp(spec);
+  Submit(op, 1);
+  clock_.Advance(milliseconds(10));
+  Take(lane);
+  clock_.Advance(std::chrono::minutes(10));
+  scheduler_.ExpireDue();
+  Call call = MakeCall(op, 2);
+  call.soft_deadline = clock_.Now() + milliseconds(100);
+  Submit(std::move(call));
+  EXPECT_FALSE(Take(lane)) << "a call of about a millisecond has time to wait for company";
 }
 
 TEST_F(SchedulerFailures, ALeaseThatOutlivesItsExpiredRequestsIsLost) {
