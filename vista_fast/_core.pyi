@@ -55,7 +55,9 @@ class Image(Object):
         ``region`` (left, top, right, bottom), in pixels of the whole upright picture, rounded outward and clamped,
         gives that part alone: of a JPEG little else is decoded, and damage elsewhere may go unseen. ``at_least``
         (width, height) lets a JPEG be decoded at 1/8, 1/4 or 1/2 of its size when the picture, or the region, has
-        still that many pixels then. The hash of such an Image is that of its pixels."""
+        still that many pixels then. The hash of such an Image is that of its pixels unless ``hash`` is given;
+        ``Engine.image`` gives one of the bytes and of what was asked for, known before decoding, so that the Images
+        of both are equal in pixels and differ in their hashes."""
 
     @staticmethod
     def from_array(array: npt.NDArray[np.uint8]) -> Image:
@@ -71,7 +73,8 @@ class Image(Object):
 
     @property
     def hash(self) -> str:
-        """BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where there are any, else of shape and pixels."""
+        """BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where there are any, else of shape and pixels; of
+        a part that ``Engine.image`` opened, of the bytes with its ``region`` and ``at_least``."""
 
     @property
     def bytes(self) -> int:

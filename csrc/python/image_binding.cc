@@ -202,7 +202,7 @@ void BindImage(py::module_& module) {
       "top, "
       "right, bottom) gives that part alone, `at_least` (width, height) a smaller picture that has "
       "still these pixels, where a JPEG can do so by 1/2, 1/4 or 1/8; both save decoding, and both "
-      "change the hash to that of the pixels.");
+      "change the hash to that of the pixels, unless `hash` is given.");
   image.def_static("from_array", &FromArray, py::arg("array"),
                    "Copies a uint8 array [height, width, 3] of any strides.");
   image.def_property_readonly("width", &Image::width, "Pixels.");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -80,6 +81,69 @@ def test_bytes_that_cannot_be_decoded_fail_for_all_and_are_tried_again(decoder: 
     with pytest.raises(InvalidArgumentError):
         store.open(b"\xff\xd8\xff no JPEG")
     assert decoder.counted == counted + 1
+
+
+def test_an_image_that_came_while_the_lock_was_awaited_is_not_decoded_again(
+    decoder: HeldUpDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = vf.Image.from_array(np.full((40, 30, 3), 7, np.uint8)).encode("jpeg")
+    decoder.let.set()
+    store = images.ImageStore(1 << 20)
+    opened = [store.open(encoded)]
+    # As another thread saw it that looked before the first had decoded.
+    monkeypatch.setattr(store, "_find", lambda image_hash: None)
+    opened.append(store.open(encoded))
+    assert decoder.counted == 1
+    assert opened[0] is opened[1]
+
+
+def test_an_interrupt_ends_its_own_thread_alone(decoder: HeldUpDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = threading.Event()
+
+    def interrupt_the_first(encoded: bytes, **options: Any) -> vf.Image:
+        image = decoder.decode(encoded, **options)
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+        return image
+
+    monkeypatch.setattr(images.Image, "decode", interrupt_the_first)
+    store = images.ImageStore(1 << 20)
+    encoded = vf.Image.from_array(np.full((40, 30, 3), 7, np.uint8)).encode("jpeg")
+    opened = open_on_all_threads(store, encoded, decoder)
+    failed = [each for each in opened if each.exception() is not None]
+    assert [type(each.exception()) for each in failed] == [KeyboardInterrupt]
+    assert len({id(each.result()) for each in opened if each not in failed}) == 1
+    assert decoder.counted == 2
+
+
+def test_the_hash_of_a_part_is_that_of_no_file() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    encoded = vf.Image.from_array(pixels).encode("jpeg")
+    asked = b"region=(0.0, 0.0, 16.0, 16.0) at_least=None"
+    with vf.Engine(threads=1) as engine:
+        part = engine.image(encoded, region=(0, 0, 16, 16))
+        forged = [encoded + asked, encoded + b" " + asked, hashlib.blake2b(encoded, digest_size=16).digest() + asked]
+        assert part.hash not in [hashlib.blake2b(each, digest_size=16).hexdigest() for each in forged]
+        whole = [engine.image(each) for each in forged[:2]]
+        assert [(image.width, image.height) for image in whole] == [(64, 64)] * 2
+        asked_otherwise = [engine.image(encoded), engine.image(encoded, region=(0, 0, 16, 17))]
+        asked_otherwise.append(engine.image(encoded, at_least=(16, 16)))
+        assert len({part.hash, *(image.hash for image in asked_otherwise)}) == 4
+        decoded = vf.Image.decode(encoded, region=(0, 0, 16, 16))
+        assert np.array_equal(np.asarray(decoded), np.asarray(part))
+        assert decoded.hash == vf.Image.from_array(np.asarray(part)).hash != part.hash
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "int64"])
+def test_a_tensor_that_holds_no_bytes_is_refused(dtype: str) -> None:
+    import torch
+
+    tensor = torch.zeros((3, 8, 8), dtype=getattr(torch, dtype))
+    with vf.Engine(threads=1) as engine:
+        for open_it in (engine.image, lambda source: engine.call("image.zoom", source, box=(0, 0, 4, 4))):
+            with pytest.raises(InvalidArgumentError, match=rf"dtype torch\.{dtype} is no image; give uint8 .*round"):
+                open_it(tensor)
 
 
 def test_the_image_of_a_call_may_be_any_source_or_a_hash(tmp_path: Path) -> None:

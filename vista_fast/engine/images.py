@@ -38,7 +38,7 @@ class ImageStore:
         self._bytes = 0
         self._lock = threading.Lock()
         self._images: OrderedDict[str, Image] = OrderedDict()
-        self._decoding: dict[str, Future[Image]] = {}
+        self._decoding: dict[str, Future[Image | None]] = {}
 
     def open(self, source: ImageSource, region: Region | None = None, at_least: Size | None = None) -> Image:
         """The Image of a source; encoded bytes that are held already are not decoded again."""
@@ -77,26 +77,45 @@ class ImageStore:
 
     def _decode_once(self, encoded: bytes, image_hash: str, region: Region | None, at_least: Size | None) -> Image:
         """Threads that open the same bytes at once wait for the first of them to decode."""
-        mine: Future[Image] = Future()
-        with self._lock:
-            decoding = self._decoding.setdefault(image_hash, mine)
-        if decoding is not mine:
-            return decoding.result()
+        while True:
+            image = self._decode_or_wait(encoded, image_hash, region, at_least)
+            if image is not None:
+                return image
+
+    def _decode_or_wait(
+        self, encoded: bytes, image_hash: str, region: Region | None, at_least: Size | None
+    ) -> Image | None:
+        """None when the thread that decoded was interrupted, which is no answer for those who waited for it."""
+        mine: Future[Image | None] = Future()
         try:
-            mine.set_result(self._hold(Image.decode(encoded, hash=image_hash, region=region, at_least=at_least)))
-        except BaseException as error:
+            with self._lock:
+                # Looked up again: another thread may have decoded it since.
+                if (held := self._touch(image_hash)) is not None:
+                    return held
+                decoding = self._decoding.setdefault(image_hash, mine)
+            if decoding is mine:
+                mine.set_result(self._hold(Image.decode(encoded, hash=image_hash, region=region, at_least=at_least)))
+            return decoding.result()
+        except Exception as error:
             mine.set_exception(error)
+            raise
         finally:
             with self._lock:
-                del self._decoding[image_hash]
-        return mine.result()
+                if self._decoding.get(image_hash) is mine:
+                    del self._decoding[image_hash]
+            if not mine.done():
+                mine.set_result(None)
 
     def _find(self, image_hash: str) -> Image | None:
         with self._lock:
-            image = self._images.get(image_hash)
-            if image is not None:
-                self._images.move_to_end(image_hash)
-            return image
+            return self._touch(image_hash)
+
+    def _touch(self, image_hash: str) -> Image | None:
+        """The held Image, now the latest used. Needs the lock."""
+        image = self._images.get(image_hash)
+        if image is not None:
+            self._images.move_to_end(image_hash)
+        return image
 
     def _hold(self, image: Image) -> Image:
         image_hash, size = image.hash, image.bytes
@@ -115,12 +134,14 @@ class ImageStore:
 
 
 def _encoded_hash(encoded: bytes, region: Region | None, at_least: Size | None) -> str:
-    """That of the bytes; of a part of the picture, that of the bytes and of what was asked for."""
-    digest = hashlib.blake2b(encoded, digest_size=16)
-    if region is not None or at_least is not None:
-        edges = None if region is None else tuple(map(float, region))
-        digest.update(f" region={edges} at_least={at_least}".encode())
-    return digest.hexdigest()
+    """That of the bytes; of a part of the picture, that of the bytes' hash and of what was asked for."""
+    whole = hashlib.blake2b(encoded, digest_size=16)
+    if region is None and at_least is None:
+        return whole.hexdigest()
+    edges = None if region is None else tuple(map(float, region))
+    asked = f"region={edges} at_least={at_least}".encode()
+    # In a domain of its own, so that no file can be made whose hash is that of a part of another.
+    return hashlib.blake2b(whole.digest() + asked, digest_size=16, person=b"vista_fast part").hexdigest()
 
 
 def _encoded(source: ImageSource) -> bytes | None:
@@ -173,6 +194,11 @@ def _tensor_pixels(tensor: Any) -> Any:
     if tensor.ndim != 3 or tensor.shape[0] != 3:
         raise InvalidArgumentError(
             f"a torch tensor of shape {list(tensor.shape)} is no image; give uint8 [3, height, width]"
+        )
+    if str(tensor.dtype) != "torch.uint8":
+        raise InvalidArgumentError(
+            f"a torch tensor of dtype {tensor.dtype} is no image; give uint8 [3, height, width]: "
+            "(tensor * 255).round().to(torch.uint8) where its values run from 0 to 1"
         )
     return tensor.detach().cpu().permute(1, 2, 0).numpy()
 
