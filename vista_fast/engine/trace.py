@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,20 +80,36 @@ def trace_events(recorded: dict[str, Any]) -> list[dict[str, Any]]:
     return events
 
 
+class _Rows:
+    """The numbers of the rows of one name."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []  # a heap
+        self._busy: list[tuple[float, int]] = []  # a heap of when a row is free again, and its number
+
+    def take(self, span: _Span) -> int | None:
+        """The first row that is free at the span's start, if any. Spans come in the order of their starts."""
+        while self._busy and self._busy[0][0] <= span.start:
+            heappush(self._free, heappop(self._busy)[1])
+        return heappop(self._free) if self._free else None
+
+    def give(self, row: int, span: _Span) -> None:
+        heappush(self._busy, (span.end, row))
+
+
 def _place(spans: Iterable[_Span], group: int, events: list[dict[str, Any]]) -> list[tuple[_Span, dict[str, Any]]]:
     """Appends each span as a slice of the first row of its name that is free at its start."""
-    free_from: dict[str, list[tuple[int, float]]] = {}  # by name: the numbers of its rows and when they are free
+    rows_of: defaultdict[str, _Rows] = defaultdict(_Rows)
     rows = 0
     placed = []
     for span in sorted(spans, key=lambda span: (span.start, span.end)):
-        own = free_from.setdefault(span.row, [])
-        place = next((place for place, (_, free) in enumerate(own) if free <= span.start), len(own))
-        if place == len(own):
-            events.append({"ph": "M", "name": "thread_name", "pid": group, "tid": rows, "args": {"name": span.row}})
-            own.append((rows, span.end))
+        own = rows_of[span.row]
+        row = own.take(span)
+        if row is None:
+            row = rows
+            events.append({"ph": "M", "name": "thread_name", "pid": group, "tid": row, "args": {"name": span.row}})
             rows += 1
-        row = own[place][0]
-        own[place] = (row, span.end)
+        own.give(row, span)
         event = {
             "ph": "X",
             "cat": "batch" if group == _OPS else "call",
