@@ -10,6 +10,7 @@
 #include "base/value.h"
 #include "sched/completion.h"
 #include "sched/intrusive_list.h"
+#include "sched/tally.h"
 
 namespace vista::sched {
 
@@ -65,6 +66,17 @@ enum class FlightState : std::uint8_t {
 };
 
 struct Flight {
+  void AddWaiter(Request* request) {
+    waiters.PushBack(request);
+    priorities.Add(request->priority);
+    soft_deadlines.Add(request->soft_deadline);
+  }
+  void RemoveWaiter(Request* request) {
+    waiters.Erase(request);
+    priorities.Remove(request->priority);
+    soft_deadlines.Remove(request->soft_deadline);
+  }
+
   OpState* op = nullptr;
   Identity identity;
   Value arguments;
@@ -80,6 +92,8 @@ struct Flight {
   WaitQueue* queue = nullptr;  // while it waits; null when it is to be run alone
   FlowQueue* line = nullptr;   // its flow's, in that queue
   IntrusiveList<Request, &Request::waiters_hook> waiters;
+  Tally<Priority, std::greater<>> priorities;  // of its waiters
+  Tally<TimePoint> soft_deadlines;             // of its waiters
 
   ListHook<Flight> arrival_hook;  // in its queue
   ListHook<Flight> flow_hook;     // in its line

@@ -183,7 +183,7 @@ Request* Scheduler::NewRequest(const Call& call, Flight* flight, Outcome outcome
   request->soft_deadline = call.soft_deadline;
   request->hard_deadline = call.hard_deadline;
   request->room_deadline = call.room_deadline;
-  flight->waiters.PushBack(request);
+  flight->AddWaiter(request);
   return request;
 }
 
@@ -209,13 +209,8 @@ void Scheduler::SetTimer(Transaction* transaction, Request* request, TimePoint a
 
 // A Flight is as urgent as the most urgent of its waiters.
 void Scheduler::UpdateUrgency(Flight* flight) {
-  Priority priority = flight->waiters.front()->priority;
-  TimePoint soft_deadline = kNever;
-  for (const Request* each = flight->waiters.front(); each != nullptr;
-       each = flight->waiters.Next(each)) {
-    priority = std::max(priority, each->priority);
-    soft_deadline = std::min(soft_deadline, each->soft_deadline);
-  }
+  const Priority priority = flight->priorities.first();
+  const TimePoint soft_deadline = flight->soft_deadlines.first();
   if (flight->queue != nullptr) {
     if (soft_deadline != flight->soft_deadline)
       flight->queue->SetSoftDeadline(flight, soft_deadline);
@@ -297,7 +292,7 @@ void Scheduler::Finish(Transaction* transaction, Request* request, Status status
                               request->outcome, status.code(), request->flight->batch});
   transaction->Deliver(std::move(request->sink),
                        {request->token, std::move(status), std::move(result), request->outcome});
-  request->flight->waiters.Erase(request);
+  request->flight->RemoveWaiter(request);
   if (request->timer != kNever) request_timers_.erase({request->timer, request->id});
   requests_.Erase(request->id);
   if (requests_.size() == 0) transaction->WakeIdle();
@@ -310,14 +305,13 @@ void Scheduler::Detach(Transaction* transaction, Request* request, Status status
   Flight* flight = request->flight;
   const bool expired = status.code() == StatusCode::kDeadlineExceeded;
   Finish(transaction, request, std::move(status), nullptr, now);
+  if (!flight->waiters.empty()) UpdateUrgency(flight);
   if (flight->state == FlightState::kRunning) {
     if (expired) running_.at(flight->batch).expired_members = true;
     LoseIfDeserted(transaction, flight->batch, now);
   } else if (flight->waiters.empty()) {
     Drop(transaction, flight);
     AdmitFromLobby(transaction, now);
-  } else {
-    UpdateUrgency(flight);
   }
 }
 
