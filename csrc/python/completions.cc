@@ -1,6 +1,5 @@
 #include "completions.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -64,7 +63,8 @@ CompletionQueue::~CompletionQueue() {
   close(event_);
 }
 
-void CompletionQueue::Signal() const {
+void CompletionQueue::Signal() {
+  signalled_.notify_all();
   const std::uint64_t one = 1;
   // Fails only when the counter is at its maximum, and then the descriptor is readable as it should
   // be.
@@ -110,15 +110,10 @@ py::list CompletionQueue::Drain() {
 
 bool CompletionQueue::Wait() {
   const GilReleased no_gil;
-  while (true) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!waiting_.empty() || poked_) return true;
-      if (closed_) return false;
-    }
-    pollfd readable{event_, POLLIN, 0};
-    poll(&readable, 1, -1);
-  }
+  std::unique_lock lock(mutex_);
+  // Not on the descriptor: others may close it, and its counter may be at its maximum.
+  signalled_.wait(lock, [this] { return !waiting_.empty() || poked_ || closed_; });
+  return !waiting_.empty() || poked_;
 }
 
 void CompletionQueue::Poke() {

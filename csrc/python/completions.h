@@ -54,10 +54,11 @@ class CompletionQueue final : public sched::CompletionSink {
   void Close();
 
  private:
-  void Signal() const;
+  void Signal();
 
   const int event_;
   std::mutex mutex_;
+  std::condition_variable signalled_;
   std::vector<sched::Completion> waiting_;
   bool poked_ = false;
   bool closed_ = false;

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
+import sys
 import threading
 from collections import Counter
 from typing import Any
@@ -56,6 +59,34 @@ def test_whatever_a_batch_function_does_every_call_is_answered_once() -> None:
         assert counts["succeeded"] + counts["failed"] + counts["aborted"] == 600
         engine.register(vf.Op("sound", "1", run=lambda calls: [2 * call["x"] for call in calls]))
         assert engine.call("sound", x=21) == 42
+
+
+async def test_a_full_event_counter_loses_no_completion(engine: vf.Engine, double: list[int]) -> None:
+    assert await engine.acall("double", x=0) == 0
+    for queue in (engine._loops.of(asyncio.get_running_loop()), engine._queue):
+        os.write(queue.fileno(), (2**64 - 2).to_bytes(8, sys.byteorder))
+    # The first is in the cache: its completion comes at once, before this loop has read the counter.
+    calls = asyncio.gather(*(engine.acall("double", x=x) for x in range(5)))
+    assert await asyncio.wait_for(calls, WAIT) == [0, 2, 4, 6, 8]
+    assert await asyncio.to_thread(engine.submit("double", x=9).result, WAIT) == 18
+
+
+def test_a_descriptor_that_others_closed_neither_stops_nor_busies_the_draining_thread() -> None:
+    done = run_python(
+        """
+        import time
+        with vf.Engine(threads=1) as engine:
+            engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
+            engine.register(vf.Op("spin", "1", run=lambda calls: [sum(range(3_000_000)) for call in calls]))
+            os.close(engine._queue.fileno())
+            print([engine.submit("double", x=x).result(30) for x in range(3)])
+            clock = time.pthread_getcpuclockid(engine._drain.ident)
+            before = time.clock_gettime(clock), time.process_time()
+            engine.call("spin")
+            print(time.clock_gettime(clock) - before[0] < 0.1 * (time.process_time() - before[1]))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0, 2, 4]\nTrue\n", "")
 
 
 @not_under_asan
