@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <functional>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -57,6 +58,11 @@ void NativeExecutor::Run(const sched::Batch& batch) {
   const NativeOp& op = *ops_.at(batch.op);
   try {
     scheduler_->Complete(batch.id, op.Run(*batch.calls));
+  } catch (const std::bad_alloc&) {
+    scheduler_->Fail(
+        batch.id,
+        Status::ResourceExhausted("Op '" + op.spec().name +
+                                  "' found no memory; give smaller arguments, or fewer at a time"));
   } catch (const std::exception& error) {
     scheduler_->Fail(batch.id,
                      Status::Internal("Op '" + op.spec().name + "' threw: " + error.what()));

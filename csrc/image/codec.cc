@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string_view>
 
 #include "image/box.h"
@@ -39,20 +40,8 @@ Result<Decoded> DecodeStored(std::span<const std::uint8_t> encoded, const Decode
                                  " are no JPEG, PNG or WebP; give one of these formats");
 }
 
-}  // namespace
-
-void FlattenOverWhite(const std::uint8_t* from, std::size_t pixels, std::uint8_t* to) {
-  for (std::size_t i = 0; i < pixels; ++i, from += 4, to += 3) {
-    const std::uint32_t alpha = from[3];
-    for (int c = 0; c < 3; ++c) {
-      // The nearest whole number to (colour * alpha + white * (255 - alpha)) / 255.
-      const std::uint32_t sum = from[c] * alpha + 255 * (255 - alpha) + 128;
-      to[c] = static_cast<std::uint8_t>((sum + (sum >> 8)) >> 8);
-    }
-  }
-}
-
-Result<Image::Ref> Decode(std::span<const std::uint8_t> encoded, const DecodeOptions& options) {
+Result<Image::Ref> DecodeToImage(std::span<const std::uint8_t> encoded,
+                                 const DecodeOptions& options) {
   Result<Decoded> stored = DecodeStored(encoded, options);
   if (!stored.ok()) return stored.status();
   auto& [pixels, orientation, is_region] = stored.value();
@@ -71,6 +60,39 @@ Result<Image::Ref> Decode(std::span<const std::uint8_t> encoded, const DecodeOpt
   if (options.hash) return Image::Create(std::move(pixels), *options.hash);
   if (options.region || options.at_least) return Image::Create(std::move(pixels));
   return Image::Create(std::move(pixels), encoded);
+}
+
+}  // namespace
+
+void FlattenOverWhite(const std::uint8_t* from, std::size_t pixels, std::uint8_t* to) {
+  for (std::size_t i = 0; i < pixels; ++i, from += 4, to += 3) {
+    const std::uint32_t alpha = from[3];
+    for (int c = 0; c < 3; ++c) {
+      // The nearest whole number to (colour * alpha + white * (255 - alpha)) / 255.
+      const std::uint32_t sum = from[c] * alpha + 255 * (255 - alpha) + 128;
+      to[c] = static_cast<std::uint8_t>((sum + (sum >> 8)) >> 8);
+    }
+  }
+}
+
+Status NoMemoryToDecode(const char* what, std::size_t bytes) {
+  return Status::ResourceExhausted("no memory to decode " + std::string(what) + " of " +
+                                   std::to_string(bytes) +
+                                   " bytes; give a smaller picture, or fewer at a time");
+}
+
+Status NoMemoryToEncode(Size size) {
+  return Status::ResourceExhausted("no memory to encode an image of " + std::to_string(size.width) +
+                                   " x " + std::to_string(size.height) +
+                                   " pixels; make it smaller, or encode fewer at a time");
+}
+
+Result<Image::Ref> Decode(std::span<const std::uint8_t> encoded, const DecodeOptions& options) {
+  try {
+    return DecodeToImage(encoded, options);
+  } catch (const std::bad_alloc&) {
+    return NoMemoryToDecode("the image", encoded.size());
+  }
 }
 
 }  // namespace vista

@@ -24,4 +24,8 @@ Result<Decoded> DecodeWebp(std::span<const std::uint8_t> encoded, std::int64_t p
 // Lays RGBA pixels over white. `from` and `to` may be the same memory.
 void FlattenOverWhite(const std::uint8_t* from, std::size_t pixels, std::uint8_t* to);
 
+// kResourceExhausted; `what` names the picture ("the PNG").
+Status NoMemoryToDecode(const char* what, std::size_t bytes);
+Status NoMemoryToEncode(Size size);
+
 }  // namespace vista

@@ -10,6 +10,7 @@
 #include <csetjmp>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct ErrorTrap {
   std::jmp_buf jump;
   char message[JMSG_LENGTH_MAX];
   bool truncated;
+  bool no_memory;
 };
 
 ErrorTrap& TrapOf(j_common_ptr codec) { return *reinterpret_cast<ErrorTrap*>(codec->err); }
@@ -37,6 +39,7 @@ ErrorTrap& TrapOf(j_common_ptr codec) { return *reinterpret_cast<ErrorTrap*>(cod
 [[noreturn]] void OnError(j_common_ptr codec) {
   ErrorTrap& trap = TrapOf(codec);
   codec->err->format_message(codec, trap.message);
+  trap.no_memory = codec->err->msg_code == JERR_OUT_OF_MEMORY;
   std::longjmp(trap.jump, 1);
 }
 
@@ -61,6 +64,7 @@ jpeg_error_mgr* Arm(ErrorTrap* trap) {
   trap->manager.emit_message = OnMessage;
   trap->message[0] = '\0';
   trap->truncated = false;
+  trap->no_memory = false;
   return &trap->manager;
 }
 
@@ -193,6 +197,7 @@ Result<Window> WantedWindow(Size stored, Orientation orientation, const DecodeOp
 }
 
 Status Unreadable(const Decoder& decoder, std::size_t size) {
+  if (decoder.trap.no_memory) return NoMemoryToDecode("the JPEG", size);
   const std::string bytes = std::to_string(size) + " bytes";
   if (decoder.trap.truncated) {
     return Status::InvalidArgument("the JPEG ends too early, after " + bytes +
@@ -202,16 +207,50 @@ Status Unreadable(const Decoder& decoder, std::size_t size) {
                                  decoder.trap.message + "); give an intact file");
 }
 
+// Where the encoded bytes go. The library's own leaves a pointer to freed memory behind when it
+// finds none for more.
+struct Destination {
+  jpeg_destination_mgr manager;  // first, as in ErrorTrap
+  JOCTET* data;
+  std::size_t capacity;
+};
+
+constexpr std::size_t kFirstCapacity = std::size_t{64} << 10;
+
+void Grow(j_compress_ptr codec, std::size_t capacity) {
+  auto* to = reinterpret_cast<Destination*>(codec->dest);
+  void* const grown = std::realloc(to->data, capacity);
+  if (grown == nullptr) ERREXIT1(codec, JERR_OUT_OF_MEMORY, 0);
+  const std::size_t written = to->capacity;
+  to->data = static_cast<JOCTET*>(grown);
+  to->capacity = capacity;
+  to->manager.next_output_byte = to->data + written;
+  to->manager.free_in_buffer = capacity - written;
+}
+
+void BeginOutput(j_compress_ptr codec) { Grow(codec, kFirstCapacity); }
+
+boolean ContinueOutput(j_compress_ptr codec) {
+  Grow(codec, 2 * reinterpret_cast<Destination*>(codec->dest)->capacity);
+  return TRUE;
+}
+
+void EndOutput(j_compress_ptr) {}
+
 struct Encoder {
   jpeg_compress_struct codec{};
   ErrorTrap trap{};
-  unsigned char* data = nullptr;
-  unsigned long size = 0;
+  Destination to{};
 
-  Encoder() { codec.err = Arm(&trap); }
+  Encoder() {
+    codec.err = Arm(&trap);
+    to.manager.init_destination = BeginOutput;
+    to.manager.empty_output_buffer = ContinueOutput;
+    to.manager.term_destination = EndOutput;
+  }
   ~Encoder() {
     jpeg_destroy_compress(&codec);
-    std::free(data);
+    std::free(to.data);
   }
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
@@ -221,7 +260,7 @@ bool Write(Encoder* encoder, const PixelView& pixels, const JpegOptions& options
   if (setjmp(encoder->trap.jump)) return false;
   jpeg_compress_struct* codec = &encoder->codec;
   jpeg_create_compress(codec);
-  jpeg_mem_dest(codec, &encoder->data, &encoder->size);
+  codec->dest = &encoder->to.manager;
   codec->image_width = static_cast<JDIMENSION>(pixels.size.width);
   codec->image_height = static_cast<JDIMENSION>(pixels.size.height);
   codec->input_components = 3;
@@ -278,10 +317,16 @@ Result<std::string> EncodeJpeg(const PixelView& pixels, const JpegOptions& optio
   }
   Encoder encoder;
   if (!Write(&encoder, pixels, options)) {
+    if (encoder.trap.no_memory) return NoMemoryToEncode(pixels.size);
     return Status::Internal(std::string("libjpeg could not encode the image: ") +
                             encoder.trap.message);
   }
-  return std::string(reinterpret_cast<const char*>(encoder.data), encoder.size);
+  try {
+    return std::string(reinterpret_cast<const char*>(encoder.to.data),
+                       encoder.to.capacity - encoder.to.manager.free_in_buffer);
+  } catch (const std::bad_alloc&) {
+    return NoMemoryToEncode(pixels.size);
+  }
 }
 
 }  // namespace vista

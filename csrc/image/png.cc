@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -24,17 +26,27 @@ constexpr int kMostChunks = 128;
 constexpr std::size_t kWidthAt = 16;
 constexpr std::size_t kHeaderSize = 24;
 
-struct Message {
+struct Trouble {
   char text[160] = "";
+  bool no_memory = false;
 };
 
 [[noreturn]] void OnError(png_structp png, png_const_charp text) {
-  auto* message = static_cast<Message*>(png_get_error_ptr(png));
-  std::snprintf(message->text, sizeof message->text, "%s", text);
+  auto* trouble = static_cast<Trouble*>(png_get_error_ptr(png));
+  std::snprintf(trouble->text, sizeof trouble->text, "%s", text);
   png_longjmp(png, 1);
 }
 
 void OnWarning(png_structp, png_const_charp) {}
+
+// The library has no code for a failed allocation, and several texts.
+png_voidp Allocate(png_structp png, png_alloc_size_t size) {
+  void* data = std::malloc(size);
+  if (data == nullptr) static_cast<Trouble*>(png_get_mem_ptr(png))->no_memory = true;
+  return data;
+}
+
+void Free(png_structp, png_voidp data) { std::free(data); }
 
 struct Source {
   const std::uint8_t* next;
@@ -50,14 +62,15 @@ void ReadFrom(png_structp png, png_bytep to, std::size_t size) {
 }
 
 struct Reader {
-  Message message;
+  Trouble trouble;
   Source source;
   png_structp png;
   png_infop info;
 
   explicit Reader(std::span<const std::uint8_t> encoded)
       : source{encoded.data(), encoded.size()},
-        png(png_create_read_struct(PNG_LIBPNG_VER_STRING, &message, OnError, OnWarning)),
+        png(png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &trouble, OnError, OnWarning, &trouble,
+                                     Allocate, Free)),
         info(png != nullptr ? png_create_info_struct(png) : nullptr) {}
   ~Reader() { png_destroy_read_struct(&png, &info, nullptr); }
   Reader(const Reader&) = delete;
@@ -106,8 +119,9 @@ std::int64_t BigEndian(const std::uint8_t* bytes) {
 }
 
 Status Unreadable(const Reader& reader, std::size_t size) {
+  if (reader.trouble.no_memory) return NoMemoryToDecode("the PNG", size);
   return Status::InvalidArgument("the PNG of " + std::to_string(size) +
-                                 " bytes can't be decoded (" + reader.message.text +
+                                 " bytes can't be decoded (" + reader.trouble.text +
                                  "); give an intact file");
 }
 
@@ -118,16 +132,18 @@ void Append(png_structp png, png_bytep data, std::size_t size) {
     return;
   } catch (const std::bad_alloc&) {
   }
+  static_cast<Trouble*>(png_get_error_ptr(png))->no_memory = true;
   png_error(png, "no memory");
 }
 
 struct Writer {
-  Message message;
+  Trouble trouble;
   png_structp png;
   png_infop info;
 
   Writer()
-      : png(png_create_write_struct(PNG_LIBPNG_VER_STRING, &message, OnError, OnWarning)),
+      : png(png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &trouble, OnError, OnWarning, &trouble,
+                                      Allocate, Free)),
         info(png != nullptr ? png_create_info_struct(png) : nullptr) {}
   ~Writer() { png_destroy_write_struct(&png, &info); }
   Writer(const Writer&) = delete;
@@ -162,7 +178,7 @@ Result<Decoded> DecodePng(std::span<const std::uint8_t> encoded, std::int64_t pi
   const Size size = {static_cast<int>(width), static_cast<int>(height)};
 
   Reader reader(encoded);
-  if (reader.info == nullptr) return Status::ResourceExhausted("no memory for libpng");
+  if (reader.info == nullptr) return NoMemoryToDecode("the PNG", encoded.size());
   if (!ReadHeader(&reader)) return Unreadable(reader, encoded.size());
   const std::size_t channels = png_get_channels(reader.png, reader.info);
   Result<Pixels> result = Pixels::Allocate(size, pixel_limit);
@@ -190,11 +206,12 @@ Result<std::string> EncodePng(const PixelView& pixels, const PngOptions& options
                                    "; give a number from 0 to 9");
   }
   Writer writer;
-  if (writer.info == nullptr) return Status::ResourceExhausted("no memory for libpng");
+  if (writer.info == nullptr) return NoMemoryToEncode(pixels.size);
   std::string out;
   if (!Write(&writer, pixels, options, &out)) {
+    if (writer.trouble.no_memory) return NoMemoryToEncode(pixels.size);
     return Status::Internal(std::string("libpng could not encode the image: ") +
-                            writer.message.text);
+                            writer.trouble.text);
   }
   return out;
 }

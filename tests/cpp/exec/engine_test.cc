@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <thread>
@@ -14,8 +15,8 @@
 namespace vista::exec {
 namespace {
 
-// Doubles a number; a call with "throw" throws, "refuse" does not pass Inspect, "few" loses a
-// result.
+// Doubles a number; a call with "throw" throws, "exhaust" finds no memory, "refuse" does not pass
+// Inspect, "few" loses a result.
 class DoubleOp final : public NativeOp {
  public:
   explicit DoubleOp(std::string name) {
@@ -31,6 +32,7 @@ class DoubleOp final : public NativeOp {
     std::vector<Result<Value>> results;
     for (const Value& call : calls) {
       if (call.find("throw") != nullptr) throw std::runtime_error("it threw");
+      if (call.find("exhaust") != nullptr) throw std::bad_alloc();
       if (call.find("throw 5") != nullptr) throw 5;  // NOLINT: what a library might do
       if (call.find("few") != nullptr) continue;
       results.emplace_back(Value{2 * *call.find("x")->get_if<std::int64_t>()});
@@ -101,6 +103,7 @@ TEST_F(EngineTest, AWorkerSurvivesWhatAnOpThrowsAndWhatItLeavesOut) {
   EXPECT_EQ(CodeOf({{"throw", Value{}}}), StatusCode::kInternal);
   EXPECT_EQ(CodeOf({{"throw 5", Value{}}}), StatusCode::kInternal);
   EXPECT_EQ(CodeOf({{"few", Value{}}}), StatusCode::kInternal);
+  EXPECT_EQ(CodeOf({{"exhaust", Value{}}}), StatusCode::kResourceExhausted);
   EXPECT_EQ(CodeOf({{"x", Value{std::int64_t{1}}}}), StatusCode::kOk);
 }
 
