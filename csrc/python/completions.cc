@@ -95,6 +95,14 @@ std::vector<sched::Completion> CompletionQueue::Take() {
   return taken;
 }
 
+void CompletionQueue::PutBack(std::span<sched::Completion> completions) {
+  if (completions.empty()) return;
+  const std::lock_guard lock(mutex_);
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(completions.begin()),
+                  std::make_move_iterator(completions.end()));
+  Signal();
+}
+
 py::list CompletionQueue::Drain() {
   const std::vector<sched::Completion> taken = Take();
   py::list out(taken.size());

@@ -43,7 +43,9 @@ class CompletionQueue final : public sched::CompletionSink {
   [[nodiscard]] int fileno() const { return event_; }
   // All that waits. Their tokens are the taker's to release.
   std::vector<sched::Completion> Take();
-  // The same, as (future, value, error, outcome).
+  // Puts what was taken back in front.
+  void PutBack(std::span<sched::Completion> completions);
+  // What Take gives, as (future, value, error, outcome).
   pybind11::list Drain();
   // Blocks without the GIL until there is something to drain or a Poke; false once it is closed and
   // empty.

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "foreign.h"
+#include "loop_future.h"
 
 namespace py = pybind11;
 
@@ -19,22 +22,15 @@ py::object Interned(const char* text) {
 }
 
 struct Names {
-  py::object loop = Interned("loop");
   py::object of = Interned("of");
-  py::object core = Interned("_core");
-  py::object request = Interned("_request");
-  py::object outcome = Interned("outcome");
-  py::object set_result = Interned("set_result");
-  py::object set_exception = Interned("set_exception");
   py::object add_image = Interned("_add_image");
-  py::object loop_keyword = py::make_tuple(loop);
   py::object zero = py::int_(0);
+  py::object loop_holder = Interned("__asyncio_running_event_loop__");
   // In the order of GivenOptions.
   std::array<py::object, 6> options = {Interned("flow"),          Interned("priority"),
                                        Interned("soft_deadline"), Interned("deadline"),
                                        Interned("room_timeout"),  Interned("nested")};
   py::object get_running_loop = py::module_::import("asyncio").attr("get_running_loop");
-  py::object invalid_state = py::module_::import("asyncio").attr("InvalidStateError");
 };
 
 const Names& TheNames() {
@@ -45,10 +41,6 @@ const Names& TheNames() {
 py::object Checked(PyObject* made) {
   if (made == nullptr) throw py::error_already_set();
   return py::reinterpret_steal<py::object>(made);
-}
-
-void Set(const py::object& future, const py::object& name, py::handle value) {
-  if (PyObject_SetAttr(future.ptr(), name.ptr(), value.ptr()) != 0) throw py::error_already_set();
 }
 
 bool Equal(PyObject* text, PyObject* other) {
@@ -109,20 +101,14 @@ std::string TextOf(PyObject* text) {
 
 py::object Submit(py::handle self, const Given& given) {
   const Names& names = TheNames();
-  const auto& caller = self.cast<const LoopCaller&>();
+  auto& caller = self.cast<LoopCaller&>();
   if (given.image != Py_None) self.attr(names.add_image)(py::handle(given.image), given.arguments);
-  const py::object loop = Checked(PyObject_CallNoArgs(names.get_running_loop.ptr()));
-  PyObject* const keywords[] = {loop.ptr()};
-  py::object future =
-      Checked(PyObject_Vectorcall(caller.future_type.ptr(), keywords, 0, names.loop_keyword.ptr()));
-  Set(future, names.outcome, py::none());
-  Set(future, names.core, caller.core_object);
-  const py::object queue =
-      Checked(PyObject_CallMethodOneArg(caller.queues.ptr(), names.of.ptr(), loop.ptr()));
-  const sched::RequestId request = caller.core->Submit(
-      TextOf(given.op), given.arguments, OptionsOf(given),
-      queue.cast<std::shared_ptr<CompletionQueue>>(), future, /*wait_for_room=*/false);
-  Set(future, names.request, py::int_(request));
+  const py::object loop = caller.RunningLoop();
+  py::object future = NewLoopFuture(loop);
+  const sched::RequestId request =
+      caller.core->Submit(TextOf(given.op), given.arguments, OptionsOf(given), caller.QueueOf(loop),
+                          future, /*wait_for_room=*/false);
+  SetCall(future, caller.core_object, py::int_(request));
   return future;
 }
 
@@ -150,36 +136,57 @@ PyMethodDef acall_method = {
     "Submits a call and gives a future of the running loop. Never blocks: while the engine is full "
     "the call waits\nfor room, not the loop."};
 
-void Settle(const py::object& future, const sched::Completion& completion) {
-  const Names& names = TheNames();
-  const Seen seen = See(completion);
-  Set(future, names.outcome, seen.outcome);
-  const bool failed = !seen.error.is_none();
-  PyObject* const done = PyObject_CallMethodOneArg(
-      future.ptr(), (failed ? names.set_exception : names.set_result).ptr(),
-      (failed ? seen.error : seen.value).ptr());
-  if (done == nullptr) throw py::error_already_set();
-  Py_DECREF(done);
-}
-
 }  // namespace
 
-LoopCaller::LoopCaller(std::shared_ptr<EngineCore> engine_core, py::object loop_queues,
-                       py::object loop_future)
-    : core(std::move(engine_core)),
-      core_object(py::cast(core)),
-      queues(std::move(loop_queues)),
-      future_type(std::move(loop_future)) {}
+LoopCaller::LoopCaller(std::shared_ptr<EngineCore> engine_core, py::object loop_queues)
+    : core(std::move(engine_core)), core_object(py::cast(core)), queues_(std::move(loop_queues)) {}
+
+py::object LoopCaller::RunningLoop() {
+#if PY_VERSION_HEX < 0x030C0000
+  // Up to Python 3.11 asking for the loop costs a system call each time. The thread's dict has
+  // another holder whenever another loop runs, so that the same holder means the same loop.
+  PyObject* const state = PyThreadState_GetDict();
+  PyObject* const holder =
+      state == nullptr ? nullptr : PyDict_GetItem(state, TheNames().loop_holder.ptr());
+  if (holder != nullptr && holder == loop_holder_.ptr()) {
+    PyObject* const loop = PyWeakref_GetObject(running_loop_.ptr());
+    if (loop != Py_None) return py::reinterpret_borrow<py::object>(loop);
+  }
+#endif
+  py::object loop = Checked(PyObject_CallNoArgs(TheNames().get_running_loop.ptr()));
+#if PY_VERSION_HEX < 0x030C0000
+  if (holder != nullptr) {
+    loop_holder_ = py::reinterpret_borrow<py::object>(holder);
+    running_loop_ = py::weakref(loop);
+  }
+#endif
+  return loop;
+}
+
+const std::shared_ptr<CompletionQueue>& LoopCaller::QueueOf(const py::object& loop) {
+  if (!latest_loop_ || PyWeakref_GetObject(latest_loop_.ptr()) != loop.ptr()) {
+    const py::object queue =
+        Checked(PyObject_CallMethodOneArg(queues_.ptr(), TheNames().of.ptr(), loop.ptr()));
+    latest_queue_ = queue.cast<std::shared_ptr<CompletionQueue>>();
+    latest_loop_ = py::weakref(loop);
+  }
+  return latest_queue_;
+}
 
 void SettleOnLoop(CompletionQueue& queue) {
-  for (const sched::Completion& completion : queue.Take()) {
+  std::vector<sched::Completion> taken = queue.Take();
+  for (std::size_t i = 0; i < taken.size(); ++i) {
     const auto future =
-        py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(completion.token));
+        py::reinterpret_steal<py::object>(reinterpret_cast<PyObject*>(taken[i].token));
     try {
-      Settle(future, completion);
+      SettleLoopFuture(future, See(taken[i]));
     } catch (py::error_already_set& error) {
+      if (!error.matches(PyExc_Exception)) {
+        queue.PutBack(std::span(taken).subspan(i + 1));  // for when the loop is run again
+        throw;
+      }
       // Whatever became of one future, the others must be settled.
-      if (!error.matches(TheNames().invalid_state)) error.discard_as_unraisable("SettleOnLoop");
+      error.discard_as_unraisable("SettleOnLoop");
     }
   }
   ReleaseNow();
@@ -187,9 +194,10 @@ void SettleOnLoop(CompletionQueue& queue) {
 
 void BindLoopCaller(py::module_& m) {
   py::class_<LoopCaller> caller(m, "LoopCaller");
-  caller.def(py::init<std::shared_ptr<EngineCore>, py::object, py::object>());
+  caller.def(py::init<std::shared_ptr<EngineCore>, py::object>());
   auto* const type = reinterpret_cast<PyTypeObject*>(caller.ptr());
   caller.attr("acall") = Checked(PyDescr_NewMethod(type, &acall_method));
+  m.def("adopt_loop_future", &AdoptLoopFuture);
 }
 
 }  // namespace vista::python

@@ -11,20 +11,27 @@
 
 namespace vista::python {
 
-// What gives Engine its method acall. `queues` has the method of(loop) -> CompletionQueue,
-// `future_type` makes a LoopFuture from loop=.
-struct LoopCaller {
-  LoopCaller(std::shared_ptr<EngineCore> engine_core, pybind11::object loop_queues,
-             pybind11::object loop_future);
+// What gives Engine its method acall. `queues` has the method of(loop) -> CompletionQueue.
+class LoopCaller {
+ public:
+  LoopCaller(std::shared_ptr<EngineCore> engine_core, pybind11::object queues);
 
   const std::shared_ptr<EngineCore> core;
   const pybind11::object core_object;
-  const pybind11::object queues;
-  const pybind11::object future_type;
+
+  pybind11::object RunningLoop();
+  const std::shared_ptr<CompletionQueue>& QueueOf(const pybind11::object& loop);
+
+ private:
+  const pybind11::object queues_;
+  // A program makes nearly all calls on one loop.
+  pybind11::object latest_loop_;   // a weak reference
+  pybind11::object running_loop_;  // another, that goes with the holder
+  pybind11::object loop_holder_;
+  std::shared_ptr<CompletionQueue> latest_queue_;
 };
 
-// Gives what waits in a loop's queue to its futures, on that loop's thread. One that is done
-// already, by a cancel, is left as it is.
+// Gives what waits in a loop's queue to its futures, on that loop's thread.
 void SettleOnLoop(CompletionQueue& queue);
 
 void BindLoopCaller(pybind11::module_& m);

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast._core import CompletionQueue, EngineCore, Image, LoopCaller, mark_engine_thread, on_engine_thread
 from vista_fast.engine.expectation import Expectation
-from vista_fast.engine.futures import CallFuture, LoopFuture, settle_calls
+from vista_fast.engine.futures import CallFuture, settle_calls
 from vista_fast.engine.images import ImageStore
 from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
@@ -72,7 +72,7 @@ class Engine(LoopCaller):
         self._core.open_images_with(self._images.resolve)
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
-        super().__init__(self._core, self._loops, LoopFuture)
+        super().__init__(self._core, self._loops)
         self._queue = CompletionQueue()
         self._core.watch_lost_pullers(self._queue)
         self._drain = threading.Thread(

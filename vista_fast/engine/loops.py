@@ -18,12 +18,9 @@ class LoopQueues:
         self._queues: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, CompletionQueue]
         self._queues = weakref.WeakKeyDictionary()
         self._closed = False
-        self._latest: tuple[weakref.ref[asyncio.AbstractEventLoop], CompletionQueue] | None = None
 
     def of(self, loop: asyncio.AbstractEventLoop) -> CompletionQueue:
         """The loop's queue, made and watched on first use. Call it on that loop."""
-        if self._latest is not None and self._latest[0]() is loop:
-            return self._latest[1]
         queue = self._queues.get(loop)
         if queue is None:
             queue = CompletionQueue()
@@ -32,14 +29,12 @@ class LoopQueues:
             loop.add_reader(queue.fileno(), queue.settle_on_loop)
             with self._lock:
                 self._queues[loop] = queue
-        self._latest = (weakref.ref(loop), queue)
         return queue
 
     def close(self) -> None:
         """Lets every loop settle what has arrived, and stops watching. Call it from any thread."""
         with self._lock:
             self._closed = True
-            self._latest = None
             queues = list(self._queues.items())
             self._queues = weakref.WeakKeyDictionary()
         for loop, queue in queues:

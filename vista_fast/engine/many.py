@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vista_fast.engine.futures import Outcome
+from vista_fast.engine.futures import LoopFuture, Outcome
 from vista_fast.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -23,12 +23,6 @@ class Done(NamedTuple):
     value: Any
     error: BaseException | None
     outcome: Outcome
-
-
-class _Arrival(asyncio.Future[None]):
-    """Done when enough calls are."""
-
-    outcome: Outcome  # which the queue gives to whatever it settles
 
 
 class ManyCalls:
@@ -113,7 +107,8 @@ class ManyCalls:
 
     def _arrival(self, enough: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        future = _Arrival(loop=loop)
+        future = LoopFuture(loop=loop)
+        future._core, future._request = self._core, 0  # no call of its own to withdraw
         self._many.notify(enough, self._loops.of(loop), future)
         return future
 
