@@ -7,13 +7,14 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from _measuring import Options, Peer, Row, amount, show
+from _measuring import Options, Peer, Profile, Row, amount, show, spread
 
 FOLDER = Path(__file__).resolve().parent
 LIBRARIES = (
@@ -26,29 +27,39 @@ LIBRARIES = (
     "opencv-python-headless",
     "simplejpeg",
     "openvino",
+    "onnxruntime",
+    "rapidocr",
     "ray",
 )
 
 HEAD = """# Benchmarks
 
-Written by these scripts with `--record`; `vista-fast bench --all -- --record` runs them all. Each figure is
-the median of its repeats, beside its peers in the same process and in turns, with the lowest and the highest ratio of
-the repeats. "Wanted" is what we mean to reach at least; what falls short is marked.
+Written by these scripts with `--record`; `vista-fast bench -- --record --profile --verl-tool CHECKOUT` runs them all.
+Each figure is the median of its repeats with the lowest and the highest, beside its peers in the same process and in
+turns; so is each ratio. "Wanted" is what we mean to reach at least; what falls short is marked. "Physical limit" is the
+figure that nothing could pass; under each table it says what that is, what bounds ours now, and where perf finds our
+side's samples. `train_seeds.py` trains, and has its table in the README of the repository.
 """
 
 
 SHORT = " **short**"
 
 
-def finish(rows: list[Row], given: Options, script: str) -> None:
+def finish(rows: Sequence[Row], given: Options, script: str, profiles: Sequence[Profile] = ()) -> None:
     """Prints the rows and, when they are to be recorded, keeps them and writes the table anew."""
     show(rows)
+    for each in profiles:
+        print(profile_line(each))
     if not given.record or given.quick:
         return
     results = FOLDER / "results"
     results.mkdir(exist_ok=True)
     name = Path(script).stem
-    record = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    record = {
+        "machine": machine(),
+        "rows": [asdict(row) for row in rows],
+        "profiles": [asdict(profile) for profile in profiles],
+    }
     (results / f"{name}.json").write_text(json.dumps(rounded(record), indent=1) + "\n", encoding="utf-8")
     (FOLDER / "README.md").write_text(table(results), encoding="utf-8")
 
@@ -86,47 +97,76 @@ def rounded(value: Any) -> Any:
         return float(f"{value:.5g}")
     if isinstance(value, dict):
         return {key: rounded(each) for key, each in value.items()}
-    return [rounded(each) for each in value] if isinstance(value, list) else value
+    return [rounded(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def table(results: Path) -> str:
     """README.md of all results."""
-    parts = [HEAD]
-    for path in sorted(results.glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if "rows" not in record:
-            continue
-        rows = [Row(**{**row, "peers": [Peer(**peer) for peer in row["peers"]]}) for row in record["rows"]]
-        about = record["machine"]
-        parts.append(f"## {path.stem}.py\n")
-        parts.append(f"{about['cpu']}, {about['memory']}; {about['system']}; {about['libraries']}; {about['date']}.\n")
-        parts.append("| figure | ours | peers | ratio | wanted |\n|---|---|---|---|---|")
-        parts += [cells(row) for row in rows]
-        parts.append("")
-        parts += [f"- {row.name}: bound by {row.bound_by}" for row in rows if row.bound_by]
-        parts.append("")
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    return "\n".join([HEAD, *(section(name, record) for name, record in records.items() if "rows" in record)])
+
+
+def section(name: str, record: dict[str, Any]) -> str:
+    """The part of one benchmark."""
+    rows = [Row(**{**row, "peers": [Peer(**peer) for peer in row["peers"]]}) for row in record["rows"]]
+    about = record["machine"]
+    parts = [
+        f"## {name}.py\n",
+        f"{about['cpu']}, {about['memory']}; {about['system']}; {about['libraries']}; {about['date']}.\n",
+        "| figure | ours | peers | ratio | wanted | physical limit |\n|---|---|---|---|---|---|",
+        *(cells(row) for row in rows),
+        "",
+        *notes(rows),
+        *(f"- {profile_line(Profile(**profile))}" for profile in record.get("profiles", [])),
+        "",
+    ]
     return "\n".join(parts)
 
 
 def cells(row: Row) -> str:
     """The line of one row."""
-    median = statistics.median(row.figures)
     beside, ratios, wanted = [], [], []
     if row.limit is not None:
-        held = median <= row.limit if row.better == "lower" else median >= row.limit
+        middle = statistics.median(row.figures)
+        held = middle <= row.limit if row.better == "lower" else middle >= row.limit
         side = "at most" if row.better == "lower" else "at least"
         beside.append("")
         ratios.append("")
         wanted.append(f"{side} {amount(row.limit)} {row.unit}{'' if held else SHORT}")
     for peer in row.peers:
         each = row.ratios(peer)
-        middle = statistics.median(each)
         beside.append(f"{peer.name}: {amount(statistics.median(peer.figures))}")
-        ratios.append(f"{middle:.3g} ({min(each):.3g} to {max(each):.3g})")
-        short = SHORT if peer.at_least is not None and middle < peer.at_least else ""
+        ratios.append(spread(each))
+        short = SHORT if peer.at_least is not None and statistics.median(each) < peer.at_least else ""
         wanted.append("" if peer.at_least is None else f"{peer.at_least:.3g}{short}")
-    columns = (row.name, f"{amount(median)} {row.unit}", *("<br>".join(each) for each in (beside, ratios, wanted)))
+    columns = (row.name, own(row), *("<br>".join(each) for each in (beside, ratios, wanted)), furthest(row))
     return "| " + " | ".join(columns) + " |"
+
+
+def own(row: Row) -> str:
+    """Our figure with its spread, where it was measured more than once."""
+    middle, low, high = (amount(each(row.figures)) for each in (statistics.median, min, max))
+    return f"{middle} {row.unit}" + (f" ({low} to {high})" if len(row.figures) > 1 else "")
+
+
+def furthest(row: Row) -> str:
+    return "" if row.physical is None else f"{amount(row.physical)} {row.unit}"
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What bounds the rows and what their limits are, once for all rows that share it."""
+    sharing: dict[str, list[str]] = {}
+    for row in rows:
+        texts = [f"bound by {row.bound_by}"] if row.bound_by else []
+        texts += [f"physical limit: {row.physical_is}"] if row.physical_is else []
+        if texts:
+            sharing.setdefault("; ".join(texts), []).append(row.name)
+    return [f"- {'all' if len(names) == len(rows) else ', '.join(names)}: {text}" for text, names in sharing.items()]
+
+
+def profile_line(profile: Profile) -> str:
+    """A profile in a line."""
+    return f"profile of {profile.of}: {', '.join(f'{share:.0f} % {name}' for name, share in profile.shares)}"
 
 
 if __name__ == "__main__":

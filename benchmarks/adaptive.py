@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from _measuring import Options, Peer, Row, in_turns, options
+from _profile import profiled
 from _table import finish
 
 import vista_fast as vf
@@ -108,6 +109,9 @@ def row(load: Callable[[float, random.Random], Iterator[float]], one: float, giv
         "lower",
         ours,
         [Peer(f"best fixed ({fastest})", figures[fastest], 1 / 1.1)],
+        bound_by="the Op's own arithmetic, for which the calls of a burst or a busy stretch queue",
+        physical=1e3 * one,
+        physical_is="a batch of one that meets an idle engine",
     )
 
 
@@ -115,7 +119,9 @@ def main() -> None:
     given = options(__doc__, repeats=5)
     one = unit()
     print(f"a batch of one takes {1e3 * one:.2f} ms")
-    finish([row(load, one, given) for load in (steady, bursty, trickle)], given, __file__)
+    rows = [row(load, one, given) for load in (steady, bursty, trickle)]
+    profiles = profiled(given, "steady load", lambda: mean_latency(MOST, steady, one, 400))
+    finish(rows, given, __file__, profiles)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from _limits import wake_up
 from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _profile import profiled
 from _ray_peers import RayPeers
 from _table import finish
 
 import vista_fast as vf
 
-HAND_OVER = (
-    "the wake-up of one sleeping thread by another, twice: pinned to one core the same call takes a seventh of it "
-    "(`taskset -c 0`), and two C threads with semaphores need 20 microseconds for the round across cores"
-)
+OBJECTS = "making and releasing Python objects under the GIL: each call's arguments, result and Done"
+HAND_OVER = "the wake-up of one sleeping thread by another, twice"
+ROUND = "two C threads that wake each other by semaphores, which only spinning could beat"
+NATIVE = "call of a native Op"
+INLINE = "reading the arguments and keeping the engine's account of the call; the caller's thread runs it"
+AMONG_MANY = "the same call among thousands in one submit_many, of as many pixels, divided among them"
+WANTED = {"ThreadPoolExecutor": 6.0, "Ray actor": 200.0, "Ray Serve, @serve.batch": 500.0}
 
 
 def nothing(**arguments: Any) -> None:
@@ -35,27 +39,28 @@ def per_second(count: int, work: Callable[[], Any]) -> Callable[[], float]:
     return lambda: count / seconds(work)
 
 
-def many_at_once(engine: vf.Engine, given: Options, works: Mapping[str, tuple[int, Callable[[], Any]]]) -> Row:
+def many_at_once(
+    engine: vf.Engine, name: str, given: Options, works: Mapping[str, tuple[int, Callable[[], Any]]]
+) -> Row:
     """Beside peers, of which each says how many calls a run makes."""
     calls = numbered(given)
     figures = in_turns(
         {
             "ours": per_second(len(calls), lambda: engine.submit_many("nothing", calls).result()),
+            "copies": per_second(len(calls), lambda: [dict(call) for call in calls]),
             **{name: per_second(size, work) for name, (size, work) in works.items()},
         },
         given.repeats,
     )
-    wanted = {"ThreadPoolExecutor": 6.0, "Ray actor": 200.0, "Ray Serve, @serve.batch": 500.0}
-    beside_ray = "ThreadPoolExecutor" not in works
     return Row(
-        f"submit_many of {len(calls):,}{', while Ray runs' if beside_ray else ''}",
+        name.format(f"{len(calls):,}"),
         "calls/s",
         "higher",
         figures.pop("ours"),
-        [Peer(name, each, wanted[name]) for name, each in figures.items()],
-        bound_by="Ray's own processes, which take turns with it on the cores"
-        if beside_ray
-        else "making and releasing Python objects under the GIL: each call's arguments, result and Done",
+        [Peer(name, figures[name], WANTED[name]) for name in works],
+        bound_by=OBJECTS,
+        physical=statistics.median(figures["copies"]),
+        physical_is="copying the dicts of arguments in a list, because each call's goes to the batch function as one",
     )
 
 
@@ -68,11 +73,12 @@ def in_executor(pool: ThreadPoolExecutor, calls: list[dict[str, int]]) -> None:
         future.result()
 
 
+async def acalls(engine: vf.Engine, calls: list[dict[str, int]]) -> None:
+    await asyncio.gather(*(engine.acall("nothing", **each) for each in calls))
+
+
 def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row:
     calls = numbered(given)
-
-    async def ours() -> None:
-        await asyncio.gather(*(engine.acall("nothing", **each) for each in calls))
 
     async def executor() -> None:
         loop = asyncio.get_running_loop()
@@ -91,7 +97,11 @@ def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row
 
     works = {
         name: per_second(len(calls), lambda work=work: asyncio.run(work()))  # type: ignore[misc]
-        for name, work in {"ours": ours, "run_in_executor": executor, "bare futures": bare}.items()
+        for name, work in {
+            "ours": lambda: acalls(engine, calls),
+            "run_in_executor": executor,
+            "bare futures": bare,
+        }.items()
     }
     figures = in_turns(works, given.repeats)
     return Row(
@@ -100,8 +110,9 @@ def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row
         "higher",
         figures["ours"],
         [Peer("run_in_executor", figures["run_in_executor"], 4.0), Peer("bare futures", figures["bare futures"], 0.7)],
-        bound_by="the interpreter: submit_many, which needs no futures, spends 1.0 µs on each call and the bare loop "
-        "1.5 µs, whose sum would be 0.6 of the bare loop; acall's keywords and the future's fields are the rest",
+        bound_by="the interpreter and the event loop: a future, its keywords and its callback for each call",
+        physical=statistics.median(figures["bare futures"]),
+        physical_is="the loop's own: as many bare futures that one callback resolves",
     )
 
 
@@ -119,6 +130,14 @@ def quantile(times: list[float], share: float) -> float:
     return 1e6 * sorted(times)[int(share * (len(times) - 1))]
 
 
+def among_many(count: int) -> float:
+    """Microseconds of one of the small native calls of a submit_many."""
+    pixels = [vf.Image.from_array(np.array([[[x >> 8, x & 255, 0]]], np.uint8)) for x in range(count)]
+    calls = [{"image": pixel, "size": (2, 2)} for pixel in pixels]
+    with vf.Engine(threads=1, cache_bytes=0) as engine:
+        return 1e6 * min(seconds(lambda: engine.submit_many("image.resize", calls).result()) for _ in range(5)) / count
+
+
 def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[Row]:
     count = 50 if given.quick else 2_000
     pixel = vf.Image.from_array(np.zeros((1, 1, 3), np.uint8))
@@ -126,32 +145,29 @@ def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[R
     def one_by_one(work: Callable[[], Any]) -> list[float]:
         return [seconds(work) for _ in range(count)]
 
+    def executor() -> list[float]:
+        return one_by_one(lambda: pool.submit(nothing).result())
+
     async def executor_awaited() -> list[float]:
         loop = asyncio.get_running_loop()
         return await awaited(lambda: loop.run_in_executor(pool, nothing), count)
 
-    pairs: dict[str, tuple[Callable[[], list[float]], Callable[[], list[float]]]] = {
-        "call of a native Op": (
-            lambda: one_by_one(lambda: engine.call("image.resize", pixel, size=(2, 2))),
-            lambda: one_by_one(lambda: pool.submit(nothing).result()),
-        ),
-        "call": (
-            lambda: one_by_one(lambda: engine.call("nothing")),
-            lambda: one_by_one(lambda: pool.submit(nothing).result()),
-        ),
-        "submit, result": (
-            lambda: one_by_one(lambda: engine.submit("nothing").result()),
-            lambda: one_by_one(lambda: pool.submit(nothing).result()),
-        ),
+    works: dict[str, tuple[Callable[[], list[float]], Callable[[], list[float]]]] = {
+        NATIVE: (lambda: one_by_one(lambda: engine.call("image.resize", pixel, size=(2, 2))), executor),
+        "call": (lambda: one_by_one(lambda: engine.call("nothing")), executor),
+        "submit, result": (lambda: one_by_one(lambda: engine.submit("nothing").result()), executor),
         "await acall": (
             lambda: asyncio.run(awaited(lambda: engine.acall("nothing"), count)),
             lambda: asyncio.run(executor_awaited()),
         ),
     }
+    rounds = wake_up() or (None, None)
+    together = among_many(count)
     rows = []
-    for name, (ours, theirs) in pairs.items():
+    for name, (ours, theirs) in works.items():
         times = [(ours(), theirs()) for _ in range(given.repeats)]
-        for share, limit in ((0.5, 30.0), (0.99, 200.0)):
+        limits = (together, together) if name == NATIVE else rounds
+        for share, limit, physical in ((0.5, 30.0, limits[0]), (0.99, 200.0, limits[1])):
             rows.append(
                 Row(
                     f"a lone {name}, p{100 * share:.0f}",
@@ -160,31 +176,12 @@ def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[R
                     [quantile(mine, share) for mine, _ in times],
                     [Peer("executor", [quantile(other, share) for _, other in times])],
                     limit=limit,
-                    bound_by=HAND_OVER if share == 0.5 and "native" not in name else "",
+                    bound_by=INLINE if name == NATIVE else HAND_OVER,
+                    physical=physical,
+                    physical_is=AMONG_MANY if name == NATIVE else ROUND,
                 )
             )
     return rows
-
-
-def wake_up() -> float:
-    """The median round, in µs, of two Python threads that wake each other."""
-    go, done = threading.Semaphore(0), threading.Semaphore(0)
-
-    def answer() -> None:
-        for _ in range(1000):
-            go.acquire()
-            done.release()
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-
-    def round_trip() -> None:
-        go.release()
-        done.acquire()
-
-    times = [seconds(round_trip) for _ in range(1000)]
-    thread.join()
-    return 1e6 * statistics.median(times)
 
 
 def main() -> None:
@@ -196,20 +193,23 @@ def main() -> None:
         run=lambda calls: [None] * len(calls),
         cacheable=False,
     )
+    profiles = []
+    calls = numbered(given)
     with vf.Engine() as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
-        calls = numbered(given)
         executor = {"ThreadPoolExecutor": (len(calls), lambda: in_executor(pool, calls))}
-        rows = [many_at_once(engine, given, executor), gathered(engine, pool, given)]
+        rows = [many_at_once(engine, "submit_many of {}", given, executor), gathered(engine, pool, given)]
+        profiles += profiled(given, "submit_many", lambda: engine.submit_many("nothing", calls).result())
+        profiles += profiled(given, "gathered acalls", lambda: asyncio.run(acalls(engine, calls)))
     with vf.Engine(cache_bytes=0) as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
         rows += alone(engine, pool, given)
+        profiles += profiled(given, "lone calls", lambda: engine.call("nothing"))
     with vf.Engine() as engine, RayPeers(quick=given.quick) as ray:
         engine.register(op)
         if works := ray.works(len(calls)):
-            rows.append(many_at_once(engine, given, works))
-    print(f"two threads that wake each other: {wake_up():.0f} µs for a round")
-    finish(rows, given, __file__)
+            rows.append(many_at_once(engine, "submit_many of {}, while Ray runs", given, works))
+    finish(rows, given, __file__, profiles)
 
 
 if __name__ == "__main__":

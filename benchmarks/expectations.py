@@ -7,6 +7,10 @@ that lingers waits always, and one that does neither takes what is there.
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy starts its threads
+
 import asyncio
 import random
 from collections.abc import Callable
@@ -14,7 +18,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from _measuring import Options, Peer, Row, in_turns, options
+from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _profile import profiled
 from _table import finish
 
 import vista_fast as vf
@@ -92,6 +97,9 @@ def row(name: str, unit: str, single: bool, given: Options) -> Row:
         "lower" if single else "higher",
         figures.pop("tokens"),
         [Peer(f"the same, {peer}", each, wanted[peer]) for peer, each in figures.items()],
+        bound_by="the Op's own arithmetic and the threads' wake-ups" if single else "the size of a group",
+        physical=1e3 * min(seconds(lambda: run([{}])) for _ in range(20)) if single else GROUP,
+        physical_is="the batch function alone" if single else "all calls of a group in one batch",
     )
 
 
@@ -101,7 +109,8 @@ def main() -> None:
         row(f"bursts of {GROUP} with tokens", "calls a batch", False, given),
         row("a trickle of single calls with tokens", "ms a call", True, given),
     ]
-    finish(rows, given, __file__)
+    profiles = profiled(given, f"bursts of {GROUP} with tokens", measure(True, False, False, 20))
+    finish(rows, given, __file__, profiles)
 
 
 if __name__ == "__main__":

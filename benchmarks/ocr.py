@@ -1,41 +1,50 @@
-"""What it costs to read pages: the ocr Ops through an engine beside RapidOCR on its fastest CPU backend, OpenVINO.
+"""Reading pages: the ocr tool through an engine beside RapidOCR on ONNX Runtime and on OpenVINO, images per second.
 
-Both read the same drawn pages, decoded beforehand, on all cores, with the same weights, and the text must be the same.
-RapidOCR reads one page after the other with its networks on all cores, or with one instance per core on one thread
-each; the faster of the two counts. It comes in f32, as ours, and in the precision that OpenVINO chooses by itself (bf16
-on CPUs with AMX) beside our bf16. The last row is a GRPO group: 8 rollouts that read the same 4 pages.
-Needs the extras ocr and tasks. Run it as ``python benchmarks/ocr.py``.
+All read the same drawn pages, decoded beforehand, on all cores, with the same weights; how many of the texts are the
+same is printed. RapidOCR reads one page after the other with its networks on all cores, or with one instance per core
+on one thread each; for each of its backends the faster of the two is in the table. It comes in f32, as ours, and, where
+the CPU computes in bf16, in the precision that OpenVINO then chooses by itself beside our bf16. The last row is a GRPO
+group: 8 rollouts that read the same 4 pages. Needs the extras ocr and tasks.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from _measuring import Options, Peer, Row, in_turns, options, seconds
+from _profile import profiled
+from _table import finish
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from rapidocr import EngineType, RapidOCR
-from rapidocr.inference_engine.openvino.device_config import CPUConfig
 
 import vista_fast as vf
+from vista_fast.models.backend import find_backend, native_precision, run_single
 from vista_fast.models.ocr import OcrConfig
+from vista_fast.models.ocr.ops import DETECT_BATCH, RECOGNIZE_BATCH
+from vista_fast.models.ocr.reader import OcrModel, detection_size, padded_width
+from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
-PAGES, LINES, ROLLOUTS, RUNS = 16, 6, 8, 5
+PAGES, LINES, ROLLOUTS = 16, 6, 8
 CORES = len(os.sched_getaffinity(0))
 WORDS = ["invoice", "total", "amount", "due", "March", "42.50", "north", "7,310", "order", "98%", "balance", "A-17"]
 
 Page = npt.NDArray[np.uint8]
 Precision = Literal["f32", "bf16"]
+Backend = Literal["ONNX Runtime", "OpenVINO"]
 Read = Callable[[Sequence[Page]], list[str]]
+
+OURS = "vista_fast"
 
 
 def page(seed: int) -> Page:
@@ -49,39 +58,51 @@ def page(seed: int) -> Page:
     return np.asarray(image)
 
 
-def rapidocr(threads: int, precision: Precision) -> RapidOCR:
+def rapidocr(backend: Backend, threads: int, precision: Precision) -> RapidOCR:
+    engine = {"ONNX Runtime": EngineType.ONNXRUNTIME, "OpenVINO": EngineType.OPENVINO}[backend]
     settings = {
         "Global.use_cls": False,
         "Global.log_level": "critical",
-        "Det.engine_type": EngineType.OPENVINO,
-        "Rec.engine_type": EngineType.OPENVINO,
-        "Rec.rec_batch_num": 1,
+        "Det.engine_type": engine,
+        "Rec.engine_type": engine,
+        "Rec.rec_batch_num": 1,  # its fastest on a CPU: a batch is padded to its longest line
         "EngineConfig.openvino.inference_num_threads": threads,
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }
-    original = CPUConfig.get_config
-    if precision == "f32":  # it offers no setting for it
-        CPUConfig.get_config = lambda self: original(self) | {"INFERENCE_PRECISION_HINT": "f32"}
-    try:
+    with openvino_precision(precision):
         reader = RapidOCR(params=settings)
         reader(np.ascontiguousarray(page(0)[..., ::-1]), use_cls=False)
+    return reader
+
+
+@contextmanager
+def openvino_precision(precision: Precision) -> Iterator[None]:
+    """Has RapidOCR compute in f32 on OpenVINO, for which it offers no setting."""
+    from rapidocr.inference_engine.openvino.device_config import CPUConfig
+
+    original = CPUConfig.get_config
+    if precision == "f32":
+        CPUConfig.get_config = lambda self: original(self) | {"INFERENCE_PRECISION_HINT": "f32"}
+    try:
+        yield
     finally:
         CPUConfig.get_config = original
-    return reader
 
 
 def read_one(reader: RapidOCR, image: Page) -> str:
     return "\n".join(reader(np.ascontiguousarray(image[..., ::-1]), use_cls=False).txts or ())
 
 
-def in_turn(precision: Precision) -> Read:
+def in_turn(backend: Backend, precision: Precision) -> Read:
     """RapidOCR, one page after the other, its networks on all cores."""
-    reader = rapidocr(CORES, precision)
+    reader = rapidocr(backend, CORES, precision)
     return lambda pages: [read_one(reader, image) for image in pages]
 
 
-def side_by_side(precision: Precision) -> Read:
+def side_by_side(backend: Backend, precision: Precision) -> Read:
     """RapidOCR, one instance per core with one thread each."""
-    readers = [rapidocr(1, precision) for _ in range(CORES)]
+    readers = [rapidocr(backend, 1, precision) for _ in range(CORES)]
 
     def read(pages: Sequence[Page]) -> list[str]:
         with ThreadPoolExecutor(CORES) as pool:
@@ -94,9 +115,9 @@ def side_by_side(precision: Precision) -> Read:
     return read
 
 
-def ours(precision: Precision, cache_bytes: int = 0) -> Read:
-    """The ocr tool through an engine, all pages at once; without a cache unless told."""
-    engine = vf.Engine(cache_bytes=cache_bytes)
+def ours(precision: Precision) -> Read:
+    """The ocr tool through an engine without a cache, all pages at once."""
+    engine = vf.Engine(cache_bytes=0)
     toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(precision=precision))
 
     async def read_all(pages: Sequence[Page]) -> list[str]:
@@ -111,57 +132,87 @@ def ours(precision: Precision, cache_bytes: int = 0) -> Read:
     return read
 
 
-@dataclass
-class Measured:
-    seconds: list[float]
-    texts: list[str]
+def networks_alone(pages: Sequence[Page], precision: Precision) -> float:
+    """Seconds in which the two networks run over inputs of the pages' sizes, in the engine's batches, on all cores."""
+    config = OcrConfig(precision=precision)
+    finder = OcrModel(config, threads=CORES)
+    load = find_backend(config.library)
+    detection = load(detection_weights(), threads=CORES, precision=precision)
+    recognition = load(recognition_weights(), threads=CORES, precision=precision)
+    sizes: dict[tuple[int, int], int] = defaultdict(int)
+    widths: dict[int, int] = defaultdict(int)
+    for each in pages:
+        height, width = each.shape[:2]
+        sizes[detection_size(width, height, config)] += 1
+        for quad in finder.detect([each])[0][0]:
+            widths[padded_width(width, height, quad, config)] += 1
+    batches: list[tuple[Any, tuple[int, ...]]] = []
+    for (width, height), count in sizes.items():
+        batches += [(detection, (size, 3, height, width)) for size in in_batches(count, DETECT_BATCH)]
+    for width, count in widths.items():
+        batches += [(recognition, (size, 3, 48, width)) for size in in_batches(count, RECOGNIZE_BATCH)]
+    works = [(network, np.zeros(shape, np.float32)) for network, shape in batches]
+    return min(seconds(lambda: [run_single(network, batch) for network, batch in works]) for _ in range(3))
 
 
-def measure(readers: dict[str, Read], pages: Sequence[Page]) -> dict[str, Measured]:
-    """Every reader in turn, RUNS times over, so that a change of the machine's speed meets all of them."""
-    measured = {name: Measured([], []) for name in readers}
-    for _ in range(RUNS):
-        for name, read in readers.items():
-            start = time.perf_counter()
-            texts = read(pages)
-            measured[name].seconds.append(time.perf_counter() - start)
-            measured[name].texts = texts
-    return measured
+def in_batches(count: int, largest: int) -> list[int]:
+    return [min(largest, count - first) for first in range(0, count, largest)]
 
 
-def report(title: str, measured: dict[str, Measured], pages: int) -> None:
-    mine = measured["vista_fast"]
-    print(f"\n{title}: ms per page, median (lowest to highest of {RUNS})")
-    for name, result in measured.items():
-        per_page = sorted(1e3 * seconds / pages for seconds in result.seconds)
-        same = sum(one == other for one, other in zip(mine.texts, result.texts, strict=True))
-        print(
-            f"  {name:<28}{statistics.median(per_page):>8.1f} ({per_page[0]:.1f} to {per_page[-1]:.1f})"
-            f"   {same} of {pages} pages with the same text"
-        )
-    peers = [result.seconds for name, result in measured.items() if name != "vista_fast"]
-    best = min(peers, key=statistics.median)
-    ratios = sorted(theirs / our for our, theirs in zip(mine.seconds, best, strict=True))
-    print(f"  RapidOCR's best / vista_fast  {statistics.median(ratios):.2f}x ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+def row(name: str, readers: dict[str, Read], pages: Sequence[Page], networks: float, given: Options) -> Row:
+    """``networks``: their seconds for the different ones of the pages."""
+    texts = {reader: read(pages) for reader, read in readers.items()}
+    for reader, read in texts.items():
+        if reader == OURS:
+            continue
+        same = sum(one == other for one, other in zip(texts[OURS], read, strict=True))
+        print(f"{name}: {reader} reads {same} of {len(pages)} pages as ours does")
+    works = {reader: lambda read=read: len(pages) / seconds(lambda: read(pages)) for reader, read in readers.items()}
+    figures = in_turns(works, given.repeats)
+    mine = figures.pop(OURS)
+    return Row(
+        name,
+        "images/s",
+        "higher",
+        mine,
+        [Peer(peer, figures[peer]) for peer in fastest(figures)],
+        bound_by="the two networks, which run on all cores",
+        physical=len(pages) / networks,
+        physical_is="the networks alone, in the engine's batches, for each different page once",
+    )
+
+
+def fastest(figures: dict[str, list[float]]) -> list[str]:
+    """The faster way of each of RapidOCR's backends."""
+    ways: dict[str, list[str]] = defaultdict(list)
+    for name in figures:
+        ways[name.partition(",")[0]].append(name)
+    return [max(names, key=lambda name: statistics.median(figures[name])) for names in ways.values()]
+
+
+def peers(precision: Precision, given: Options) -> dict[str, Read]:
+    backends: tuple[Backend, ...] = ("ONNX Runtime", "OpenVINO") if precision == "f32" else ("OpenVINO",)
+    ways = {"one at a time": in_turn} if given.quick else {"one at a time": in_turn, "one per core": side_by_side}
+    return {
+        f"RapidOCR on {backend}, {name}": way(backend, precision) for backend in backends for name, way in ways.items()
+    }
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    pages = [page(seed) for seed in range(PAGES)]
-    print(f"{PAGES} pages of 448x448 with {LINES} lines, {CORES} cores")
-    for precision in ("f32", "bf16"):
-        peers = {
-            "RapidOCR, one at a time": in_turn(precision),
-            "RapidOCR, one per core": side_by_side(precision),
-        }
-        report(precision, measure({"vista_fast": ours(precision), **peers}, pages), PAGES)
+    given = options(__doc__, repeats=5)
+    pages = [page(seed) for seed in range(1 if given.quick else PAGES)]
+    group = [image for image in pages[:4] for _ in range(2 if given.quick else ROLLOUTS)]
+    rows, profiles = [], []
+    for precision in ("f32", "bf16") if native_precision() == "bf16" and not given.quick else ("f32",):
+        readers = {OURS: ours(precision), **peers(precision, given)}
+        alone = networks_alone(pages, precision)
+        rows.append(row(f"ocr of {len(pages)} pages, {precision}", readers, pages, alone, given))
         if precision == "f32":
-            group = [image for image in pages[:4] for _ in range(ROLLOUTS)]
-            report(
-                f"{precision}, {ROLLOUTS} rollouts of 4 pages",
-                measure({"vista_fast": ours(precision), **peers}, group),
-                len(group),
-            )
+            some = networks_alone(pages[:4], precision)
+            name = f"ocr of {len(pages[:4])} pages by a group of {len(group) // len(pages[:4])}, f32"
+            rows.append(row(name, readers, group, some, given))
+            profiles = profiled(given, f"ocr of {len(pages)} pages", partial(readers[OURS], pages))
+    finish(rows, given, __file__, profiles)
 
 
 if __name__ == "__main__":

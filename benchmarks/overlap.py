@@ -1,7 +1,5 @@
 """What tools cost a rollout: each trajectory on its own way, beside the same rollout with a barrier after every turn.
 
-    python benchmarks/overlap.py [--weights FOLDER] [--repeats 7]
-
 Each repeat plays one GRPO step's worth of trajectories of other tasks, in both ways one after the other, each with a
 fresh engine: no result is known from before, but the networks of ocr are loaded. Exposed latency is the share of the
 time in which a call was outstanding that nothing was decoded. The makespan is compared to that of tools that take no
@@ -11,15 +9,18 @@ beside them; and by playing the same step again on the same engine, which has al
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vista_fast.cli.machine import describe
+from _measuring import Peer, Row, options
+from _profile import profiled
+from _table import finish
+from _torchvision import torchvision
+
 from vista_fast.engine import Engine
 from vista_fast.rollout import ChatTemplate, RolloutSummary, TransformersGenerator, rollout, summarize
 from vista_fast.tasks.mini import load
@@ -42,19 +43,18 @@ class Played:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="of the policy (default: shipped)")
-    parser.add_argument("--repeats", type=int, default=7)
-    options = parser.parse_args()
-
-    count = preset("tiny").grpo.tasks_per_step
-    tasks = load("train", size=count * (options.repeats + 1), seed=1)
+    given = options(__doc__)
+    torchvision()  # before transformers imports it
+    weights = given.weights or SHIPPED_WEIGHTS
+    count = 2 if given.quick else preset("tiny").grpo.tasks_per_step
+    tasks = load("train", size=count * (given.repeats + 1), seed=1)
+    steps = [[tasks[first + index] for index in range(count)] for first in range(0, len(tasks), count)]
     played: dict[bool, list[Played]] = {False: [], True: []}
-    for repeat in range(options.repeats + 1):
-        chosen = [tasks[index] for index in range(repeat * count, (repeat + 1) * count)]
+    for repeat, step in enumerate(steps):
         for barrier in (False, True) if repeat % 2 else (True, False):
-            played[barrier].append(play(options.weights, chosen, barrier, repeat))
-    show(played[False][1:], played[True][1:])  # the first repeat warms up
+            played[barrier].append(play(weights, step, barrier, repeat))
+    profiles = profiled(given, "a step without barrier", lambda: play(weights, steps[0], False, 0))
+    finish(rows(weights.name, played[False][1:], played[True][1:]), given, __file__, profiles)  # the first warms up
 
 
 def play(weights: Path, tasks: Sequence[Task], barrier: bool, seed: int) -> Played:
@@ -77,29 +77,41 @@ def play(weights: Path, tasks: Sequence[Task], barrier: bool, seed: int) -> Play
         return Played(once(toolbox), once(toolbox))
 
 
-def show(continuous: Sequence[Played], barrier: Sequence[Played]) -> None:
-    machine = describe()
-    print(
-        f"{continuous[0].first.trajectories} trajectories a step, median of {len(continuous)} (lowest to highest); "
-        f"{machine.cpu}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB\n"
-    )
-    print("| | exposed latency | makespan / replay by arithmetic | makespan / played again | seconds |")
-    print("|---|---|---|---|---|")
-    for name, figures in (("no barrier", continuous), ("barrier per turn", barrier)):
-        cells = (
-            spread([100 * each.first.exposed_latency for each in figures], "{:.1f} %"),
-            spread([each.first.makespan_ratio for each in figures], "{:.2f}"),
-            spread([each.first.makespan / each.again.makespan for each in figures], "{:.2f}"),
-            spread([each.first.makespan for each in figures], "{:.2f}"),
+def rows(policy: str, free: Sequence[Played], barrier: Sequence[Played]) -> list[Row]:
+    def row(name: str, unit: str, figure: Callable[[Played], float], physical: float, physical_is: str) -> Row:
+        return Row(
+            f"{name}, policy {policy}",
+            unit,
+            "lower",
+            [figure(each) for each in free],
+            [Peer("barrier after every turn", [figure(each) for each in barrier])],
+            bound_by="the cores, which decode and run the networks of ocr by turns",
+            physical=physical,
+            physical_is=physical_is,
         )
-        print(f"| {name} | {' | '.join(cells)} |")
-    ratios = [b.first.makespan / c.first.makespan for b, c in zip(barrier, continuous, strict=True)]
-    print(f"\nThe barrier takes {spread(ratios, '{:.2f}')} times as long.")
 
+    def again(each: Played) -> float:
+        return each.first.makespan / each.again.makespan
 
-def spread(figures: Sequence[float], form: str) -> str:
-    values = sorted(figures)
-    return f"{form.format(statistics.median(values))} ({form.format(values[0])} to {form.format(values[-1])})"
+    no_tools = "tools that take no time"
+    return [
+        row("exposed latency", "%", lambda each: 100 * each.first.exposed_latency, 0.0, no_tools),
+        row("makespan, of its replay by arithmetic", "times", lambda each: each.first.makespan_ratio, 1.0, no_tools),
+        row(
+            "makespan, of it played again",
+            "times",
+            again,
+            1.0,
+            no_tools,
+        ),
+        row(
+            "makespan",
+            "s",
+            lambda each: each.first.makespan,
+            statistics.median(each.again.makespan for each in free),
+            "the same played again, when every result is known",
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,23 +1,25 @@
 """What the repetition reward costs: the detector beside a backtracking regular expression, the usual way to write it.
 
 Both look for a phrase of 1 to 32 words that stands at least 5 times in a row, in texts without any, the common case.
-Times are CPU time of the one thread that both use. Run it as ``python benchmarks/repetition.py``.
+Times are CPU time of the one thread that both use; each repeat has a text of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
 import statistics
 import time
 from collections.abc import Callable
 
+from _measuring import Options, Peer, Row, options
+from _profile import profiled
+from _table import finish
+
 from vista_fast.rewards import RepetitionRule, repetition
 
 PHRASE = re.compile(r"(?<!\S)(\S+(?:\s+\S+){0,31}?)(?:\s+\1){4,}(?!\S)")
 RULE = RepetitionRule(words=(5, 10, 20))
-RUNS = 7
 
 
 def text_of(characters: int, seed: int) -> str:
@@ -41,23 +43,37 @@ def milliseconds(detect: Callable[[str], object], text: str) -> float:
     return elapsed * 1e3
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    milliseconds(lambda t: repetition(t, RULE), text_of(1_000, RUNS))  # NumPy's first call
-    print(
-        f"{'characters':>10}  {'vista_fast ms':>13}  {'regex ms':>10}  regex / vista_fast (lowest to highest of {RUNS})"
+def row(characters: int, given: Options) -> Row:
+    texts = [text_of(characters, seed) for seed in range(given.repeats)]
+    works: list[Callable[[str], object]] = [ours, PHRASE.search, split]
+    mine, regex, words = zip(*([milliseconds(work, text) for work in works] for text in texts), strict=True)
+    return Row(
+        f"repetition in {characters:,} characters",
+        "ms",
+        "lower",
+        list(mine),
+        [Peer("regular expression", list(regex))],
+        bound_by="numbering the words and comparing arrays of numbers at each distance, in numpy",
+        physical=statistics.median(words),
+        physical_is="splitting the text into words, which is where any detector begins",
     )
-    for characters in (1_000, 10_000, 100_000):
-        texts = [text_of(characters, seed) for seed in range(RUNS)]
-        ours, regex = zip(
-            *((milliseconds(lambda t: repetition(t, RULE), t), milliseconds(PHRASE.search, t)) for t in texts),
-            strict=True,
-        )
-        ratios = sorted(theirs / mine for mine, theirs in zip(ours, regex, strict=True))
-        print(
-            f"{characters:>10}  {statistics.median(ours):>13.2f}  {statistics.median(regex):>10.1f}"
-            f"  {statistics.median(ratios):.0f}x ({ratios[0]:.0f} to {ratios[-1]:.0f})"
-        )
+
+
+def ours(text: str) -> object:
+    return repetition(text, RULE)
+
+
+def split(text: str) -> None:
+    text.split()
+
+
+def main() -> None:
+    given = options(__doc__)
+    milliseconds(ours, text_of(1_000, given.repeats))  # numpy's first call
+    lengths = (1_000,) if given.quick else (1_000, 10_000, 100_000)
+    long = text_of(lengths[-1], 0)
+    rows = [row(characters, given) for characters in lengths]
+    finish(rows, given, __file__, profiled(given, f"{lengths[-1]:,} characters", lambda: ours(long)))
 
 
 if __name__ == "__main__":

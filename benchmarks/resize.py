@@ -13,8 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from _limits import copy_bandwidth
 from _measuring import Options, Peer, Row, in_turns, options, seconds
 from _pictures import Pixels, photographs
+from _profile import profiled
 from _table import finish
 from _torchvision import torchvision
 from PIL import Image as PilImage
@@ -37,16 +39,11 @@ PILLOW = {
 }
 ENLARGING = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC, "lanczos": cv2.INTER_LANCZOS4}
 SHRINKING = {"box": cv2.INTER_AREA}
+COPYING = "reading the source and writing the result at the speed of a copy of as many bytes as the row has pixels"
+BICUBIC = "bicubic, 1280 × 960 to 448 × 448"
 
 Size = tuple[int, int]
 Resize = Callable[[Any], object]
-
-
-def copy_bandwidth() -> float:
-    """Bytes per second that one core reads and writes when it copies what no cache holds."""
-    source = np.ones(1 << 28, np.uint8)
-    target = np.empty_like(source)
-    return 2 * source.nbytes / min(seconds(lambda: np.copyto(target, source)) for _ in range(5))
 
 
 def torchvision_resize(module: object, size: Size, name: str) -> Resize | None:
@@ -90,7 +87,16 @@ def row(engine: vf.Engine, module: object, source: Pixels, shapes: tuple[Size, S
     ours = figures.pop("ours")
     wanted = {"Pillow": 3.0, "OpenCV": 1.0}
     peers = [Peer(peer, each, wanted.get(peer)) for peer, each in figures.items()]
-    return Row(f"{name}, {before[0]} × {before[1]} to {size[0]} × {size[1]}", "ms", "lower", ours, peers)
+    moved = 3 * (before[0] * before[1] + size[0] * size[1])
+    return Row(
+        f"{name}, {before[0]} × {before[1]} to {size[0]} × {size[1]}",
+        "ms",
+        "lower",
+        ours,
+        peers,
+        bound_by="the products of pixels and weights in the two passes, the more the wider the filter",
+        physical=1e3 * moved / copy_bandwidth(moved * len(pictures) // 2),
+    )
 
 
 def distinct(source: Pixels, size: Size, count: int) -> list[Pixels]:
@@ -110,20 +116,18 @@ def main() -> None:
     cv2.setNumThreads(1)
     source = photographs(1)[0]
     module = torchvision()
-    bandwidth = copy_bandwidth()
-    rows, shares = [], []
     with vf.Engine(threads=1, cache_bytes=0) as engine:
-        for before, after in SHAPES[-1:] if given.quick else SHAPES:
-            for name in PILLOW:
-                rows.append(row(engine, module, source, (before, after), name, given))
-                moved = 3 * (before[0] * before[1] + after[0] * after[1])
-                shares.append(moved / (min(rows[-1].figures) / 1e3) / bandwidth)
-    bound_by = (
-        "the products of pixels and weights: reading the source and writing the result reaches "
-        f"{min(shares):.0%} to {max(shares):.0%} of the bandwidth of a copy, {bandwidth / 1e9:.1f} GB/s, and less with "
-        "wider filters"
-    )
-    finish([*rows[:-1], replace(rows[-1], bound_by=bound_by)], given, __file__)
+        rows = [
+            row(engine, module, source, shapes, name, given)
+            for shapes in (SHAPES[-1:] if given.quick else SHAPES)
+            for name in PILLOW
+        ]
+        images = [vf.Image.from_array(each) for each in distinct(source, (1280, 960), 8)]
+        calls = [{"image": image, "size": (448, 448), "filter": "bicubic"} for image in images]
+        profiles = profiled(given, BICUBIC, lambda: engine.submit_many("image.resize", calls).result())
+    shares = sorted(row.physical / min(row.figures) for row in rows if row.physical is not None)
+    reached = f"{COPYING}, of which ours reach {shares[0]:.0%} to {shares[-1]:.0%}"
+    finish([replace(row, physical_is=reached) for row in rows], given, __file__, profiles)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ beside them.
 
 Each seed is a whole ``vista-fast train`` in its own folder, and the oracle's pupil a whole ``vista-fast sft --teacher
 oracle``, unless ``--oracle`` names weights of one. A second call goes on where the first was ended. The table goes to
-``RUN/seeds.md`` and ``RUN/seeds.json``.
+``RUN/seeds.md`` and ``RUN/seeds.json``. It trains for hours, so ``vista-fast bench`` runs it by name alone.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
-from pathlib import Path
 
 import cv2
-from _measuring import Options, Peer, Row, in_turns, parse, parser, seconds
+from _limits import copy_bandwidth
+from _measuring import Options, Peer, Profile, Row, in_turns, options, seconds
 from _pictures import Box, Pixels, boxes, jpeg, photographs
+from _profile import profiled
 from _table import finish
 from _verl_tool import ToolServer
 from PIL import Image as PilImage
@@ -32,19 +32,20 @@ CORES = len(os.sched_getaffinity(0))
 BICUBIC = PilImage.Resampling.BICUBIC
 
 
+def open_and_zoom(jpegs: list[bytes], regions: list[list[Box]]) -> None:
+    with vf.Engine() as engine, ThreadPoolExecutor(CORES) as openers:
+        handles = [
+            engine.submit_many(
+                "image.zoom", [{"image": image, "box": box, "size": OUT, "filter": "bicubic"} for box in each]
+            )
+            for image, each in zip(openers.map(engine.image, jpegs), regions, strict=True)
+        ]
+        for handle in handles:
+            handle.result()
+
+
 def with_decoding(jpegs: list[bytes], regions: list[list[Box]], server: ToolServer | None, given: Options) -> Row:
     calls = sum(map(len, regions))
-
-    def ours() -> None:
-        with vf.Engine() as engine, ThreadPoolExecutor(CORES) as openers:
-            handles = [
-                engine.submit_many(
-                    "image.zoom", [{"image": image, "box": box, "size": OUT, "filter": "bicubic"} for box in each]
-                )
-                for image, each in zip(openers.map(engine.image, jpegs), regions, strict=True)
-            ]
-            for handle in handles:
-                handle.result()
 
     def zoom(call: tuple[bytes, Box]) -> PilImage.Image:
         file, box = call
@@ -55,11 +56,15 @@ def with_decoding(jpegs: list[bytes], regions: list[list[Box]], server: ToolServ
             for _ in pool.map(zoom, [(file, box) for file, each in zip(jpegs, regions, strict=True) for box in each]):
                 pass
 
-    works = {"ours": per_second(calls, ours), "Pillow, decoding per call": per_second(calls, pillow)}
+    works = {
+        "ours": per_second(calls, lambda: open_and_zoom(jpegs, regions)),
+        "Pillow, decoding per call": per_second(calls, pillow),
+    }
     if server is not None:
         runs = count()
         works["verl-tool, pixel_reasoner"] = per_second(calls, lambda: server.zoom(f"run{next(runs)}", jpegs, regions))
     figures = in_turns(works, given.repeats)
+    decoding, resizing = alone(jpegs, regions)
     wanted = {"Pillow, decoding per call": 15.0, "verl-tool, pixel_reasoner": 40.0}
     return Row(
         "zoom with decoding",
@@ -67,26 +72,28 @@ def with_decoding(jpegs: list[bytes], regions: list[list[Box]], server: ToolServ
         "higher",
         figures.pop("ours"),
         [Peer(name, each, wanted[name]) for name, each in figures.items()],
-        bound_by=f"arithmetic on all cores: {share_of_decoding(jpegs, regions):.0%} of it decodes the files, once "
-        "each, the rest resizes; the limit is the same work without an engine",
+        bound_by="arithmetic on all cores: libjpeg-turbo, once for each file, and the resizes",
+        physical=calls * CORES / (decoding + resizing),
+        physical_is=f"the same work by one thread, shared by {CORES} cores: {1e3 * decoding / len(jpegs):.1f} ms to "
+        f"decode a file, {1e3 * resizing / calls:.2f} ms to resize a region",
     )
 
 
-def share_of_decoding(jpegs: list[bytes], regions: list[list[Box]]) -> float:
-    """Of the work of one thread, without an engine's merging."""
-    images = []
-    decoding = seconds(lambda: images.extend(vf.Image.decode(file) for file in jpegs))
+def alone(jpegs: list[bytes], regions: list[list[Box]]) -> tuple[float, float]:
+    """The seconds in which one thread decodes the files and resizes the regions."""
+    decoding = min(seconds(lambda: [vf.Image.decode(file) for file in jpegs]) for _ in range(3))
+    images = [vf.Image.decode(file) for file in jpegs]
     with vf.Engine(threads=1, cache_bytes=0) as engine:
         calls = [
-            {"image": image, "box": box, "size": OUT}
+            {"image": image, "box": box, "size": OUT, "filter": "bicubic"}
             for image, each in zip(images, regions, strict=True)
             for box in each
         ]
-        resizing = seconds(lambda: engine.submit_many("image.zoom", calls).result())
-    return decoding / (decoding + resizing)
+        resizing = min(seconds(lambda: engine.submit_many("image.zoom", calls).result()) for _ in range(3))
+    return decoding, resizing
 
 
-def decoded(pictures: list[Pixels], regions: list[list[Box]], given: Options) -> Row:
+def decoded(pictures: list[Pixels], regions: list[list[Box]], given: Options) -> tuple[Row, list[Profile]]:
     images, pillows = [vf.Image.from_array(each) for each in pictures], [PilImage.fromarray(each) for each in pictures]
     pairs = [(index, box) for index, each in enumerate(regions) for box in each]
     calls = [{"image": images[index], "box": box, "size": OUT, "filter": "bicubic"} for index, box in pairs]
@@ -108,15 +115,19 @@ def decoded(pictures: list[Pixels], regions: list[list[Box]], given: Options) ->
             "OpenCV": per_second(len(calls), lambda: list(pool.map(opencv, pairs))),
         }
         figures = in_turns(works, given.repeats)
-    return Row(
+        profiles = profiled(given, "zoom of decoded Images", works["ours"])
+    moved = 3 * sum((right - left) * (bottom - top) + OUT[0] * OUT[1] for _, (left, top, right, bottom) in pairs)
+    row = Row(
         "zoom of decoded Images",
         "calls/s",
         "higher",
         figures["ours"],
         [Peer("Pillow", figures["Pillow"], 6.0), Peer("OpenCV", figures["OpenCV"], 1.2)],
-        bound_by="the products of pixels and weights in the two passes of the resize, where perf finds three "
-        "quarters of the samples; it equals Pillow's bit for bit",
+        bound_by="the products of pixels and weights in the two passes of the resize; it equals Pillow's bit for bit",
+        physical=len(pairs) * copy_bandwidth(threads=CORES) / moved,
+        physical_is="reading the regions and writing the results at the speed of a copy on all cores",
     )
+    return row, profiles
 
 
 def per_second(calls: int, work: Callable[[], object]) -> Callable[[], float]:
@@ -124,22 +135,21 @@ def per_second(calls: int, work: Callable[[], object]) -> Callable[[], float]:
 
 
 def main() -> None:
-    arguments = parser(__doc__)
-    arguments.add_argument("--verl-tool", type=Path, metavar="CHECKOUT", help="a checkout of verl-tool, to be measured")
-    arguments.add_argument("--verl-tool-python", default=sys.executable, help="an interpreter with its requirements")
-    given, more = parse(arguments)
+    given = options(__doc__)
     files, each = (2, 2) if given.quick else (32, 16)
     pictures = photographs(files)
+    jpegs = [jpeg(picture) for picture in pictures]
     regions = [boxes(each, seed) for seed in range(files)]
     with ExitStack() as stack:
         server = None
-        if more.verl_tool is None:
+        if given.verl_tool is None:
             print("verl-tool: left out; give a checkout of it by --verl-tool")
         else:
-            server = stack.enter_context(ToolServer(more.verl_tool.resolve(), more.verl_tool_python, CORES))
-        rows = [with_decoding([jpeg(picture) for picture in pictures], regions, server, given)]
-    rows.append(decoded(pictures, regions, given))
-    finish(rows, given, __file__)
+            server = stack.enter_context(ToolServer(given.verl_tool, given.verl_tool_python, CORES))
+        first = with_decoding(jpegs, regions, server, given)
+    profiles = profiled(given, "zoom with decoding", lambda: open_and_zoom(jpegs, regions))
+    second, more = decoded(pictures, regions, given)
+    finish([first, second], given, __file__, [*profiles, *more])
 
 
 if __name__ == "__main__":

@@ -11,24 +11,31 @@ from pathlib import Path
 from vista_fast.cli import exits
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 
+BY_NAME = " (runs only by name)"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", nargs="*", metavar="name", help="what to run, in this order; none lists what there is")
-    parser.add_argument("--all", action="store_true", help="run every benchmark")
+    parser.add_argument(
+        "names", nargs="*", metavar="name", help="what to run, in this order (default: all that are in the table)"
+    )
+    parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     parser.add_argument("--checkout", type=Path, default=Path.cwd(), help="folder of the checkout (default: here)")
-    parser.epilog = "Arguments of a benchmark follow '--': vista-fast bench engine -- --help"
+    parser.epilog = "Arguments of a benchmark follow '--', for all alike: vista-fast bench engine zoom -- --quick"
 
 
 def run(options: argparse.Namespace) -> int:
     scripts = benchmarks(options.checkout)
-    names = list(scripts) if options.all else options.names
+    in_table = [name for name, script in scripts.items() if is_in_table(script)]
+    names = options.names or in_table
     unknown = [name for name in names if name not in scripts]
     if unknown:
         raise InvalidArgumentError(f"there is no benchmark {', '.join(unknown)}; choose from: {', '.join(scripts)}")
-    if not names:
-        for name, script in scripts.items():
-            print(f"{name:24} {purpose(script)}")
+    if options.list:
+        for name in options.names or scripts:
+            print(f"{name:24} {purpose(scripts[name])}{'' if name in in_table else BY_NAME}")
         return exits.OK
+    if not names:
+        raise NotFoundError(f"none of the benchmarks is in the table; name one to run it: {', '.join(scripts)}")
     return max(_run_one(name, scripts[name], options.passed_on) for name in names)
 
 
@@ -42,6 +49,12 @@ def benchmarks(checkout: Path) -> dict[str, Path]:
             "--checkout"
         )
     return scripts
+
+
+def is_in_table(script: Path) -> bool:
+    """Whether it writes to the table of benchmarks/README.md and takes what all of those take."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    return any(isinstance(node, ast.ImportFrom) and node.module == "_table" for node in tree.body)
 
 
 def purpose(script: Path) -> str:
