@@ -37,11 +37,10 @@ Decision Decide(const BatchPolicy& policy, const QueueView& view, TimePoint now)
   TimePoint delay_over = After(view.oldest_arrival, policy.max_delay);
   if (policy.adaptive) delay_over = std::min(delay_over, PaysUntil(view, now));
   if (now >= delay_over) return close(CloseReason::kDelay);
-  const TimePoint must_start = view.earliest_soft_deadline == kNever
-                                   ? kNever
-                                   : view.earliest_soft_deadline - view.service_estimate;
-  if (now >= must_start) return close(CloseReason::kDeadline);
-  return {false, CloseReason::kFull, 0, std::min(delay_over, must_start)};
+  const TimePoint deadline = view.earliest_soft_deadline;
+  if (deadline == kNever) return {false, CloseReason::kFull, 0, delay_over};
+  if (deadline <= After(now, view.service_estimate)) return close(CloseReason::kDeadline);
+  return {false, CloseReason::kFull, 0, std::min(delay_over, deadline - view.service_estimate)};
 }
 
 }  // namespace vista::sched

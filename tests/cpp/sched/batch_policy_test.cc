@@ -101,6 +101,18 @@ TEST(Decide, FollowsTheTable) {
   }
 }
 
+TEST(Decide, TakesAnyDeadlineAndAnyEstimate) {
+  QueueView view = Waiting(1, 0, 1);
+  view.service_estimate = Duration::max();
+  EXPECT_FALSE(Decide(kPolicy, view, At(1)).close) << "there is no deadline";
+  view.earliest_soft_deadline = At(100);
+  EXPECT_TRUE(Decide(kPolicy, view, At(1)).close);
+  view.earliest_soft_deadline = TimePoint::min();
+  EXPECT_TRUE(Decide(kPolicy, view, At(1)).close);
+  view.service_estimate = Duration(0);
+  EXPECT_TRUE(Decide(kPolicy, view, At(1)).close);
+}
+
 // What Decide promises with look_again: nothing changes by time alone before it, and at it the
 // Batch closes.
 TEST(Decide, ClosesAtTheTimeItNames) {
