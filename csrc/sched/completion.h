@@ -31,7 +31,9 @@ class CompletionSink {
  public:
   virtual ~CompletionSink() = default;
   // Takes the completions over (it may move out of them). Called from any thread, without the
-  // scheduler's lock; must not block and must not call the scheduler.
+  // scheduler's lock; must not block and must not call the scheduler. Must not throw either, and
+  // where there is no memory left to take them over with, the process ends: a Completion that was
+  // lost would leave its caller waiting for ever.
   virtual void Deliver(std::span<Completion> completions) = 0;
 };
 using SinkRef = std::shared_ptr<CompletionSink>;

@@ -19,6 +19,7 @@ class Scheduler::Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
+  // What a sink or the listener throws ends the process (CompletionSink says why).
   ~Transaction() {
     lock_.unlock();
     for (Lane* lane : lanes_) lane->work.notify_one();
@@ -32,7 +33,8 @@ class Scheduler::Transaction {
   // The lock itself, for waiting on a condition variable between two stays' worth of work.
   std::unique_lock<std::mutex>* lock() { return &lock_; }
 
-  void Deliver(SinkRef sink, Completion completion) {
+  // Ends the process when there is no memory for it, as its Request is half gone by then.
+  void Deliver(SinkRef sink, Completion completion) noexcept {
     sinks_.push_back(std::move(sink));
     completions_.push_back(std::move(completion));
   }
