@@ -55,7 +55,7 @@ Flight* Admission::AdmitNext(TimePoint now) {
     if (!op->QueueIsFull() && (best == nullptr || rank(*op) < rank(*best))) best = op;
   }
   if (best == nullptr) return nullptr;
-  Flight* flight = best->lobby.Next(now, best->service_times.OfBatch(1));
+  Flight* flight = best->NextOf(best->lobby, 1, now);
   if (!HasRoom(*flight)) return nullptr;
   best->lobby.Serve(flight, best->service_times.OfCall(flight->size));
   CountOut(best);

@@ -69,10 +69,7 @@ std::optional<Scheduler::Candidate> Scheduler::BestCandidate(const Lane& lane, T
   for (OpState* op : lane.ops) {
     if (op->waiting == 0 || op->AtLimit()) continue;
     if (!op->alone.empty()) {
-      const Flight& flight = *op->alone.front();
-      Candidate candidate{op, nullptr, CloseReason::kAlone, flight.priority, flight.soft_deadline};
-      candidate.oldest_arrival = flight.arrived;
-      KeepBetter(candidate, &best);
+      KeepBetter(MakeCandidate(op, &op->alone, {true, CloseReason::kAlone, 1}, now), &best);
     }
     const std::size_t free_pullers = std::min(lane.idle + 1 - lane.stand_ins, op->FreeBatches());
     for (auto& [compatibility, queue] : op->queues) {
@@ -90,8 +87,12 @@ void Scheduler::ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pu
   QueueView view;
   view.waiting = queue->size();
   view.oldest_arrival = queue->oldest_arrival();
-  view.earliest_soft_deadline = queue->earliest_soft_deadline();
-  view.service_estimate = op->service_times.OfBatch(std::min(view.waiting, policy.max_batch));
+  const Flight* soonest = queue->soonest();
+  if (soonest != nullptr) {
+    view.earliest_soft_deadline = soonest->soft_deadline;
+    view.service_estimate =
+        op->ServiceEstimate(*queue, std::min(view.waiting, policy.max_batch), soonest);
+  }
   view.open_expectations = expectations_.open(op->id);
   view.draining = closing_;
   if (policy.adaptive) {
@@ -107,32 +108,38 @@ void Scheduler::ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pu
     *look_again = std::min(*look_again, decision.look_again);
     return;
   }
-  const TimePoint deadline = queue->top_soft_deadline();
-  const bool urgent = deadline != kNever && deadline - now < view.service_estimate;
-  KeepBetter({op, queue, decision.reason, queue->top_priority(), urgent ? deadline : kNever,
-              queue->next_round(), queue->oldest_arrival(), decision.size},
-             best);
+  KeepBetter(MakeCandidate(op, queue, decision, now), best);
+}
+
+Scheduler::Candidate Scheduler::MakeCandidate(OpState* op, WaitQueue* queue,
+                                              const Decision& decision, TimePoint now) {
+  Candidate candidate{op, queue, decision.reason, queue->top_priority()};
+  if (const Flight* hurried = queue->top_soonest()) {
+    const Duration service = op->ServiceEstimate(*queue, decision.size, hurried);
+    const bool urgent = hurried->soft_deadline < After(now, service);
+    if (urgent) candidate.urgent_deadline = hurried->soft_deadline;
+  }
+  // What ran before and is to run alone has had its turn.
+  if (decision.reason != CloseReason::kAlone) candidate.round = queue->next_round();
+  candidate.oldest_arrival = queue->oldest_arrival();
+  candidate.size = decision.size;
+  return candidate;
 }
 
 std::vector<Flight*> Scheduler::PopMembers(const Candidate& candidate, TimePoint now) {
   OpState* op = candidate.op;
-  if (candidate.queue == nullptr) {
-    Flight* flight = op->alone.front();
-    op->alone.pop_front();
-    return {flight};
-  }
   WaitQueue* queue = candidate.queue;
-  const Duration service = op->service_times.OfBatch(candidate.size);
   std::vector<Flight*> members(candidate.size);
   for (Flight*& member : members) {
-    member = queue->Next(now, service);
+    member = op->NextOf(*queue, std::min(candidate.size, queue->size()), now);
     queue->Serve(member, op->service_times.OfCall(member->size));
+    if (candidate.reason == CloseReason::kAlone) continue;
     const TimePoint ready = std::max(member->arrived, std::min(queue->held_since(), now));
-    op->stats.queue.Add(static_cast<std::uint64_t>((ready - member->arrived).count()));
-    op->stats.batch_wait.Add(static_cast<std::uint64_t>((now - ready).count()));
+    op->stats.queue.Add(Elapsed(member->arrived, ready));
+    op->stats.batch_wait.Add(Elapsed(ready, now));
   }
   queue->Release();
-  if (queue->empty()) op->queues.erase(members.front()->compatibility);
+  if (queue != &op->alone && queue->empty()) op->queues.erase(members.front()->compatibility);
   return members;
 }
 
@@ -157,8 +164,8 @@ Batch Scheduler::Start(Transaction* transaction, const Candidate& candidate,
   Running running{op, std::move(members), calls, now};
   if (op->lane->leased && op->spec.timeout.count() > 0) {
     running.times_out = After(now, op->spec.timeout);
-    batch_timers_.emplace(running.times_out, id);
-    if (batch_timers_.begin()->second == id) transaction->WakeTimer();
+    if (running.times_out != kNever) batch_timers_.emplace(running.times_out, id);
+    if (!batch_timers_.empty() && batch_timers_.begin()->second == id) transaction->WakeTimer();
   }
   running_.emplace(id, std::move(running));
   return {id, op->id, std::move(calls)};
@@ -177,7 +184,7 @@ std::optional<Scheduler::Running> Scheduler::EndBatch(Transaction* transaction, 
   op->running_calls -= batch.members.size();
   if (batch.in_place) --op->lane->stand_ins;
   tracer_.Add({op->id, id, batch.started, now, batch.members.size()});
-  op->stats.run.Add(static_cast<std::uint64_t>((now - batch.started).count()));
+  op->stats.run.Add(Elapsed(batch.started, now));
   transaction->LetGo(batch.calls);
   return batch;
 }
@@ -191,8 +198,8 @@ void Scheduler::LearnFrom(const Running& batch, TimePoint now) {
 }
 
 bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
-  const TimePoint now = clock_->Now();
   Transaction transaction(this);
+  const TimePoint now = clock_->Now();
   std::optional<Running> batch = EndBatch(&transaction, id, now);
   if (!batch) return false;
   LearnFrom(*batch, now);
@@ -214,8 +221,8 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
 }
 
 bool Scheduler::Fail(BatchId id, const Status& why) {
-  const TimePoint now = clock_->Now();
   Transaction transaction(this);
+  const TimePoint now = clock_->Now();
   std::optional<Running> batch = EndBatch(&transaction, id, now);
   if (!batch) return false;
   LearnFrom(*batch, now);
@@ -261,7 +268,7 @@ void Scheduler::RunAgainAlone(Transaction* transaction, Running* batch, const St
     } else {
       flight->arguments = (*batch->calls)[i];
       flight->state = FlightState::kWaiting;
-      op->alone.push_back(flight);
+      op->alone.Push(flight);
       ++op->waiting;
       ++op->stats.rerun_alone;
     }
@@ -269,8 +276,8 @@ void Scheduler::RunAgainAlone(Transaction* transaction, Running* batch, const St
 }
 
 bool Scheduler::Lose(BatchId id, const Status& why) {
-  const TimePoint now = clock_->Now();
   Transaction transaction(this);
+  const TimePoint now = clock_->Now();
   if (!running_.contains(id)) return false;
   Lose(&transaction, id, why, now);
   return true;

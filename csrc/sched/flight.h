@@ -89,7 +89,7 @@ struct Flight {
   TimePoint soft_deadline = kNever;  // the earliest of its waiters'
   FlightState state = FlightState::kLobby;
   BatchId batch = 0;           // while it runs
-  WaitQueue* queue = nullptr;  // while it waits; null when it is to be run alone
+  WaitQueue* queue = nullptr;  // while it waits
   FlowQueue* line = nullptr;   // its flow's, in that queue
   IntrusiveList<Request, &Request::waiters_hook> waiters;
   Tally<Priority, std::greater<>> priorities;  // of its waiters

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -30,8 +29,9 @@ struct OpState {
   OpSpec spec;
   Lane* lane = nullptr;
   std::unordered_map<std::string, WaitQueue> queues;  // by compatibility key; none is empty
-  std::deque<Flight*> alone;                          // Flights that run again by themselves
-  std::size_t waiting = 0;                            // Flights in queues and in alone
+  FlowLedger alone_turns;
+  WaitQueue alone{&alone_turns};  // Flights that run again by themselves
+  std::size_t waiting = 0;        // Flights in queues and in alone
   FlowLedger lobby_turns;
   WaitQueue lobby{&lobby_turns};  // Flights that wait for admission
   std::size_t running_batches = 0;
@@ -48,6 +48,22 @@ struct OpState {
   [[nodiscard]] std::size_t FreeCalls() const { return Left(spec.max_in_flight, running_calls); }
   [[nodiscard]] bool AtLimit() const { return FreeBatches() == 0 || FreeCalls() == 0; }
   [[nodiscard]] bool QueueIsFull() const { return Left(spec.max_queue, waiting) == 0; }
+
+  // How long a Batch of so many calls of the queue will take, `hurried` among them if there is one.
+  // Of the others it is not known which they will be.
+  [[nodiscard]] Duration ServiceEstimate(const WaitQueue& queue, std::size_t calls,
+                                         const Flight* hurried) const {
+    const auto waits = static_cast<double>(queue.size());
+    const auto members = static_cast<double>(calls);
+    if (hurried == nullptr) return service_times.OfBatch(queue.total_size() * members / waits);
+    const double others = std::max(queue.total_size() - hurried->size, 0.0);
+    const double size = hurried->size + others * (members - 1) / std::max(waits - 1, 1.0);
+    return std::max(service_times.OfBatch(size), service_times.OfCall(hurried->size));
+  }
+  // The Flight whose turn it is in the queue, for a Batch of so many of its calls.
+  [[nodiscard]] Flight* NextOf(const WaitQueue& queue, std::size_t calls, TimePoint now) const {
+    return queue.Next(now, ServiceEstimate(queue, calls, queue.top_soonest()));
+  }
 
   void NoteArrival(const std::string& compatibility, TimePoint now) {
     const std::size_t hash = std::hash<std::string>()(compatibility);

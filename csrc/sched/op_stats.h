@@ -1,17 +1,24 @@
 // OpStats: what is counted of an Op. Guarded by the scheduler's lock; a snapshot is a copy.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/metrics.h"
 #include "sched/batch_policy.h"
 #include "sched/completion.h"
 
 namespace vista::sched {
+
+// The ns from one time to another, for a Histogram. Where a clock went back it is none.
+inline std::uint64_t Elapsed(TimePoint from, TimePoint to) {
+  return static_cast<std::uint64_t>(std::max(to - from, Duration(0)).count());
+}
 
 struct OpStats {
   std::uint64_t submitted = 0;

@@ -13,19 +13,6 @@ Status Closed() {
   return Status::FailedPrecondition("the engine is closed; create another Engine");
 }
 
-Status Expired(const OpState& op) {
-  return Status::DeadlineExceeded("the call of '" + op.spec.name +
-                                  "' passed its deadline; allow more time or submit less at once");
-}
-
-Status NoRoom(const OpState& op) {
-  return Status::ResourceExhausted(
-      "the call of '" + op.spec.name +
-      "' found no room in the engine within its room_timeout; allow more time, submit less at "
-      "once, "
-      "or raise the engine's max_calls, its max_bytes or the Op's max_queue");
-}
-
 }  // namespace
 
 const char* OutcomeName(Outcome outcome) {
@@ -82,12 +69,12 @@ Result<Scheduler::AddedOp> Scheduler::AddOp(OpSpec spec, bool leased) {
 }
 
 Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids) {
-  const TimePoint now = clock_->Now();
   std::vector<std::size_t> bytes;
   bytes.reserve(calls.size());
   for (const Call& call : calls) bytes.push_back(call.arguments.bytes());
   Transaction transaction(this);
   if (closing_) return Closed();
+  const TimePoint now = clock_->Now();
   for (std::size_t i = 0; i < calls.size(); ++i) {
     ids[i] = Accept(&transaction, &calls[i], bytes[i], sink, now);
   }
@@ -96,10 +83,10 @@ Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<R
 
 Status Scheduler::SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id,
                                 std::optional<Batch>* batch) {
-  const TimePoint now = clock_->Now();
   const std::size_t bytes = call->arguments.bytes();
   Transaction transaction(this);
   if (closing_) return Closed();
+  const TimePoint now = clock_->Now();
   Lane* lane = ops_[call->op]->lane;
   const bool has_place = lane->idle > lane->stand_ins && lane->NothingWaits();
   *id = Accept(&transaction, call, bytes, sink, now);
@@ -149,7 +136,8 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
   flight->op = op;
   flight->arguments = std::move(call->arguments);
   flight->compatibility = std::move(call->traits.compatibility);
-  flight->size = call->traits.size > 0 ? call->traits.size : 1;
+  flight->size =
+      call->traits.size > 0 ? std::min(call->traits.size, ServiceTimes::kLargestSize) : 1;
   flight->bytes = bytes;
   flight->flow = call->flow;
   flight->priority = call->priority;
@@ -196,15 +184,6 @@ void Scheduler::Join(Transaction* transaction, Flight* flight, const Call& call)
   }
   UpdateUrgency(flight);
   if (flight->state == FlightState::kWaiting) transaction->Wake(flight->op->lane);
-}
-
-// The timer thread sleeps until the first timer is due; only a new first one concerns it.
-void Scheduler::SetTimer(Transaction* transaction, Request* request, TimePoint at) {
-  if (request->timer != kNever) request_timers_.erase({request->timer, request->id});
-  request->timer = at;
-  if (at == kNever) return;
-  request_timers_.emplace(at, request->id);
-  if (request_timers_.begin()->second == request->id) transaction->WakeTimer();
 }
 
 // A Flight is as urgent as the most urgent of its waiters.
@@ -281,7 +260,7 @@ void Scheduler::Count(OpState* op, const RequestSpan& span) {
     default:
       ++stats.failed;
   }
-  stats.latency.Add(static_cast<std::uint64_t>((span.completed - span.arrived).count()));
+  stats.latency.Add(Elapsed(span.arrived, span.completed));
   tracer_.Add(span);
 }
 
@@ -324,68 +303,12 @@ void Scheduler::Drop(Transaction* transaction, Flight* flight) {
   }
   if (flight->state == FlightState::kWaiting) {
     --op->waiting;
-    if (flight->queue != nullptr) {
-      flight->queue->Remove(flight);
-      const auto queue = op->queues.find(flight->compatibility);
-      if (queue->second.empty()) op->queues.erase(queue);
-    } else {
-      std::erase(op->alone, flight);
-    }
+    WaitQueue* queue = flight->queue;
+    queue->Remove(flight);
+    if (queue != &op->alone && queue->empty()) op->queues.erase(flight->compatibility);
   }
   if (!flight->identity.bytes.empty()) flights_.erase(&flight->identity);
   transaction->LetGo(std::unique_ptr<Flight>(flight));
-}
-
-TimePoint Scheduler::ExpireDue() {
-  Transaction transaction(this);
-  return ExpireDue(&transaction, clock_->Now());
-}
-
-TimePoint Scheduler::ExpireDue(Transaction* transaction, TimePoint now) {
-  while (!request_timers_.empty() && request_timers_.begin()->first <= now) {
-    TimeOut(transaction, requests_.Find(request_timers_.begin()->second), now);
-  }
-  while (!batch_timers_.empty() && batch_timers_.begin()->first <= now) {
-    const BatchId id = batch_timers_.begin()->second;
-    const OpSpec& spec = running_.at(id).op->spec;
-    const double seconds = std::chrono::duration<double>(spec.timeout).count();
-    Lose(transaction, id,
-         Status::Aborted("the batch function of '" + spec.name +
-                         "' did not return within its timeout of " + std::to_string(seconds) +
-                         " s; find out why it hangs, or allow it more (Op timeout)"),
-         now);
-  }
-  return std::min(request_timers_.empty() ? kNever : request_timers_.begin()->first,
-                  batch_timers_.empty() ? kNever : batch_timers_.begin()->first);
-}
-
-void Scheduler::TimeOut(Transaction* transaction, Request* request, TimePoint now) {
-  const OpState& op = *request->flight->op;
-  if (request->hard_deadline <= now) {
-    Detach(transaction, request, Expired(op), now);
-  } else if (request->flight->state == FlightState::kLobby) {
-    Detach(transaction, request, NoRoom(op), now);
-  } else {
-    SetTimer(transaction, request, request->hard_deadline);
-  }
-}
-
-void Scheduler::ServeTimers() {
-  while (true) {
-    // The transaction delivers when it ends, so the wait for the next timer is a stay of its own.
-    const TimePoint next = ExpireDue();
-    std::unique_lock lock(mutex_);
-    const auto earlier_timer = [&] {
-      return stopped_ || (!request_timers_.empty() && request_timers_.begin()->first < next) ||
-             (!batch_timers_.empty() && batch_timers_.begin()->first < next);
-    };
-    if (next == kNever) {
-      timer_.wait(lock, earlier_timer);
-    } else {
-      timer_.wait_until(lock, next, earlier_timer);
-    }
-    if (stopped_) return;
-  }
 }
 
 void Scheduler::StartTrace(std::size_t capacity) {

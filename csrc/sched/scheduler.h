@@ -68,7 +68,7 @@ class Listener {
  public:
   virtual ~Listener() = default;
   // A Lease of this Op was lost: its puller may never come back. Called without the scheduler's
-  // lock.
+  // lock; must not throw.
   virtual void PullerLost(OpId op) = 0;
 };
 
@@ -154,7 +154,7 @@ class Scheduler {
   };
   struct Candidate {
     OpState* op = nullptr;
-    WaitQueue* queue = nullptr;  // null: the front of op->alone
+    WaitQueue* queue = nullptr;
     CloseReason reason = CloseReason::kFull;
     Priority priority = 0;
     TimePoint urgent_deadline = kNever;
@@ -176,11 +176,14 @@ class Scheduler {
   void Finish(Transaction* transaction, Request* request, Status status, ResultRef result,
               TimePoint now);
   void Detach(Transaction* transaction, Request* request, Status status, TimePoint now);
-  void SetTimer(Transaction* transaction, Request* request, TimePoint at);
-  void TimeOut(Transaction* transaction, Request* request, TimePoint now);
   void UpdateUrgency(Flight* flight);
   void Drop(Transaction* transaction, Flight* flight);
+
+  // What time brings about (timers.cc).
+  static Status Expired(const OpState& op);
+  void SetTimer(Transaction* transaction, Request* request, TimePoint at);
   TimePoint ExpireDue(Transaction* transaction, TimePoint now);
+  void TimeOut(Transaction* transaction, Request* request, TimePoint now);
 
   // Batches (batches.cc).
   std::optional<Candidate> BestCandidate(const Lane& lane, TimePoint now, TimePoint* look_again);
@@ -188,7 +191,9 @@ class Scheduler {
                             TimePoint* look_again);
   void ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pullers, TimePoint now,
                      std::optional<Candidate>* best, TimePoint* look_again);
-  std::vector<Flight*> PopMembers(const Candidate& candidate, TimePoint now);
+  static Candidate MakeCandidate(OpState* op, WaitQueue* queue, const Decision& decision,
+                                 TimePoint now);
+  static std::vector<Flight*> PopMembers(const Candidate& candidate, TimePoint now);
   Batch Start(Transaction* transaction, const Candidate& candidate, std::vector<Flight*> members,
               TimePoint now);
   std::optional<Running> EndBatch(Transaction* transaction, BatchId id, TimePoint now);

@@ -16,7 +16,12 @@ constexpr double kLongestSurprise = 3;
 constexpr double kGuessWeight = 0.001;
 constexpr Duration kFirstGuess = std::chrono::milliseconds(1);
 
-Duration Nanoseconds(double ns) { return Duration(static_cast<Duration::rep>(ns)); }
+constexpr double kLongestEstimate = 1e18;  // ns, a tenth of the longest Duration
+constexpr double kSmallestSize = 1 / ServiceTimes::kLargestSize;
+
+Duration Nanoseconds(double ns) {
+  return Duration(static_cast<Duration::rep>(std::min(ns, kLongestEstimate)));
+}
 
 }  // namespace
 
@@ -24,11 +29,34 @@ int ServiceTimes::ClassOf(double size) {
   return std::clamp(std::ilogb(size) + kClassOfOne, 0, kClasses - 1);
 }
 
+void TimeLine::Observe(double x, double took) {
+  if (weight_ > 1) took = std::min(took, kLongestSurprise * At(x));
+  weight_ = kMemory * weight_ + 1;
+  sum_x_ = kMemory * sum_x_ + x;
+  sum_t_ = kMemory * sum_t_ + took;
+  sum_xx_ = kMemory * sum_xx_ + x * x;
+  sum_xt_ = kMemory * sum_xt_ + x * took;
+  Fit();
+}
+
+void TimeLine::Fit() {
+  const double mean_x = sum_x_ / weight_;
+  const double mean_t = sum_t_ / weight_;
+  const double guess = mean_t / (2 * mean_x);
+  const double guess_weight = kGuessWeight * mean_x * mean_x;
+  const double variance = std::max(sum_xx_ / weight_ - mean_x * mean_x, 0.0) + guess_weight;
+  const double covariance = sum_xt_ / weight_ - mean_x * mean_t + guess_weight * guess;
+  per_unit_ = std::clamp(covariance / variance, 0.0, mean_t / mean_x);
+  fixed_ = mean_t - per_unit_ * mean_x;
+}
+
 void ServiceTimes::Observe(std::span<const double> sizes, Duration took) {
   if (sizes.empty()) return;
-  const double ns = static_cast<double>(took.count());
-  ObserveLine(static_cast<double>(sizes.size()), ns);
-  const double per_size = ns / std::accumulate(sizes.begin(), sizes.end(), 0.0);
+  const double ns = static_cast<double>(std::max(took, Duration(0)).count());
+  const double total = std::accumulate(sizes.begin(), sizes.end(), 0.0);
+  by_calls_.Observe(static_cast<double>(sizes.size()), ns);
+  by_size_.Observe(std::clamp(total, kSmallestSize, kLargestSize), ns);
+  const double per_size = ns / total;
   for (const double size : sizes) {
     float& known = class_ns_[static_cast<std::size_t>(ClassOf(size))];
     const double share = std::max(per_size * size, 1.0);
@@ -36,36 +64,13 @@ void ServiceTimes::Observe(std::span<const double> sizes, Duration took) {
   }
 }
 
-void ServiceTimes::ObserveLine(double calls, double took) {
-  if (weight_ > 1) {
-    took = std::min(took, kLongestSurprise * (line_.fixed + line_.per_call * calls));
-  }
-  weight_ = kMemory * weight_ + 1;
-  sum_n_ = kMemory * sum_n_ + calls;
-  sum_t_ = kMemory * sum_t_ + took;
-  sum_nn_ = kMemory * sum_nn_ + calls * calls;
-  sum_nt_ = kMemory * sum_nt_ + calls * took;
-  Fit();
+Duration ServiceTimes::OfBatch(double total_size) const {
+  return Nanoseconds(by_size_.At(std::min(total_size, kLargestSize)));
 }
 
-void ServiceTimes::Fit() {
-  const double mean_n = sum_n_ / weight_;
-  const double mean_t = sum_t_ / weight_;
-  const double guess = mean_t / (2 * mean_n);
-  const double guess_weight = kGuessWeight * mean_n * mean_n;
-  const double variance = std::max(sum_nn_ / weight_ - mean_n * mean_n, 0.0) + guess_weight;
-  const double covariance = sum_nt_ / weight_ - mean_n * mean_t + guess_weight * guess;
-  line_.per_call = std::clamp(covariance / variance, 0.0, mean_t / mean_n);
-  line_.fixed = mean_t - line_.per_call * mean_n;
-}
+Duration ServiceTimes::Fixed() const { return Nanoseconds(by_calls_.fixed()); }
 
-Duration ServiceTimes::OfBatch(std::size_t calls) const {
-  return Nanoseconds(line_.fixed + line_.per_call * static_cast<double>(calls));
-}
-
-Duration ServiceTimes::Fixed() const { return Nanoseconds(line_.fixed); }
-
-Duration ServiceTimes::PerCall() const { return Nanoseconds(line_.per_call); }
+Duration ServiceTimes::PerCall() const { return Nanoseconds(by_calls_.per_unit()); }
 
 Duration ServiceTimes::OfCall(double size) const {
   const int wanted = ClassOf(size);

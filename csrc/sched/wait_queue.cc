@@ -7,21 +7,26 @@ namespace vista::sched {
 void WaitQueue::Push(Flight* flight) {
   flight->queue = this;
   by_arrival_.PushBack(flight);
+  total_size_ += flight->size;
   AddToBand(flight);
 }
 
 void WaitQueue::Remove(Flight* flight) {
   ledger_->Leave(flight);
-  LeaveBand(flight);
-  by_arrival_.Erase(flight);
-  flight->queue = nullptr;
+  TakeOut(flight);
 }
 
 void WaitQueue::Serve(Flight* flight, Duration cost) {
   ledger_->Serve(flight, cost);
+  TakeOut(flight);
+}
+
+void WaitQueue::TakeOut(Flight* flight) {
   LeaveBand(flight);
   by_arrival_.Erase(flight);
   flight->queue = nullptr;
+  // What is lost in the rounding of huge and small sizes must not stay for ever.
+  total_size_ = empty() ? 0 : std::max(total_size_ - flight->size, 0.0);
 }
 
 void WaitQueue::AddToBand(Flight* flight) {
@@ -56,24 +61,19 @@ Flight* WaitQueue::Next(TimePoint now, Duration service_estimate) const {
   const Band& top = bands_.begin()->second;
   if (!top.soft_deadlines.empty()) {
     const auto& [deadline, flight] = *top.soft_deadlines.begin();
-    if (deadline - now < service_estimate) return flight;
+    if (deadline < After(now, service_estimate)) return flight;
   }
   return top.turns.next()->flights.front();
 }
 
-TimePoint WaitQueue::earliest_soft_deadline() const {
-  TimePoint earliest = kNever;
+const Flight* WaitQueue::soonest() const {
+  const Flight* soonest = nullptr;
   for (const auto& [priority, band] : bands_) {
-    if (!band.soft_deadlines.empty()) {
-      earliest = std::min(earliest, band.soft_deadlines.begin()->first);
-    }
+    const Flight* flight = Soonest(band);
+    if (flight == nullptr) continue;
+    if (soonest == nullptr || flight->soft_deadline < soonest->soft_deadline) soonest = flight;
   }
-  return earliest;
-}
-
-TimePoint WaitQueue::top_soft_deadline() const {
-  const auto& deadlines = bands_.begin()->second.soft_deadlines;
-  return deadlines.empty() ? kNever : deadlines.begin()->first;
+  return soonest;
 }
 
 }  // namespace vista::sched

@@ -40,6 +40,8 @@ class WaitQueue {
 
   [[nodiscard]] bool empty() const { return by_arrival_.empty(); }
   [[nodiscard]] std::size_t size() const { return by_arrival_.size(); }
+  // Of the sizes of its Flights.
+  [[nodiscard]] double total_size() const { return total_size_; }
   // These need a queue that is not empty.
   // The Flight whose turn it is, when service is estimated to take so long.
   [[nodiscard]] Flight* Next(TimePoint now, Duration service_estimate) const;
@@ -48,8 +50,10 @@ class WaitQueue {
   [[nodiscard]] TimePoint oldest_arrival() const { return by_arrival_.front()->arrived; }
   [[nodiscard]] TimePoint latest_arrival() const { return by_arrival_.back()->arrived; }
   [[nodiscard]] Priority top_priority() const { return bands_.begin()->first; }
-  [[nodiscard]] TimePoint earliest_soft_deadline() const;  // of all bands; kNever when none has one
-  [[nodiscard]] TimePoint top_soft_deadline() const;       // of the band with the highest priority
+  // The Flight with the earliest soft deadline, of all and of those with the highest priority; null
+  // when none has one.
+  [[nodiscard]] const Flight* soonest() const;
+  [[nodiscard]] const Flight* top_soonest() const { return Soonest(bands_.begin()->second); }
 
  private:
   struct Band {
@@ -59,6 +63,10 @@ class WaitQueue {
   };
   using Bands = std::map<Priority, Band, std::greater<>>;
 
+  static const Flight* Soonest(const Band& band) {
+    return band.soft_deadlines.empty() ? nullptr : band.soft_deadlines.begin()->second;
+  }
+  void TakeOut(Flight* flight);
   void AddToBand(Flight* flight);
   // What leaves is out of its flow's line already.
   void LeaveBand(Flight* flight);
@@ -66,6 +74,7 @@ class WaitQueue {
   FlowLedger* ledger_;
   IntrusiveList<Flight, &Flight::arrival_hook> by_arrival_;
   Bands bands_;  // none is empty
+  double total_size_ = 0;
   TimePoint held_since_ = kNever;
 };
 

@@ -71,6 +71,22 @@ TEST_P(ClockJumps, LoseNothingAndAnswerNothingTwice) {
   EXPECT_EQ(sink_->number(token), 10'000'000);
 }
 
+TEST_P(ClockJumps, ATimeThatEndsBeforeItBeganIsNone) {
+  OpSpec spec = Spec("a");
+  spec.policy.adaptive = GetParam();
+  const auto [op, lane] = AddOp(spec);
+  clock_.Advance(std::chrono::hours(1));
+  Submit(op, 1);
+  clock_.Advance(milliseconds(20));
+  const auto batch = Take(lane);
+  ASSERT_TRUE(batch);
+  clock_.Advance(-milliseconds(50));
+  Complete(*batch);
+  const OpStats stats = Stats();
+  EXPECT_EQ(stats.run.max(), 0U);
+  EXPECT_EQ(stats.latency.max(), 0U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Policies, ClockJumps, ::testing::Bool());
 
 }  // namespace

@@ -30,6 +30,43 @@ TEST_F(SchedulerFailures, ABatchThatFailsAsAWholeRunsAgainOneByOne) {
   EXPECT_EQ(Stats().rerun_alone, 3U);
 }
 
+TEST_F(SchedulerFailures, ThoseThatRunAgainKeepTheirUrgency) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  for (int i = 1; i <= 4; ++i) Submit(op, i);
+  scheduler_.Fail(Take(lane)->id, Status::Internal("boom"));
+  Call raises = MakeCall(op, 3);
+  raises.priority = 1;
+  Submit(std::move(raises));
+  Call hurries = MakeCall(op, 4);
+  hurries.soft_deadline = clock_.Now();
+  const RequestId hurried = Submit(std::move(hurries));
+  const auto next = Take(lane);
+  EXPECT_EQ(Arguments(*next), Numbers{3});
+  Complete(*next);
+  const auto urgent = Take(lane);
+  EXPECT_EQ(Arguments(*urgent), Numbers{4});
+  Complete(*urgent);
+  EXPECT_FALSE(scheduler_.Cancel(hurried));
+  Complete(*Take(lane));
+  Complete(*Take(lane));
+  EXPECT_FALSE(Take(lane));
+  EXPECT_EQ(sink_->number(0) + sink_->number(1), 30);
+}
+
+TEST_F(SchedulerFailures, ThoseThatRunAgainCanBeWithdrawn) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  std::vector<RequestId> ids;
+  for (int i = 1; i <= 4; ++i) ids.push_back(Submit(op, i));
+  scheduler_.Fail(Take(lane)->id, Status::Internal("boom"));
+  for (const std::size_t i : {1, 0, 3}) EXPECT_TRUE(scheduler_.Cancel(ids[i]));
+  const auto last = Take(lane);
+  EXPECT_EQ(Arguments(*last), Numbers{3});
+  Complete(*last);
+  EXPECT_FALSE(Take(lane));
+  EXPECT_EQ(scheduler_.Stats().flights, 0U);
+  EXPECT_EQ(Stats().waiting, 0U);
+}
+
 TEST_F(SchedulerFailures, TheWrongNumberOfResultsIsAFailureOfTheWhole) {
   const auto [op, lane] = AddOp(Spec("a"));
   Submit(op, 1);

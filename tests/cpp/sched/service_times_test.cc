@@ -65,12 +65,24 @@ TEST(ServiceTimes, ChargesEachSizeClassItsShare) {
   EXPECT_NEAR(times.OfCall(16) / microseconds(1), 16000, 1) << "scaled from the nearest class";
 }
 
+TEST(ServiceTimes, TellsABatchOfLargeCallsFromOneOfSmallCalls) {
+  ServiceTimes times;
+  for (int i = 0; i < 20; ++i) {
+    Observe(&times, 1, milliseconds(1), 1);
+    Observe(&times, 1, milliseconds(100), 1000);
+  }
+  EXPECT_NEAR(times.OfBatch(1) / microseconds(1), 1000, 100);
+  EXPECT_NEAR(times.OfBatch(1000) / microseconds(1), 100000, 1000);
+}
+
 TEST(ServiceTimes, TakesAnySize) {
   ServiceTimes times;
   times.Observe(std::vector<double>{1e-300, 1e300}, milliseconds(1));
   for (const double size : {1e-300, 1.0, 1e300}) {
-    EXPECT_GE(times.OfCall(size), Duration(0));
-    EXPECT_LT(times.OfCall(size), std::chrono::hours(24 * 365));
+    for (const Duration each : {times.OfCall(size), times.OfBatch(size)}) {
+      EXPECT_GE(each, Duration(0));
+      EXPECT_LT(each, std::chrono::hours(24 * 365));
+    }
   }
 }
 

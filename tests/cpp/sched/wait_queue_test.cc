@@ -143,12 +143,26 @@ TEST_F(WaitQueueTest, FollowsChangedUrgency) {
   Flight* second = Push(2);
   Flight* third = Push(3);
   queue_.SetSoftDeadline(third, kNow);
-  EXPECT_EQ(queue_.earliest_soft_deadline(), kNow);
+  EXPECT_EQ(queue_.soonest(), third);
   queue_.SetPriority(second, 1);
-  EXPECT_EQ(queue_.top_soft_deadline(), kNever);
+  EXPECT_EQ(queue_.top_soonest(), nullptr);
   EXPECT_EQ(PopFlows(1), Flows{2});
   EXPECT_EQ(PopFlows(1), Flows{3});
-  EXPECT_EQ(queue_.earliest_soft_deadline(), kNever);
+  EXPECT_EQ(queue_.soonest(), nullptr);
+}
+
+TEST_F(WaitQueueTest, SumsTheSizesOfWhatWaits) {
+  Flight* huge = Push(1, 1e18);
+  Push(2, 0.5);
+  Flight* small = Push(3, 2);
+  EXPECT_EQ(queue_.total_size(), 1e18);
+  queue_.Remove(huge);
+  EXPECT_GE(queue_.total_size(), 0);
+  queue_.Remove(small);
+  Pop(1);
+  EXPECT_EQ(queue_.total_size(), 0);
+  Push(1, 0.25);
+  EXPECT_EQ(queue_.total_size(), 0.25);
 }
 
 TEST_F(WaitQueueTest, ForgetsWhatIsRemoved) {
