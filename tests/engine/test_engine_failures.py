@@ -3,6 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import math
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,11 @@ def test_submit_waits_for_room_and_nested_calls_do_not() -> None:
 
         thread = threading.Thread(target=submit_another)
         thread.start()
+        until = time.monotonic() + WAIT
+        while engine.stats()["admission"]["lobby"] == 0:
+            assert time.monotonic() < until
         nested = engine.submit("gate", x=2, nested=True)
+        assert engine.stats()["admission"]["lobby"] == 1, "the one waits, the nested one does not"
         assert not submitted.is_set()
         gate.opened.set()
         assert (first.result(WAIT), nested.result(WAIT)) == (0, 2)

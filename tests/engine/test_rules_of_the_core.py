@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import os
 import re
 import threading
 import weakref
@@ -23,6 +24,9 @@ from vista_fast.engine import loops
 from vista_fast.train.threads import split_threads
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
+
+SLEEPS = re.compile(r"time\.sleep|sleep_for|asyncio\.sleep\((?!0\))")
+"""asyncio.sleep(0) lets others run, and takes no time."""
 
 
 def sources(*folders: str) -> dict[Path, str]:
@@ -85,13 +89,13 @@ def test_rule_04_policies_read_no_clock_and_take_no_lock_and_tests_do_not_sleep(
     policies = {path: text for path, text in sources("sched").items() if path.stem.endswith("policy")}
     assert {path.stem for path in policies} == {"batch_policy", "adaptive_policy"}
     assert not [path for path, text in policies.items() if re.search(r"mutex|lock_guard|Clock|::now\(", text)]
+    assert SLEEPS.search("await asyncio.sleep(0.5)")
+    assert not SLEEPS.search("await asyncio.sleep(0)")
     tests = Path(__file__).resolve().parents[1]
     for folder in ("cpp/sched", "cpp/exec", "engine", "image"):
         for path in (tests / folder).rglob("*.*"):
             if path.suffix in (".py", ".cc", ".h") and path != Path(__file__).resolve():
-                assert not re.search(r"time\.sleep|sleep_for|asyncio\.sleep\([^0]", path.read_text(encoding="utf-8")), (
-                    path
-                )
+                assert not SLEEPS.search(path.read_text(encoding="utf-8")), path
 
 
 def test_rule_05_a_batch_closes_full_or_late_or_urgent_or_when_nobody_is_expected(engine: vf.Engine) -> None:
@@ -285,7 +289,7 @@ def test_rule_14_results_are_shared_and_frozen_and_what_comes_in_is_copied(engin
     assert not np.shares_memory(taken, np.asarray(image)) or not taken.flags.writeable
 
 
-def test_rule_15_one_setting_shares_the_cores() -> None:
+def test_rule_15_one_setting_shares_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     def workers() -> int:
         names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
         return sum(name.startswith("vista-worker") for name in names)
@@ -293,6 +297,29 @@ def test_rule_15_one_setting_shares_the_cores() -> None:
     before = workers()
     with vf.Engine(threads=3) as engine:
         assert (engine.threads, workers() - before) == (3, 3)
-    for budget in (1, 2, 8):
+        assert threads_of_networks(engine, monkeypatch) == [3, 3]
+    for budget, decoding in ((1, 1), (2, 1), (3, 1), (8, 4)):
         split = split_threads(budget)
-        assert max(split.torch, split.decoding, split.tools) <= budget
+        assert split.torch == budget, "training runs alone"
+        assert (split.decoding, split.decoding + split.tools) == (decoding, decoding + budget), "decoding beside tools"
+    assert split_threads() == split_threads(len(os.sched_getaffinity(0)))
+
+
+def threads_of_networks(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads with which the engine's OCR loads its two networks; they are not loaded."""
+    from vista_fast.models.ocr import OcrConfig, ops, reader
+
+    loaded: list[int] = []
+
+    def load(path: Any, *, threads: int, precision: str) -> None:
+        loaded.append(threads)
+
+    monkeypatch.setattr(ops, "check_installed", lambda config: None)
+    monkeypatch.setattr(reader, "find_backend", lambda name: load)
+    for name in ("detection_weights", "recognition_weights"):
+        monkeypatch.setattr(reader, name, lambda: None)
+    monkeypatch.setattr(reader.recognition, "charset", lambda network: [])
+    ops.register_ocr(engine, OcrConfig())
+    with pytest.raises(errors.OpError):
+        engine.call("ocr.detect", np.zeros((40, 40, 3), np.uint8))
+    return loaded
