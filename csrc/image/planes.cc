@@ -13,8 +13,6 @@
 namespace vista {
 namespace {
 
-constexpr int kMostTiles = 256;
-
 std::string Text(Size size) {
   return std::to_string(size.width) + " x " + std::to_string(size.height);
 }

@@ -12,6 +12,8 @@
 
 namespace vista {
 
+inline constexpr int kMostTiles = 256;
+
 struct PlaneOptions {
   enum class Fit {
     kExact,   // to `size`, whatever the aspect ratio: SigLIP
@@ -22,7 +24,7 @@ struct PlaneOptions {
   Size size = {224, 224};
   int shortest_edge = 224;
   bool pad_to_square = false;  // with the mean colour, before anything else
-  int min_tiles = 1;
+  int min_tiles = 1;           // to kMostTiles, both
   int max_tiles = 12;
   Channels mean = {0.5, 0.5, 0.5};
   Channels std = {0.5, 0.5, 0.5};
@@ -33,11 +35,6 @@ struct PlaneLayout {
   Size size;
   Size grid;
   int count;
-
-  [[nodiscard]] std::size_t floats() const {
-    return static_cast<std::size_t>(count) * 3 * static_cast<std::size_t>(size.width) *
-           static_cast<std::size_t>(size.height);
-  }
 };
 
 // The grid (columns, rows) of min_tiles to max_tiles tiles whose aspect ratio is nearest to the
@@ -47,7 +44,7 @@ Size TileGrid(Size image, Size tile, int min_tiles, int max_tiles);
 // Checks the options and lays out an image of that size.
 Result<PlaneLayout> LayOutPlanes(Size image, const PlaneOptions& options);
 
-// Resizes (bicubic), normalises and writes layout.floats() floats [count, 3, height, width]. Tiles
+// Resizes (bicubic), normalises and writes floats [layout.count, 3, height, width]. Tiles
 // come row by row, the whole image last.
 Status WritePlanes(const PixelView& source, const PlaneOptions& options, const PlaneLayout& layout,
                    float* out);

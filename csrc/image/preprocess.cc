@@ -14,9 +14,6 @@ namespace vista {
 namespace {
 
 constexpr double kMostAspect = 200.0;
-constexpr int kMostPatch = 1024;
-constexpr int kMostMerge = 64;
-constexpr int kMostTemporal = 64;
 
 Status CheckRange(const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
   if (value >= low && value <= high) return {};

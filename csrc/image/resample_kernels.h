@@ -10,7 +10,7 @@ namespace vista {
 // Weights are fixed-point numbers with this many fraction bits: 32 less 8 for the pixel and 2 for
 // overshoot, as Pillow's.
 inline constexpr int kWeightBits = 32 - 8 - 2;
-// Rows that one call of `columns` works on; a multiple of every vector width.
+// Rows that one call of `horizontal` resizes; a multiple of every vector width.
 inline constexpr int kLanes = 16;
 
 // Where an output pixel's input begins, how many input pixels it weighs, and its weights.

@@ -21,8 +21,9 @@ const std::uint8_t* Weighed(const PixelView& source, const Axis& axis, int y) {
   return source.row(y) + 3 * static_cast<std::ptrdiff_t>(axis.begin());
 }
 
-void ResizeRows(const PixelView& source, const Axis& axis, Pixels* out) {
-  RowResizer resizer(axis, BestResampleKernels());
+void ResizeRows(const PixelView& source, const Axis& axis, const ResampleKernels& kernels,
+                Pixels* out) {
+  RowResizer resizer(axis, kernels);
   std::uint8_t* rows[kLanes];
   for (int y = 0; y < source.size.height; y += resizer.rows()) {
     const int count = std::min(resizer.rows(), source.size.height - y);
@@ -35,32 +36,36 @@ void ResizeRows(const PixelView& source, const Axis& axis, Pixels* out) {
 template <typename RowOf>
 class ColumnResizer {
  public:
-  ColumnResizer(const Axis& axis, RowOf row_of)
+  ColumnResizer(const Axis& axis, const ResampleKernels& kernels, RowOf row_of)
       : axis_(axis),
+        kernels_(kernels),
         row_of_(std::move(row_of)),
         rows_(static_cast<std::size_t>(axis.most_taps())) {}
 
   void Run(int y, std::size_t bytes, std::uint8_t* to) {
     for (int k = 0; k < axis_.count(y); ++k)
       rows_[static_cast<std::size_t>(k)] = row_of_(axis_.first(y) + k);
-    BestResampleKernels().vertical(rows_.data(), axis_.weights(y), axis_.count(y), bytes, to);
+    kernels_.vertical(rows_.data(), axis_.weights(y), axis_.count(y), bytes, to);
   }
 
  private:
   const Axis& axis_;
+  const ResampleKernels& kernels_;
   RowOf row_of_;
   std::vector<const std::uint8_t*> rows_;
 };
 
-void ResizeColumns(const PixelView& source, const Axis& axis, Pixels* out) {
-  ColumnResizer resizer(axis, [&](int y) { return source.row(y); });
+void ResizeColumns(const PixelView& source, const Axis& axis, const ResampleKernels& kernels,
+                   Pixels* out) {
+  ColumnResizer resizer(axis, kernels, [&](int y) { return source.row(y); });
   for (int y = 0; y < axis.outputs(); ++y) resizer.Run(y, out->stride(), out->row(y));
 }
 
 // Both passes, rows first, on quads of rows. As for ResizeRowsThenColumns, a ring holds those that
 // output rows still need.
 void ResizeInQuads(const PixelView& source, const Axis& horizontal, const Axis& vertical,
-                   const RowResizer& rows, const PackedColumns& columns, Pixels* out) {
+                   const ResampleKernels& kernels, const RowResizer& rows,
+                   const PackedColumns& columns, Pixels* out) {
   const int slots = columns.most() + 1;
   const std::size_t stride = out->stride();
   const std::size_t quad_bytes = kPackedRows * stride + kQuadSlack;
@@ -79,19 +84,21 @@ void ResizeInQuads(const PixelView& source, const Axis& horizontal, const Axis& 
                    std::min(kPackedRows, vertical.end() - row), slot(ready));
     }
     for (int q = 0; q < count; ++q) quads[static_cast<std::size_t>(q)] = slot(first + q);
-    BestResampleKernels().vertical_quads(quads.data(), columns.digits(y), count, stride,
-                                         out->row(y));
+    kernels.vertical_quads(quads.data(), columns.digits(y), count, stride, out->row(y));
   }
 }
 
 // Both passes, rows first. Resized rows wait in a ring just as long as an output row still needs
 // them, so that they are read from the cache, and memory stays small however tall the source is.
 void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, const Axis& vertical,
-                           Pixels* out) {
-  RowResizer rows(horizontal, BestResampleKernels());
+                           const ResampleKernels& kernels, Pixels* out) {
+  RowResizer rows(horizontal, kernels);
   if (rows.MakesQuads()) {
     const PackedColumns columns(vertical);
-    if (!columns.empty()) return ResizeInQuads(source, horizontal, vertical, rows, columns, out);
+    if (!columns.empty()) {
+      ResizeInQuads(source, horizontal, vertical, kernels, rows, columns, out);
+      return;
+    }
   }
   const int slots = vertical.most_taps() + rows.rows();
   const std::size_t stride = out->stride();
@@ -99,7 +106,7 @@ void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, cons
   const auto slot = [&](int y) {
     return ring.data() + static_cast<std::size_t>(y % slots) * stride;
   };
-  ColumnResizer columns(vertical, slot);
+  ColumnResizer columns(vertical, kernels, slot);
   int ready = vertical.begin();  // the rows from vertical.begin() to here have been resized
   for (int y = 0; y < vertical.outputs(); ++y) {
     const int end = vertical.first(y) + vertical.count(y);
@@ -115,11 +122,11 @@ void ResizeRowsThenColumns(const PixelView& source, const Axis& horizontal, cons
 }
 
 void ResizeColumnsThenRows(const PixelView& source, const Axis& horizontal, const Axis& vertical,
-                           Pixels* out) {
+                           const ResampleKernels& kernels, Pixels* out) {
   const std::size_t stride = 3 * static_cast<std::size_t>(horizontal.end() - horizontal.begin());
-  RowResizer rows(horizontal, BestResampleKernels());
+  RowResizer rows(horizontal, kernels);
   std::vector<std::uint8_t> block(static_cast<std::size_t>(rows.rows()) * stride);
-  ColumnResizer columns(vertical, [&](int y) { return Weighed(source, horizontal, y); });
+  ColumnResizer columns(vertical, kernels, [&](int y) { return Weighed(source, horizontal, y); });
   for (int y = 0; y < vertical.outputs(); y += rows.rows()) {
     std::uint8_t* to[kLanes];
     const int count = std::min(rows.rows(), vertical.outputs() - y);
@@ -189,16 +196,6 @@ Status CheckPart(const std::array<float, 4>& part, Size size) {
 
 }  // namespace
 
-Result<Filter> FilterFromName(std::string_view name) {
-  if (name == "nearest") return Filter::kNearest;
-  if (name == "box") return Filter::kBox;
-  if (name == "bilinear") return Filter::kBilinear;
-  if (name == "bicubic") return Filter::kBicubic;
-  if (name == "lanczos") return Filter::kLanczos;
-  return Status::InvalidArgument("filter is '" + std::string(name.substr(0, 64)) +
-                                 "'; use nearest, box, bilinear, bicubic or lanczos");
-}
-
 Result<Pixels> Resize(const PixelView& source, Size size, Filter filter) {
   return Resize(
       source, size, filter,
@@ -207,6 +204,11 @@ Result<Pixels> Resize(const PixelView& source, Size size, Filter filter) {
 
 Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
                       const std::array<float, 4>& part) {
+  return Resize(source, size, filter, part, BestResampleKernels());
+}
+
+Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
+                      const std::array<float, 4>& part, const ResampleKernels& kernels) {
   if (Status status = CheckPart(part, source.size); !status.ok()) return status;
   if (Status status = CheckSize("size", size.width, size.height); !status.ok()) return status;
   const auto [left, top, right, bottom] = part;
@@ -227,13 +229,13 @@ Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
   const Axis horizontal(source.size.width, left, right, size.width, filter);
   const Axis vertical(source.size.height, top, bottom, size.height, filter);
   if (horizontal.identity()) {
-    ResizeColumns(source, vertical, &out);
+    ResizeColumns(source, vertical, kernels, &out);
   } else if (vertical.identity()) {
-    ResizeRows(source, horizontal, &out);
+    ResizeRows(source, horizontal, kernels, &out);
   } else if (ColumnsFirst(source.size, size)) {
-    ResizeColumnsThenRows(source, horizontal, vertical, &out);
+    ResizeColumnsThenRows(source, horizontal, vertical, kernels, &out);
   } else {
-    ResizeRowsThenColumns(source, horizontal, vertical, &out);
+    ResizeRowsThenColumns(source, horizontal, vertical, kernels, &out);
   }
   return result;
 }

@@ -2,19 +2,16 @@
 #pragma once
 
 #include <array>
-#include <string>
-#include <string_view>
 
 #include "base/status.h"
 #include "image/pixels.h"
 
 namespace vista {
 
-enum class Filter { kNearest, kBox, kBilinear, kBicubic, kLanczos };
+struct ResampleKernels;
 
-// From its name in lower case: "nearest", "box", "bilinear", "bicubic" (a = -0.5), "lanczos" (three
-// lobes).
-Result<Filter> FilterFromName(std::string_view name);
+// kBicubic has a = -0.5, kLanczos three lobes.
+enum class Filter { kNearest, kBox, kBilinear, kBicubic, kLanczos };
 
 // The whole source, resized.
 Result<Pixels> Resize(const PixelView& source, Size size, Filter filter);
@@ -24,5 +21,9 @@ Result<Pixels> Resize(const PixelView& source, Size size, Filter filter);
 // inside the source and not be empty.
 Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
                       const std::array<float, 4>& part);
+
+// The same by these loops instead of the fastest; no bit depends on which.
+Result<Pixels> Resize(const PixelView& source, Size size, Filter filter,
+                      const std::array<float, 4>& part, const ResampleKernels& kernels);
 
 }  // namespace vista

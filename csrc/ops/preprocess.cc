@@ -42,9 +42,10 @@ struct Patches {
     const auto number = [&](const char* name, int fallback, int most) {
       return static_cast<int>(arguments->Int(name, fallback, 1, most));
     };
-    options.patch_size = number("patch_size", options.patch_size, 1024);
-    options.merge_size = number("merge_size", options.merge_size, 64);
-    options.temporal_patch_size = number("temporal_patch_size", options.temporal_patch_size, 64);
+    options.patch_size = number("patch_size", options.patch_size, kMostPatch);
+    options.merge_size = number("merge_size", options.merge_size, kMostMerge);
+    options.temporal_patch_size =
+        number("temporal_patch_size", options.temporal_patch_size, kMostTemporal);
     options.min_pixels = arguments->Int("min_pixels", options.min_pixels, 1, kDefaultPixelLimit);
     options.max_pixels = arguments->Int("max_pixels", options.max_pixels, 1, kDefaultPixelLimit);
     options.mean = arguments->ThreeNumbers("mean", options.mean);
@@ -82,8 +83,10 @@ struct Planes {
           static_cast<int>(arguments->Int("shortest_edge", longer, 1, kMaxSide));
     }
     if (options.fit == Fit::kTiles) {
-      options.min_tiles = static_cast<int>(arguments->Int("min_tiles", options.min_tiles, 1, 256));
-      options.max_tiles = static_cast<int>(arguments->Int("max_tiles", options.max_tiles, 1, 256));
+      options.min_tiles =
+          static_cast<int>(arguments->Int("min_tiles", options.min_tiles, 1, kMostTiles));
+      options.max_tiles =
+          static_cast<int>(arguments->Int("max_tiles", options.max_tiles, 1, kMostTiles));
     } else {
       options.pad_to_square = arguments->Bool("pad_to_square", options.pad_to_square);
     }

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "image/box.h"
@@ -299,12 +302,69 @@ TEST(Resize, RefusesWrongPartsAndSizes) {
             StatusCode::kResourceExhausted);
 }
 
-TEST(FilterFromName, KnowsFive) {
-  for (const char* name : {"nearest", "box", "bilinear", "bicubic", "lanczos"})
-    EXPECT_TRUE(FilterFromName(name).ok());
-  const Status status = FilterFromName("sinc").status();
-  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find("sinc"), std::string::npos);
+const ResampleKernels* UsableKernels(std::string_view name) {
+  for (const ResampleKernels* kernels : UsableResampleKernels()) {
+    if (kernels->name == name) return kernels;
+  }
+  return nullptr;
+}
+
+class ResizeOnInstructionSet : public ::testing::TestWithParam<const char*> {};
+
+struct Shape {
+  const char* route;  // through Resize
+  Size source;
+  Size size;
+  std::array<float, 4> part;
+};
+
+constexpr Shape kShapes[] = {
+    {"rows first", {333, 203}, {224, 151}, {0, 0, 333, 203}},
+    {"rows first, to less than a step", {333, 203}, {3, 150}, {0, 0, 333, 203}},
+    {"rows first, far fewer", {1280, 300}, {37, 29}, {0, 0, 1280, 300}},
+    {"rows first, zoom", {41, 30}, {448, 335}, {0, 0, 41, 30}},
+    {"rows first, of a part", {333, 203}, {448, 97}, {20.25f, 7.5f, 301.75f, 198.0f}},
+    {"columns first", {100, 903}, {91, 102}, {0, 0, 100, 903}},
+    {"columns first, of a part", {101, 903}, {150, 33}, {3.5f, 11.25f, 97.0f, 899.5f}},
+    {"columns only", {200, 301}, {200, 77}, {0, 0, 200, 301}},
+    {"columns only, zoom", {67, 31}, {67, 200}, {0, 0, 67, 31}},
+    {"rows only", {301, 200}, {77, 200}, {0, 0, 301, 200}},
+    {"rows only, zoom", {31, 67}, {500, 67}, {0, 0, 31, 67}},
+    {"one pixel", {1, 1}, {33, 35}, {0, 0, 1, 1}},
+    {"to one pixel", {67, 71}, {1, 1}, {0, 0, 67, 71}}};
+
+TEST_P(ResizeOnInstructionSet, GivesTheBytesOfTheGenericLoops) {
+  const ResampleKernels* kernels = UsableKernels(GetParam());
+  if (kernels == nullptr) GTEST_SKIP() << "this processor has no " << GetParam();
+  for (const Shape& shape : kShapes) {
+    const Pixels source = Noise(shape.source.width, shape.source.height, 11);
+    for (const Filter filter : kSmooth) {
+      const auto by = [&](const ResampleKernels& set) {
+        return std::move(Resize(source.view(), shape.size, filter, shape.part, set)).value();
+      };
+      EXPECT_TRUE(Equal(by(*kernels), by(generic::kKernels)))
+          << shape.route << ", filter " << static_cast<int>(filter);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, ResizeOnInstructionSet,
+                         ::testing::Values("generic", "avx2", "avx512", "vnni"),
+                         [](const auto& set) { return std::string(set.param); });
+
+TEST(Resize, TakesTheFastestLoopsUnlessToldOtherwise) {
+  const Pixels source = Noise(333, 203, 1);
+  const std::array<float, 4> whole = {0, 0, 333, 203};
+  ResampleKernels idle = generic::kKernels;
+  idle.vertical = [](const std::uint8_t* const*, const std::int32_t*, int, std::size_t bytes,
+                     std::uint8_t* out) { std::fill_n(out, bytes, std::uint8_t{0}); };
+  const Pixels black =
+      std::move(Resize(source.view(), {50, 40}, Filter::kBox, whole, idle)).value();
+  EXPECT_TRUE(Equal(black, testing::Blank(50, 40)));
+  EXPECT_TRUE(
+      Equal(std::move(Resize(source.view(), {50, 40}, Filter::kBox)).value(),
+            std::move(Resize(source.view(), {50, 40}, Filter::kBox, whole, BestResampleKernels()))
+                .value()));
 }
 
 }  // namespace
