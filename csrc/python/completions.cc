@@ -79,10 +79,60 @@ void CompletionQueue::Deliver(std::span<sched::Completion> completions) {
     }
     return;
   }
+  if (!takers_.empty()) completions = completions.first(ServeTakers(completions));
+  if (completions.empty()) return;
   const bool was_empty = waiting_.empty();
   waiting_.insert(waiting_.end(), std::make_move_iterator(completions.begin()),
                   std::make_move_iterator(completions.end()));
   if (was_empty) Signal();
+}
+
+std::size_t CompletionQueue::ServeTakers(std::span<sched::Completion> completions) {
+  const auto is_taken = [this](sched::Completion& completion) {
+    const auto taker = std::find_if(takers_.begin(), takers_.end(), [&](const Taker* each) {
+      return each->token == completion.token && !each->completion;
+    });
+    if (taker == takers_.end()) return false;
+    (*taker)->completion = std::move(completion);
+    (*taker)->changed.notify_one();
+    return true;
+  };
+  const auto left = std::remove_if(completions.begin(), completions.end(), is_taken);
+  return static_cast<std::size_t>(left - completions.begin());
+}
+
+std::optional<sched::Completion> CompletionQueue::TakeOne(std::uint64_t token, std::uint64_t rounds,
+                                                          Duration timeout) {
+  // Further in, the thread that drains is on its way.
+  constexpr std::size_t kLookedAt = 16;
+  std::unique_lock lock(mutex_);
+  const auto end =
+      waiting_.begin() + static_cast<std::ptrdiff_t>(std::min(waiting_.size(), kLookedAt));
+  const auto at = std::find_if(waiting_.begin(), end, [token](const sched::Completion& each) {
+    return each.token == token;
+  });
+  if (at != end) {
+    std::optional<sched::Completion> found = std::move(*at);
+    waiting_.erase(at);
+    return found;
+  }
+  Taker taker{token, {}, {}};
+  takers_.push_back(&taker);
+  taker.changed.wait_for(lock, timeout,
+                         [&] { return taker.completion || rounds_ != rounds || closed_; });
+  std::erase(takers_, &taker);
+  return std::move(taker.completion);
+}
+
+std::uint64_t CompletionQueue::rounds() {
+  const std::lock_guard lock(mutex_);
+  return rounds_;
+}
+
+void CompletionQueue::EndRound() {
+  const std::lock_guard lock(mutex_);
+  ++rounds_;
+  for (Taker* taker : takers_) taker->changed.notify_one();
 }
 
 std::vector<sched::Completion> CompletionQueue::Take() {
@@ -133,7 +183,13 @@ void CompletionQueue::Poke() {
 void CompletionQueue::Close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
+  for (Taker* taker : takers_) taker->changed.notify_one();
   Signal();
+}
+
+bool CompletionQueue::closed() {
+  const std::lock_guard lock(mutex_);
+  return closed_;
 }
 
 void BlockingSlot::Deliver(std::span<sched::Completion> completions) {

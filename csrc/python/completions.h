@@ -50,18 +50,39 @@ class CompletionQueue final : public sched::CompletionSink {
   // Blocks without the GIL until there is something to drain or a Poke; false once it is closed and
   // empty.
   bool Wait();
+  // For a thread that blocks on one future: hands it the Completion with that token, past the
+  // thread that drains, which saves a wake-up. Needs no GIL. Nothing when the future is to be
+  // looked at once more: `timeout` has passed, or a round of draining has ended since the caller
+  // read rounds(), which it does before it looks.
+  std::optional<sched::Completion> TakeOne(std::uint64_t token, std::uint64_t rounds,
+                                           Duration timeout);
+  // How often what was drained has been settled.
+  [[nodiscard]] std::uint64_t rounds();
+  void EndRound();
   // Wakes Wait, or the loop that watches the eventfd, to look at something else. Needs no GIL.
   void Poke();
   // What comes from now on is let go of, and Wait returns.
   void Close();
+  [[nodiscard]] bool closed();
 
  private:
+  // A thread in TakeOne.
+  struct Taker {
+    std::uint64_t token;
+    std::condition_variable changed;
+    std::optional<sched::Completion> completion;
+  };
+
   void Signal();
+  // Moves what a thread waits for to it; what is left comes first then. Returns how many are left.
+  std::size_t ServeTakers(std::span<sched::Completion> completions);
 
   const int event_;
   std::mutex mutex_;
   std::condition_variable signalled_;
   std::vector<sched::Completion> waiting_;
+  std::vector<Taker*> takers_;
+  std::uint64_t rounds_ = 0;
   bool poked_ = false;
   bool closed_ = false;
 };

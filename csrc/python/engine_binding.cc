@@ -80,12 +80,16 @@ py::list TakeMany(Many& many) {
   return out;
 }
 
+// The part of a wait after which pending signals are looked at.
+Duration Slice(double timeout) {
+  constexpr double kSignalInterval = 0.05;  // seconds
+  return SecondsToDuration(std::min(timeout, kSignalInterval));
+}
+
 // Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
 bool WaitMany(Many& many, std::size_t enough, double timeout) {
-  constexpr double kSignalInterval = 0.05;
   const GilReleased no_gil;
-  const std::chrono::duration<double> slice(std::min(timeout, kSignalInterval));
-  return many.completions->WaitFor(enough, std::chrono::duration_cast<Duration>(slice));
+  return many.completions->WaitFor(enough, Slice(timeout));
 }
 
 void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<CompletionQueue>& queue,
@@ -94,13 +98,33 @@ void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<Completion
                              reinterpret_cast<std::uint64_t>(future.release().ptr()));
 }
 
+// Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
+py::object TakeOne(CompletionQueue& queue, const py::object& future, std::uint64_t rounds,
+                   double timeout) {
+  std::optional<sched::Completion> taken;
+  {
+    const GilReleased no_gil;
+    taken = queue.TakeOne(reinterpret_cast<std::uint64_t>(future.ptr()), rounds, Slice(timeout));
+  }
+  if (!taken) return py::none();
+  // The queue's own reference to the future, which the caller holds too.
+  Py_DECREF(reinterpret_cast<PyObject*>(taken->token));
+  Seen seen = See(*taken);
+  ReleaseNow();
+  return py::make_tuple(std::move(seen.value), std::move(seen.error), seen.outcome);
+}
+
 void BindCompletions(py::module_& m) {
   py::class_<CompletionQueue, std::shared_ptr<CompletionQueue>>(m, "CompletionQueue")
       .def(py::init(&CompletionQueue::Make))
       .def("fileno", &CompletionQueue::fileno)
       .def("drain", &CompletionQueue::Drain)
       .def("settle_on_loop", &SettleOnLoop)
+      .def("take_one", &TakeOne)
+      .def("rounds", &CompletionQueue::rounds)
+      .def("end_round", &CompletionQueue::EndRound)
       .def("wait", &CompletionQueue::Wait)
+      .def_property_readonly("closed", &CompletionQueue::closed)
       .def("close", &CompletionQueue::Close);
   py::class_<Many>(m, "Many")
       .def("__len__", [](const Many& many) { return many.completions->count(); })

@@ -161,7 +161,7 @@ class Engine(LoopCaller):
             room_timeout,
             nested,
         )
-        future._core = self._core
+        future._core, future._queue = self._core, self._queue
         return future
 
     def call(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import math
+import time
 from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -19,10 +21,14 @@ Outcome: TypeAlias = Literal["run", "joined", "cached"]
 
 
 class CallFuture(concurrent.futures.Future[Any]):
-    """What ``Engine.submit`` gives. ``outcome`` is set once it is done."""
+    """What ``Engine.submit`` gives. ``outcome`` is set once it is done.
+
+    A thread that blocks on it takes the completion itself; else the engine's drain thread settles it.
+    """
 
     outcome: Outcome | None = None
     _core: EngineCore | None = None
+    _queue: CompletionQueue | None = None
     _request = 0
 
     def cancel(self) -> bool:
@@ -31,6 +37,44 @@ class CallFuture(concurrent.futures.Future[Any]):
         if cancelled and self._core is not None:
             self._core.cancel(self._request)
         return cancelled
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As concurrent.futures' own."""
+        return super().result(self._settled_within(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """As concurrent.futures' own."""
+        return super().exception(self._settled_within(timeout))
+
+    def settle(self, value: Any, error: BaseException | None, outcome: Outcome) -> None:
+        """What came back of the call; nothing happens when it was cancelled, or settled by its user."""
+        self.outcome = outcome
+        if self.done() and not self.cancelled():
+            return
+        with contextlib.suppress(concurrent.futures.InvalidStateError):
+            if not self.set_running_or_notify_cancel():
+                return
+            if error is None:
+                self.set_result(value)
+            else:
+                self.set_exception(error)
+
+    def _settled_within(self, timeout: float | None) -> float | None:
+        """Waits for the completion and settles; gives what is left of the timeout."""
+        queue = self._queue
+        if queue is None or self.done():
+            return timeout
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            rounds, left = queue.rounds(), max(0.0, until - time.monotonic())
+            if self.done():
+                return timeout
+            completion = queue.take_one(self, rounds, left)
+            if completion is not None:
+                self.settle(*completion)
+                return timeout
+            if left == 0 or queue.closed:
+                return None if timeout is None else left
 
 
 class LoopFuture(asyncio.Future[Any]):
@@ -89,12 +133,5 @@ adopt_loop_future(LoopFuture)
 def settle_calls(queue: CompletionQueue) -> None:
     """Gives the completions in a drain thread's queue to their futures."""
     for future, value, error, outcome in queue.drain():
-        future.outcome = outcome
-        # A user who settles a future himself must not stop the settling of the others.
-        with contextlib.suppress(concurrent.futures.InvalidStateError):
-            if not future.set_running_or_notify_cancel():
-                continue
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+        future.settle(value, error, outcome)
+    queue.end_round()
