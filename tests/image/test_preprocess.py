@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from gathered import DTYPES, assert_gathers_to
 from pictures import noise, same_pass_order, scene
 from PIL import Image as PilImage
 
@@ -22,8 +23,9 @@ def processor(**options: object) -> object:
 SHAPES = [(480, 640), (33, 41), (56, 56), (300, 90), (7, 900), (1200, 30), (1, 1), (1000, 1300)]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_equals_transformers(engine: vf.Engine, shape: tuple[int, int]) -> None:
+def test_equals_transformers(engine: vf.Engine, shape: tuple[int, int], dtype: str) -> None:
     pixels = scene(*shape) // 2 + noise(*shape, 1) // 2
     if max(shape) / min(shape) > 200:
         pytest.skip("covered by test_long_strips")
@@ -35,10 +37,11 @@ def test_equals_transformers(engine: vf.Engine, shape: tuple[int, int]) -> None:
     assert not ours["pixel_values"].flags.writeable
     _, rows, columns = ours["grid_thw"]
     tolerance = 1e-5 if same_pass_order(*shape, (14 * columns, 14 * rows)) else 2 / 255 / 0.26
-    assert float(np.abs(ours["pixel_values"] - theirs["pixel_values"]).max()) <= tolerance
+    assert_gathers_to(ours["pixel_values"], theirs["pixel_values"], tolerance, dtype)
 
 
-def test_other_settings(engine: vf.Engine) -> None:
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_other_settings(engine: vf.Engine, dtype: str) -> None:
     pixels = noise(123, 211, 2)
     options = {
         "patch_size": 16,
@@ -53,7 +56,7 @@ def test_other_settings(engine: vf.Engine) -> None:
     )
     ours = engine.call("image.preprocess", vf.Image.from_array(pixels), mean=mean, std=std, **options)
     assert tuple(ours["grid_thw"]) == tuple(theirs["image_grid_thw"][0])
-    assert float(np.abs(ours["pixel_values"] - theirs["pixel_values"]).max()) <= 1e-5
+    assert_gathers_to(ours["pixel_values"], theirs["pixel_values"], 1e-5, dtype)
 
 
 def test_straight_from_a_box(engine: vf.Engine) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gathered import DTYPES, assert_gathers_to
 from pictures import noise, same_pass_order, scene
 from PIL import Image as PilImage
 
@@ -69,8 +70,9 @@ SHAPES = [(480, 640), (333, 97), (97, 333), (224, 224), (1, 1), (5, 90), (90, 5)
     ("family", "theirs", "ours"), CASES, ids=[f"{case[0]}-{index}" for index, case in enumerate(CASES)]
 )
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_equals_transformers(
-    engine: vf.Engine, family: str, theirs: dict[str, Any], ours: dict[str, Any], shape: tuple[int, int]
+    engine: vf.Engine, family: str, theirs: dict[str, Any], ours: dict[str, Any], shape: tuple[int, int], dtype: str
 ) -> None:
     pixels = scene(*shape) // 2 + noise(*shape, 1) // 2
     expected = their_processor(family, theirs)(images=PilImage.fromarray(pixels), return_tensors="np")["pixel_values"]
@@ -80,8 +82,8 @@ def test_equals_transformers(
     columns, rows = result["grid"]
     tiles = columns * rows
     assert len(values) == (tiles + 1 if tiles > 1 else 1)
-    difference = float(np.abs(values - expected).max())
-    assert difference <= tolerance(family, ours, shape, (columns, rows), expected.shape[-2:])
+    allowed = tolerance(family, ours, shape, (columns, rows), expected.shape[-2:])
+    assert_gathers_to(values, expected, allowed, dtype)
 
 
 def tolerance(
