@@ -18,7 +18,16 @@ constexpr std::size_t kSmallestKept = std::size_t{128} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kLargestKept = std::size_t{128} << 20;
 
-#if defined(__SANITIZE_ADDRESS__)
+// GCC says by a macro that the address sanitizer is there, clang by a feature.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define VISTA_ADDRESS_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define VISTA_ADDRESS_SANITIZER
+#endif
+
+#ifdef VISTA_ADDRESS_SANITIZER
 constexpr bool kKeeps = false;  // so that the sanitizer sees every use after a release
 #else
 constexpr bool kKeeps = true;

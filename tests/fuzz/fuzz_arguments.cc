@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <limits>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,36 +24,29 @@ using vista::Value;
 
 constexpr double kMostMegapixels = 0.3;
 constexpr int kDeepest = 3;
-// Every name that some Op knows, and one that none does.
-constexpr const char* kNames[] = {"angle",
-                                  "box",
-                                  "boxes",
-                                  "color",
-                                  "expand",
-                                  "fill",
-                                  "filter",
-                                  "format",
-                                  "level",
-                                  "max_pixels",
-                                  "mean",
-                                  "merge_size",
-                                  "min_pixels",
-                                  "patch_size",
-                                  "quality",
-                                  "size",
-                                  "std",
-                                  "subsampling",
-                                  "temporal_patch_size",
-                                  "unknown",
-                                  "processor",
-                                  "shortest_edge",
-                                  "pad_to_square",
-                                  "min_tiles",
-                                  "max_tiles",
-                                  "width"};
-constexpr const char* kTexts[] = {"clip",    "siglip",  "llava",   "intern_vl", "bicubic",
-                                  "nearest", "lanczos", "png",     "jpeg",      "4:2:0",
-                                  "#ff0000", "",        "#zzzzzz", "auto"};
+
+struct Known {
+  std::string_view op;
+  std::vector<const char*> arguments;  // but for the image
+};
+
+const std::vector<Known>& KnownOps() {
+  static const auto* const known =
+      new std::vector<Known>{{"image.draw_boxes", {"boxes", "color", "width"}},
+                             {"image.encode", {"format", "level", "quality", "subsampling"}},
+                             {"image.preprocess",
+                              {"box", "processor", "size", "mean", "std", "patch_size",
+                               "merge_size", "temporal_patch_size", "min_pixels", "max_pixels",
+                               "shortest_edge", "pad_to_square", "min_tiles", "max_tiles"}},
+                             {"image.resize", {"size", "filter", "source"}},
+                             {"image.rotate", {"angle", "filter", "expand", "fill"}},
+                             {"image.zoom", {"box", "size", "filter"}}};
+  return *known;
+}
+
+constexpr const char* kTexts[] = {"nearest", "box",   "bilinear",  "bicubic", "lanczos", "png",
+                                  "jpeg",    "4:4:4", "4:2:2",     "4:2:0",   "qwen_vl", "clip",
+                                  "siglip",  "llava", "intern_vl", "#ff0000", "#zzzzzz", ""};
 
 void Require(bool holds) {
   if (!holds) std::abort();
@@ -85,22 +79,36 @@ Value AnyValue(FuzzedDataProvider* data, int depth) {
   }
 }
 
-Value AnyCall(FuzzedDataProvider* data) {
+vista::ObjectRef AnyImage(FuzzedDataProvider* data) {
+  const vista::Size size = {data->ConsumeIntegralInRange(1, 40),
+                            data->ConsumeIntegralInRange(1, 40)};
+  vista::Pixels pixels = std::move(vista::Pixels::Allocate(size)).value();
+  for (std::size_t i = 0; i < pixels.bytes(); ++i)
+    pixels.data()[i] = static_cast<std::uint8_t>(31 * i);
+  return vista::Image::Create(std::move(pixels));
+}
+
+// Where the data ends, every number is the least of its range: the image is there and what is left
+// of the arguments is not.
+Value AnyCall(FuzzedDataProvider* data, const std::vector<const char*>& names) {
   Value::Dict entries;
-  for (const char* name : kNames) {
-    if (data->ConsumeIntegralInRange(0, 3) == 0) entries.emplace_back(name, AnyValue(data, 0));
+  if (data->ConsumeIntegralInRange(0, 15) != 15)
+    entries.emplace_back("image", Value{AnyImage(data)});
+  for (const char* name : names) {
+    if (data->ConsumeBool()) entries.emplace_back(name, AnyValue(data, 0));
   }
-  if (data->ConsumeIntegralInRange(0, 15) != 0) {
-    const vista::Size size = {data->ConsumeIntegralInRange(1, 40),
-                              data->ConsumeIntegralInRange(1, 40)};
-    vista::Pixels pixels = std::move(vista::Pixels::Allocate(size)).value();
-    for (std::size_t i = 0; i < pixels.bytes(); ++i)
-      pixels.data()[i] = static_cast<std::uint8_t>(31 * i);
-    entries.emplace_back("image", Value{vista::ObjectRef(vista::Image::Create(std::move(pixels)))});
-  }
+  if (data->ConsumeIntegralInRange(0, 31) == 31) entries.emplace_back("unknown", AnyValue(data, 0));
   std::sort(entries.begin(), entries.end(),
             [](const auto& one, const auto& other) { return one.first < other.first; });
   return Value{std::move(entries)};
+}
+
+// An Op without a row in the table is an error of this file.
+const std::vector<const char*>& ArgumentsOf(std::string_view op) {
+  const auto known = std::find_if(KnownOps().begin(), KnownOps().end(),
+                                  [&](const Known& each) { return each.op == op; });
+  Require(known != KnownOps().end());
+  return known->arguments;
 }
 
 bool IsTyped(const vista::Status& status) {
@@ -120,7 +128,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   static const vista::exec::NativeOps* const ops = new vista::exec::NativeOps(vista::ops::All());
   FuzzedDataProvider data(bytes, size);
   const auto& op = (*ops)[data.ConsumeIntegralInRange<std::size_t>(0, ops->size() - 1)];
-  const Value call = AnyCall(&data);
+  const Value call = AnyCall(&data, ArgumentsOf(op->spec().name));
   const vista::Result<vista::sched::CallTraits> traits = op->Inspect(call);
   if (!traits.ok()) {
     Require(IsTyped(traits.status()));
