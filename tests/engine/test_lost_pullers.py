@@ -92,3 +92,13 @@ def test_a_puller_is_replaced_wherever_it_ends(
     assert engine.submit("one", x=1, flow="another").result(WAIT) == 1
     assert engine.submit("one", x=-1).result(WAIT) == -1
     assert engine.stats()["ops"]["one"]["lost_pullers"] == (0 if answered else 1)
+
+
+def test_all_calls_of_a_lost_batch_are_aborted(engine: vf.Engine) -> None:
+    core = CoreThatRaisesOnce(engine._core, "complete", "before")
+    engine._pullers._core = core  # type: ignore[assignment]
+    engine.register(vf.Op("three", "1", run=lambda calls: [call["x"] for call in calls]))
+    lost = engine.submit_many("three", [{"x": x} for x in range(3)])
+    assert [type(error) for error in lost.result(WAIT, return_exceptions=True)] == [AbortedError] * 3
+    again = engine.submit_many("three", [{"x": x} for x in range(3)])
+    assert again.result(WAIT) == [0, 1, 2]
