@@ -23,7 +23,9 @@ py::object Interned(const char* text) {
 
 struct Names {
   py::object of = Interned("of");
-  py::object add_image = Interned("_add_image");
+  py::object submit_when_open = Interned("_submit_when_open");
+  py::object image = Interned("image");
+  py::object image_type = py::module_::import("vista_fast._core").attr("Image");
   py::object zero = py::int_(0);
   py::object loop_holder = Interned("__asyncio_running_event_loop__");
   // In the order of GivenOptions.
@@ -99,12 +101,38 @@ std::string TextOf(PyObject* text) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+// False for an image that is no open one, or is given by name as well.
+bool AddOpenImage(const Given& given) {
+  const py::object& name = TheNames().image;
+  if (Py_TYPE(given.image) != reinterpret_cast<PyTypeObject*>(TheNames().image_type.ptr()) ||
+      PyDict_Contains(given.arguments.ptr(), name.ptr()) != 0)
+    return false;
+  if (PyDict_SetItem(given.arguments.ptr(), name.ptr(), given.image) != 0)
+    throw py::error_already_set();
+  return true;
+}
+
+// Whether Python has taken the call over, to submit it once its image is open; else the image is
+// among the arguments.
+bool SubmitsWhenOpen(py::handle self, const py::object& future, const Given& given) {
+  const auto& [flow, priority, soft_deadline, deadline, room_timeout, nested] = given.options;
+  const py::handle given_priority(priority == nullptr ? TheNames().zero.ptr() : priority);
+  const auto taken = self.attr(TheNames().submit_when_open)(
+      future, py::handle(given.image), py::handle(given.op), given.arguments, py::handle(flow),
+      given_priority, py::handle(soft_deadline), py::handle(deadline), py::handle(room_timeout),
+      py::handle(nested));
+  return taken.cast<bool>();
+}
+
 py::object Submit(py::handle self, const Given& given) {
   const Names& names = TheNames();
   auto& caller = self.cast<LoopCaller&>();
-  if (given.image != Py_None) self.attr(names.add_image)(py::handle(given.image), given.arguments);
   const py::object loop = caller.RunningLoop();
   py::object future = NewLoopFuture(loop);
+  if (given.image != Py_None && !AddOpenImage(given)) {
+    SetCall(future, caller.core_object, names.zero);
+    if (SubmitsWhenOpen(self, future, given)) return future;
+  }
   const sched::RequestId request =
       caller.core->Submit(TextOf(given.op), given.arguments, OptionsOf(given), caller.QueueOf(loop),
                           future, /*wait_for_room=*/false);

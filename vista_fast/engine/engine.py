@@ -18,12 +18,14 @@ from vista_fast.engine.images import ImageStore
 from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
 from vista_fast.engine.op import Op
+from vista_fast.engine.opening import LoopOpeners, is_encoded, left_of
 from vista_fast.engine.prometheus import prometheus_text
 from vista_fast.engine.pullers import Pullers
 from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    from vista_fast.engine.futures import LoopFuture
     from vista_fast.types import ImageSource
 
 _CLOSE_AT_EXIT = 1.0
@@ -46,7 +48,8 @@ class Engine(LoopCaller):
     engine, after which it fails with ResourceExhaustedError; default: it waits) and ``nested`` (true for a call on
     behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
     Images. The image, when an Op takes one, may be given by position, and then as anything that ``image`` opens, or as
-    the hash of an Image that the engine holds; it is opened on the calling thread. That of a native Op may be so by its
+    the hash of an Image that the engine holds; it is opened on the calling thread, but for ``acall``, which reads and
+    decodes beside its loop. That of a native Op may be so by its
     name too, in ``submit_many`` as well.
     """
 
@@ -72,6 +75,7 @@ class Engine(LoopCaller):
         self._core.open_images_with(self._images.resolve)
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
+        self._openers = LoopOpeners(self._images.resolve, threads)
         super().__init__(self._core, self._loops)
         self._queue = CompletionQueue()
         self._core.watch_lost_pullers(self._queue)
@@ -79,9 +83,8 @@ class Engine(LoopCaller):
             target=_drain, args=(self._core, self._queue, self._pullers), name="vista-drain", daemon=True
         )
         self._drain.start()
-        self._finalizer = weakref.finalize(
-            self, _close, self._core, self._pullers, self._loops, self._queue, self._drain, _CLOSE_AT_EXIT
-        )
+        self._parts = (self._core, self._pullers, self._loops, self._openers, self._queue, self._drain)
+        self._finalizer = weakref.finalize(self, _close, *self._parts, _CLOSE_AT_EXIT)
 
     def register(self, op: Op) -> None:
         """Adds an Op whose batch function is in Python and starts its pullers."""
@@ -234,12 +237,49 @@ class Engine(LoopCaller):
         """Refuses new calls, completes the accepted ones for at most ``timeout`` seconds, aborts what is left then, and
         joins its threads; a batch function that never returns is abandoned. Later calls do nothing."""
         if self._finalizer.detach() is not None:
-            _close(self._core, self._pullers, self._loops, self._queue, self._drain, timeout)
+            _close(*self._parts, timeout)
 
     def _add_image(self, image: ImageSource, arguments: dict[str, Any]) -> None:
-        if "image" in arguments:
-            raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
+        _check_one_image(arguments)
         arguments["image"] = image if type(image) is Image else self._images.resolve(image)
+
+    def _submit_when_open(
+        self,
+        future: LoopFuture,
+        image: ImageSource,
+        op: str,
+        arguments: dict[str, Any],
+        flow: Hashable,
+        priority: int,
+        soft_deadline: float | None,
+        deadline: float | None,
+        room_timeout: float | None,
+        nested: bool,
+    ) -> bool:
+        """For acall: true when the image has to be opened first, which then happens beside the loop. Deadlines run
+        from the call."""
+        if not is_encoded(image):
+            self._add_image(image, arguments)
+            return False
+        _check_one_image(arguments)
+
+        def submit(opened: Image, waited: float) -> int:
+            return self._core.submit(
+                op,
+                arguments | {"image": opened},
+                self._loops.of(future.get_loop()),
+                future,
+                False,
+                flow,
+                priority,
+                left_of(soft_deadline, waited),
+                left_of(deadline, waited),
+                left_of(room_timeout, waited),
+                nested,
+            )
+
+        self._openers.submit_when_open(future, image, submit)
+        return True
 
     def __enter__(self) -> Engine:
         return self
@@ -262,6 +302,7 @@ def _close(
     core: EngineCore,
     pullers: Pullers,
     loops: LoopQueues,
+    openers: LoopOpeners,
     queue: CompletionQueue,
     drain: threading.Thread,
     timeout: float,
@@ -275,11 +316,17 @@ def _close(
         core.close(0.0)
         raise
     finally:
+        openers.close()
         loops.close()
         queue.close()
         if drain is not threading.current_thread():
             drain.join(_JOIN_TIMEOUT)
         pullers.join(_JOIN_TIMEOUT)
+
+
+def _check_one_image(arguments: dict[str, Any]) -> None:
+    if "image" in arguments:
+        raise InvalidArgumentError("the image is given twice, by position and by name; give it once")
 
 
 def _on_loop() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast._core import Image
+from vista_fast.engine.opening import IMAGE_HASH
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ Region: TypeAlias = tuple[float, float, float, float]
 
 Size: TypeAlias = tuple[int, int]
 """(width, height) in pixels."""
-
-_HASH = re.compile(r"[0-9a-f]{32}")
 
 
 class ImageStore:
@@ -56,7 +54,7 @@ class ImageStore:
 
     def resolve(self, given: ImageSource) -> Image:
         """The Image of a call's argument: a source as for ``open``, or the hash of a held Image."""
-        if isinstance(given, str) and _HASH.fullmatch(given):
+        if isinstance(given, str) and IMAGE_HASH.fullmatch(given):
             return self.get(given)
         return self.open(given)
 
