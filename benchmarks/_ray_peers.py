@@ -1,11 +1,22 @@
-"""Ray as a peer of the engine: calls of an actor, and requests to Ray Serve that @serve.batch gathers."""
+"""Ray as a peer of the engine: calls of an actor, and requests to Ray Serve that @serve.batch gathers.
+
+Its driver has a process of its own, because Ray's modules and threads, once in ours, slow our calls down too: each full
+garbage collection walks over them. Its other processes share the cores with ours, as they share them with the driver.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+import multiprocessing
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
+
+SETTLES_WITHIN = 0.5
+"""Seconds for which Ray goes on clearing away what a run has left."""
 
 
 class RayPeers:
@@ -13,60 +24,86 @@ class RayPeers:
 
     def __init__(self, *, quick: bool) -> None:
         self._quick = quick
-        self._ray: Any = None
-        self._serve: Any = None
+        self._driver: Any = None
 
     def __enter__(self) -> RayPeers:
         if self._quick:
             return self
-        try:
-            import ray
-            from ray import serve
-        except ImportError:
+        if importlib.util.find_spec("ray") is None:
             print("Ray: left out, it is not installed (pip install 'ray[serve]')")
             return self
-        ray.init(num_cpus=2, object_store_memory=200 << 20, include_dashboard=False, log_to_driver=False)
-        self._ray, self._serve = ray, serve
-
-        @ray.remote
-        class Actor:
-            def nothing(self, x: int) -> None:
-                return None
-
-        @serve.deployment(max_ongoing_requests=1000)
-        class Batched:
-            @serve.batch(max_batch_size=100, batch_wait_timeout_s=0.001)
-            async def nothing(self, x: list[int]) -> list[None]:
-                return [None] * len(x)
-
-            async def __call__(self, x: int) -> None:
-                return await self.nothing(x)
-
-        self._actor = Actor.remote()
-        ray.get(self._actor.nothing.remote(0))
-        self._handle = serve.run(Batched.bind())
+        spawning = multiprocessing.get_context("spawn")
+        self._ours, theirs = spawning.Pipe()
+        self._driver = spawning.Process(target=drive, args=(theirs,))
+        self._driver.start()
+        theirs.close()
+        self._ours.recv()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ray is not None:
-            self._serve.shutdown()
-            self._ray.shutdown()
+        if self._driver is not None:
+            self._ours.close()
+            self._driver.join()
 
     def works(self, count: int) -> dict[str, tuple[int, Callable[[], Any]]]:
         """By peer how many calls one run makes, and the run. Fewer than ``count``: these take their time."""
-        if self._ray is None:
+        if self._driver is None:
             return {}
-        actor_calls, requests = count // 5, count // 20
+        sizes = {"Ray actor": count // 5, "Ray Serve, @serve.batch": count // 20}
+        return {name: (size, partial(self._run, name, size)) for name, size in sizes.items()}
 
-        def actor() -> None:
-            self._ray.get([self._actor.nothing.remote(x) for x in range(actor_calls)])
+    def _run(self, name: str, size: int) -> None:
+        self._ours.send((name, size))
+        self._ours.recv()
 
-        async def gathered() -> None:
-            await asyncio.gather(*(self._handle.remote(x) for x in range(requests)))
 
-        return {
-            "Ray actor": (actor_calls, actor),
-            "Ray Serve, @serve.batch": (requests, lambda: asyncio.run(gathered())),
-        }
+def drive(asked: Connection) -> None:
+    """The driver's process: does what it is asked for until the other end closes."""
+    import ray
+    from ray import serve
+
+    ray.init(num_cpus=2, object_store_memory=200 << 20, include_dashboard=False, log_to_driver=False)
+    runs = started(ray, serve)
+    asked.send(None)
+    try:
+        while True:
+            name, size = asked.recv()
+            runs[name](size)
+            asked.send(None)
+    except EOFError:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def started(ray: Any, serve: Any) -> dict[str, Callable[[int], Any]]:
+    """By peer what makes so many calls."""
+
+    @ray.remote  # type: ignore[untyped-decorator]
+    class Actor:
+        def nothing(self, x: int) -> None:
+            return None
+
+    @serve.deployment(max_ongoing_requests=1000)  # type: ignore[untyped-decorator]
+    class Batched:
+        @serve.batch(max_batch_size=100, batch_wait_timeout_s=0.001)  # type: ignore[untyped-decorator]
+        async def nothing(self, x: list[int]) -> list[None]:
+            return [None] * len(x)
+
+        async def __call__(self, x: int) -> None:
+            return await self.nothing(x)  # type: ignore[no-any-return]
+
+    actor: Any = Actor
+    deployment: Any = Batched
+    nothing = actor.remote().nothing
+    ray.get(nothing.remote(0))
+    handle = serve.run(deployment.bind())
+
+    async def gathered(count: int) -> None:
+        await asyncio.gather(*(handle.remote(x) for x in range(count)))
+
+    return {
+        "Ray actor": lambda count: ray.get([nothing.remote(x) for x in range(count)]),
+        "Ray Serve, @serve.batch": lambda count: asyncio.run(gathered(count)),
+    }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from _limits import wake_up
 from _measuring import Options, Peer, Row, in_turns, options, seconds
 from _profile import profiled
-from _ray_peers import RayPeers
+from _ray_peers import SETTLES_WITHIN, RayPeers
 from _table import finish
 
 import vista_fast as vf
@@ -40,13 +41,18 @@ def per_second(count: int, work: Callable[[], Any]) -> Callable[[], float]:
 
 
 def many_at_once(
-    engine: vf.Engine, name: str, given: Options, works: Mapping[str, tuple[int, Callable[[], Any]]]
+    engine: vf.Engine, name: str, given: Options, works: Mapping[str, tuple[int, Callable[[], Any]]], rest: float = 0.0
 ) -> Row:
-    """Beside peers, of which each says how many calls a run makes."""
+    """Beside peers, of which each says how many calls a run makes; ``rest``: seconds before ours after one of them."""
     calls = numbered(given)
+
+    def ours() -> float:
+        time.sleep(rest)
+        return len(calls) / seconds(lambda: engine.submit_many("nothing", calls).result())
+
     figures = in_turns(
         {
-            "ours": per_second(len(calls), lambda: engine.submit_many("nothing", calls).result()),
+            "ours": ours,
             "copies": per_second(len(calls), lambda: [dict(call) for call in calls]),
             **{name: per_second(size, work) for name, (size, work) in works.items()},
         },
@@ -208,7 +214,7 @@ def main() -> None:
     with vf.Engine() as engine, RayPeers(quick=given.quick) as ray:
         engine.register(op)
         if works := ray.works(len(calls)):
-            rows.append(many_at_once(engine, "submit_many of {}, while Ray runs", given, works))
+            rows.append(many_at_once(engine, "submit_many of {}, while Ray runs", given, works, SETTLES_WITHIN))
     finish(rows, given, __file__, profiles)
 
 
