@@ -29,6 +29,7 @@ COMMANDS = {
     "rollout": "play a policy on tasks and store the trajectories",
     "eval": "measure policies on held-out tasks, with and without tools",
     "report": "write the report of a run again",
+    "weights": "list the weights that are known by name, or get some",
     "bench": "list and run the benchmarks of a checkout",
     "doctor": "say what was found on this machine, what is used, and why",
 }

@@ -1,0 +1,105 @@
+"""Weights by name: found in order, checked, fetched; what is missing says how to get it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from vista_fast.cli.main import main
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.models.weights import WEIGHTS, PackageFile, Weight, fetch_weight, find_weight, store, weights_folder
+
+RIGHT, WRONG = b"the right bytes", b"others"
+
+
+@dataclass
+class Shelf:
+    """A source that has bytes, or fails."""
+
+    content: bytes | None
+    fetched: list[Path] = field(default_factory=list)
+
+    def present(self) -> Path | None:
+        return None
+
+    def fetch(self, target: Path) -> None:
+        self.fetched.append(target)
+        if self.content is None:
+            raise NotFoundError("the shelf is empty")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(self.content)
+
+    def how(self) -> str:
+        return "reach for the shelf"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "weights"))
+    return tmp_path / "weights"
+
+
+def know(monkeypatch: pytest.MonkeyPatch, *sources: object) -> None:
+    weight = Weight("w", "w.onnx", hashlib.sha256(RIGHT).hexdigest(), 0.1, "MIT", "a test", sources)  # type: ignore[arg-type]
+    known: Mapping[str, Weight] = {"w": weight}
+    monkeypatch.setattr(store, "WEIGHTS", known)
+
+
+def test_the_first_source_that_gives_the_file_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, full, unused = Shelf(None), Shelf(RIGHT), Shelf(RIGHT)
+    know(monkeypatch, empty, full, unused)
+    with pytest.raises(NotFoundError, match=r"vista-fast weights get w.*reach for the shelf"):
+        find_weight("w")
+    assert fetch_weight("w") == folder / "w.onnx"
+    assert (len(empty.fetched), len(full.fetched), len(unused.fetched)) == (1, 1, 0)
+    assert find_weight("w") == fetch_weight("w") == folder / "w.onnx"
+    assert len(full.fetched) == 1
+
+
+def test_a_file_in_the_folder_goes_first_and_is_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    know(monkeypatch, Shelf(RIGHT))
+    folder.mkdir()
+    (folder / "w.onnx").write_bytes(WRONG)
+    with pytest.raises(NotFoundError, match=hashlib.sha256(WRONG).hexdigest()[:16]):
+        find_weight("w")
+    (folder / "w.onnx").write_bytes(RIGHT)
+    assert find_weight("w") == folder / "w.onnx"
+
+
+def test_a_wrong_file_from_a_source_is_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    know(monkeypatch, Shelf(WRONG), Shelf(None))
+    with pytest.raises(NotFoundError, match="the shelf is empty"):
+        fetch_weight("w")
+
+
+def test_what_an_extra_installs_is_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    know(monkeypatch, PackageFile("absent==1", "absent_package", "w.onnx", extra="ocr"))
+    with pytest.raises(MissingExtraError, match=r"pip install 'vista-fast\[ocr\]'"):
+        find_weight("w")
+
+
+def test_an_unknown_name_says_which_are_known() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"'x'.*slanet-1m"):
+        find_weight("x")
+
+
+def test_every_weight_has_a_digest_a_licence_and_a_source() -> None:
+    for weight in WEIGHTS.values():
+        assert len(weight.sha256) == 64
+        assert weight.licence == "Apache-2.0"
+        assert weight.sources
+
+
+def test_the_command_lists_and_gets(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["weights", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in WEIGHTS)
+    know(monkeypatch, Shelf(RIGHT))
+    assert main(["weights", "get", "w"]) == 0
+    assert capsys.readouterr().out.strip() == str(weights_folder() / "w.onnx")
+    assert main(["weights", "get"]) != 0
+    assert main(["weights", "get", "x"]) != 0

