@@ -23,7 +23,7 @@ sched::RequestId Submit(EngineCore& core, const std::string& op, py::dict argume
                         bool wait_for_room, py::handle flow, py::handle priority,
                         py::handle soft_deadline, py::handle deadline, py::handle room_timeout,
                         py::handle nested) {
-  return core.Submit(op, std::move(arguments),
+  return core.Submit(core.Find(op), std::move(arguments),
                      ReadOptions({flow, priority, soft_deadline, deadline, room_timeout, nested}),
                      queue, std::move(future), wait_for_room);
 }

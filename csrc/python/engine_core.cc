@@ -213,13 +213,12 @@ Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments
   return call;
 }
 
-sched::RequestId EngineCore::Submit(const std::string& name, py::dict arguments,
-                                    const CallOptions& options,
+sched::RequestId EngineCore::Submit(const Op& op, py::dict arguments, const CallOptions& options,
                                     const std::shared_ptr<CompletionQueue>& queue,
                                     py::object future, bool wait_for_room) {
   CheckAlive();
   ReleaseNow();
-  Result<sched::Call> call = MakeCall(Find(name), arguments, options, engine_->clock().Now());
+  Result<sched::Call> call = MakeCall(op, arguments, options, engine_->clock().Now());
   if (!call.ok()) {
     sched::Completion refused{Token(std::move(future)), call.status(), nullptr,
                               sched::Outcome::kRun};

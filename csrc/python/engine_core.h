@@ -51,11 +51,15 @@ class EngineCore final : public sched::Listener {
   // parent's.
   [[nodiscard]] bool CarriedAcrossFork() const;
 
+  struct Op;
+  // Raises when there is none of that name. An Op stays where it is.
+  [[nodiscard]] const Op& Find(const std::string& name) const;
+
   // The Completion goes to the queue with the future as its token. The id is 0 when the call has
   // completed already.
-  sched::RequestId Submit(const std::string& op, pybind11::dict arguments,
-                          const CallOptions& options, const std::shared_ptr<CompletionQueue>& queue,
-                          pybind11::object future, bool wait_for_room);
+  sched::RequestId Submit(const Op& op, pybind11::dict arguments, const CallOptions& options,
+                          const std::shared_ptr<CompletionQueue>& queue, pybind11::object future,
+                          bool wait_for_room);
   std::unique_ptr<Many> SubmitMany(const std::string& op, pybind11::list calls,
                                    const CallOptions& options);
   // Blocks for the result, and raises what went wrong.
@@ -89,21 +93,9 @@ class EngineCore final : public sched::Listener {
   void Close(double timeout);
 
  private:
-  struct Op {
-    sched::OpId id = 0;
-    sched::LaneId lane = sched::kNativeLane;
-    const exec::NativeOp* native = nullptr;  // null: its batch function is in Python
-    std::string name;
-    bool cacheable = true;
-    std::string identity_prefix;
-    pybind11::object key;
-    pybind11::object size;
-  };
-
   void PullerLost(sched::OpId op) override;
   bool FailHeld(HeldBatch* held, const Status& why);
   void CheckAlive() const;
-  const Op& Find(const std::string& name) const;
   void AwaitAdmission(sched::RequestId request);
   Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
                                const CallOptions& options, TimePoint now);
@@ -121,6 +113,17 @@ class EngineCore final : public sched::Listener {
   std::mutex lost_mutex_;
   std::vector<sched::OpId> lost_pullers_;
   std::weak_ptr<CompletionQueue> lost_queue_;
+};
+
+struct EngineCore::Op {
+  sched::OpId id = 0;
+  sched::LaneId lane = sched::kNativeLane;
+  const exec::NativeOp* native = nullptr;  // null: its batch function is in Python
+  std::string name;
+  bool cacheable = true;
+  std::string identity_prefix;
+  pybind11::object key;
+  pybind11::object size;
 };
 
 // Counts forks from now on; call it once, when the module loads.

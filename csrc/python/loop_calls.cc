@@ -101,6 +101,18 @@ std::string TextOf(PyObject* text) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+// The engine that called last, so that one that calls often is not looked up by the binding.
+PyObject* latest_self = nullptr;
+LoopCaller* latest_caller = nullptr;
+
+LoopCaller& CallerOf(py::handle self) {
+  if (latest_self != self.ptr()) {
+    latest_caller = &self.cast<LoopCaller&>();
+    latest_self = self.ptr();
+  }
+  return *latest_caller;
+}
+
 // False for an image that is no open one, or is given by name as well.
 bool AddOpenImage(const Given& given) {
   const py::object& name = TheNames().image;
@@ -126,7 +138,7 @@ bool SubmitsWhenOpen(py::handle self, const py::object& future, const Given& giv
 
 py::object Submit(py::handle self, const Given& given) {
   const Names& names = TheNames();
-  auto& caller = self.cast<LoopCaller&>();
+  LoopCaller& caller = CallerOf(self);
   const py::object loop = caller.RunningLoop();
   py::object future = NewLoopFuture(loop);
   if (given.image != Py_None && !AddOpenImage(given)) {
@@ -134,8 +146,8 @@ py::object Submit(py::handle self, const Given& given) {
     if (SubmitsWhenOpen(self, future, given)) return future;
   }
   const sched::RequestId request =
-      caller.core->Submit(TextOf(given.op), given.arguments, OptionsOf(given), caller.QueueOf(loop),
-                          future, /*wait_for_room=*/false);
+      caller.core->Submit(caller.Find(given.op), given.arguments, OptionsOf(given),
+                          caller.QueueOf(loop), future, /*wait_for_room=*/false);
   SetCall(future, caller.core_object, py::int_(request));
   return future;
 }
@@ -168,6 +180,18 @@ PyMethodDef acall_method = {
 
 LoopCaller::LoopCaller(std::shared_ptr<EngineCore> engine_core, py::object loop_queues)
     : core(std::move(engine_core)), core_object(py::cast(core)), queues_(std::move(loop_queues)) {}
+
+LoopCaller::~LoopCaller() {
+  if (latest_caller == this) latest_self = nullptr;
+}
+
+const EngineCore::Op& LoopCaller::Find(py::handle name) {
+  if (latest_op_ == nullptr || !latest_name_.is(name)) {
+    latest_op_ = &core->Find(TextOf(name.ptr()));
+    latest_name_ = py::reinterpret_borrow<py::object>(name);
+  }
+  return *latest_op_;
+}
 
 py::object LoopCaller::RunningLoop() {
 #if PY_VERSION_HEX < 0x030C0000

@@ -69,27 +69,25 @@ Result<Scheduler::AddedOp> Scheduler::AddOp(OpSpec spec, bool leased) {
 }
 
 Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids) {
-  std::vector<std::size_t> bytes;
-  bytes.reserve(calls.size());
-  for (const Call& call : calls) bytes.push_back(call.arguments.bytes());
+  for (Call& call : calls) call.bytes = call.arguments.bytes();
   Transaction transaction(this);
   if (closing_) return Closed();
   const TimePoint now = clock_->Now();
   for (std::size_t i = 0; i < calls.size(); ++i) {
-    ids[i] = Accept(&transaction, &calls[i], bytes[i], sink, now);
+    ids[i] = Accept(&transaction, &calls[i], sink, now);
   }
   return {};
 }
 
 Status Scheduler::SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id,
                                 std::optional<Batch>* batch) {
-  const std::size_t bytes = call->arguments.bytes();
+  call->bytes = call->arguments.bytes();
   Transaction transaction(this);
   if (closing_) return Closed();
   const TimePoint now = clock_->Now();
   Lane* lane = ops_[call->op]->lane;
   const bool has_place = lane->idle > lane->stand_ins && lane->NothingWaits();
-  *id = Accept(&transaction, call, bytes, sink, now);
+  *id = Accept(&transaction, call, sink, now);
   if (!has_place || lane->NothingWaits()) return {};
   transaction.DoNotWake(lane);
   ++lane->stand_ins;
@@ -104,8 +102,8 @@ Status Scheduler::SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id,
   return {};
 }
 
-RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t bytes,
-                            const SinkRef& sink, TimePoint now) {
+RequestId Scheduler::Accept(Transaction* transaction, Call* call, const SinkRef& sink,
+                            TimePoint now) {
   OpState* op = ops_[call->op].get();
   ++op->stats.submitted;
   if (expectations_.Arrive(op->id, call->flow)) transaction->Wake(op->lane);
@@ -138,7 +136,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, std::size_t by
   flight->compatibility = std::move(call->traits.compatibility);
   flight->size =
       call->traits.size > 0 ? std::min(call->traits.size, ServiceTimes::kLargestSize) : 1;
-  flight->bytes = bytes;
+  flight->bytes = call->bytes;
   flight->flow = call->flow;
   flight->priority = call->priority;
   flight->arrived = now;

@@ -46,7 +46,8 @@ struct Call {
   TimePoint soft_deadline = kNever;
   TimePoint hard_deadline = kNever;
   TimePoint room_deadline = kNever;  // when to give up waiting for admission
-  bool nested = false;  // made on behalf of an admitted call: never waits for admission
+  bool nested = false;    // made on behalf of an admitted call: never waits for admission
+  std::size_t bytes = 0;  // of the arguments; Submit sets it, without the lock
   std::uint64_t token = 0;
 };
 
@@ -165,8 +166,7 @@ class Scheduler {
   using Timers = std::set<std::pair<TimePoint, std::uint64_t>>;
 
   // Requests (scheduler.cc). All private functions need the lock, which the Transaction holds.
-  RequestId Accept(Transaction* transaction, Call* call, std::size_t bytes, const SinkRef& sink,
-                   TimePoint now);
+  RequestId Accept(Transaction* transaction, Call* call, const SinkRef& sink, TimePoint now);
   Request* NewRequest(const Call& call, Flight* flight, Outcome outcome, const SinkRef& sink,
                       TimePoint now);
   void Join(Transaction* transaction, Flight* flight, const Call& call);
