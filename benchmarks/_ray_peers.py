@@ -80,7 +80,7 @@ def drive(asked: Connection) -> None:
 def started(ray: Any, serve: Any) -> dict[str, Callable[[int], Any]]:
     """By peer what makes so many calls."""
 
-    @ray.remote  # type: ignore[untyped-decorator]
+    @ray.remote
     class Actor:
         def nothing(self, x: int) -> None:
             return None

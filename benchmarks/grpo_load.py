@@ -19,11 +19,13 @@ import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -123,7 +125,9 @@ class Alone:
         self._pictures = pictures
         self._pixels = [np.asarray(picture) for picture in pictures]
         self._config = config
-        self._model = OcrModel(config, threads=1)
+        self._models = SimpleQueue[OcrModel]()
+        for _ in range(CORES):  # one for each thread, because a model runs one batch at a time
+            self._models.put(OcrModel(config, threads=1))
         self._engine = vf.Engine(threads=CORES, cache_bytes=0)
 
     def __call__(self, look: Look) -> None:
@@ -147,13 +151,23 @@ class Alone:
 
     def _detect(self, look: Look) -> list[Quad]:
         """The lines whose centres lie in the box, of the whole picture, as the tool does."""
-        ((quads, _),) = self._model.detect([self._pixels[look.picture]])
+        with self._model() as model:
+            ((quads, _),) = model.detect([self._pixels[look.picture]])
         left, top, right, bottom = look.box
         centres = [(quad, *quad.mean(axis=0)) for quad in quads]
         return [quad for quad, x, y in centres if left <= x < right and top <= y < bottom]
 
     def _recognize(self, look: Look, quads: Sequence[Quad]) -> None:
-        self._model.recognize([(self._pixels[look.picture], quad) for quad in quads])
+        with self._model() as model:
+            model.recognize([(self._pixels[look.picture], quad) for quad in quads])
+
+    @contextmanager
+    def _model(self) -> Iterator[OcrModel]:
+        model = self._models.get()
+        try:
+            yield model
+        finally:
+            self._models.put(model)
 
     def _width(self, look: Look, quad: Quad) -> int:
         picture = self._pictures[look.picture]
