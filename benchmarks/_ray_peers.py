@@ -1,7 +1,7 @@
 """Ray as a peer of the engine: calls of an actor, and requests to Ray Serve that @serve.batch gathers.
 
-Its driver has a process of its own, because Ray's modules and threads, once in ours, slow our calls down too: each full
-garbage collection walks over them. Its other processes share the cores with ours, as they share them with the driver.
+Its driver has a process of its own, so that what its modules and threads cost is not counted as ours. All of Ray's
+processes share the cores with ours while the figures are taken.
 """
 
 from __future__ import annotations
