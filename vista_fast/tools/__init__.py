@@ -1,6 +1,7 @@
 """Tools: what the policy can call, and the Toolbox through which an episode calls it."""
 
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
+from vista_fast.tools.segmentation import Sam2, Segment
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
 from vista_fast.tools.toolbox import Toolbox
 
@@ -11,6 +12,8 @@ __all__ = [
     "ImageZoomInTool",
     "Ocr",
     "Rotate",
+    "Sam2",
+    "Segment",
     "Tool",
     "ToolFailure",
     "Toolbox",

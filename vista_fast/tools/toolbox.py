@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.ops import register_ocr
+from vista_fast.models.segmentation.config import SegmentationConfig
+from vista_fast.models.segmentation.ops import register_segmentation
 from vista_fast.tools.arguments import check_arguments, nearest, shown
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
+from vista_fast.tools.segmentation import Sam2, Segment
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
 from vista_fast.types import CallRecord, Observation, ToolCall, ToolError
 
@@ -38,13 +41,22 @@ class Toolbox:
         self._listed = {name: tool for name, tool in self._tools.items() if tool.alias_of not in self._tools}
 
     @classmethod
-    def default(cls, engine: Engine, *, ocr: OcrConfig | None = _READING, zoom: Zoom | None = None) -> Toolbox:
+    def default(
+        cls,
+        engine: Engine,
+        *,
+        ocr: OcrConfig | None = _READING,
+        zoom: Zoom | None = None,
+        segmentation: SegmentationConfig | None = None,
+    ) -> Toolbox:
         """Zoom, rotate and ocr, each also under its name in other systems. ``ocr=None`` leaves ocr out.
+
+        With ``segmentation`` there is segment too, whose weights no package brings: ``vista-fast weights get`` does.
 
         Raises:
             MissingExtraError: the libraries that ocr needs are not installed.
-            NotFoundError: the weights that they should ship are not there.
-            InvalidArgumentError: the engine already reads text with another OcrConfig.
+            NotFoundError: weights are not there; the message says how to get them.
+            InvalidArgumentError: the engine already does the same with another configuration.
         """
         zoom = zoom or Zoom()
         tools: list[Tool] = [zoom, ImageZoomInTool(min_side=zoom.min_side, max_side=zoom.max_side)]
@@ -52,6 +64,9 @@ class Toolbox:
         if ocr is not None:
             register_ocr(engine, ocr)
             tools += [Ocr(min_score=ocr.text_threshold), EasyOcr(min_score=ocr.text_threshold)]
+        if segmentation is not None:
+            register_segmentation(engine, segmentation)
+            tools += [Segment(), Sam2()]
         return cls(engine, tools)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Toolbox:

@@ -1,0 +1,68 @@
+"""What the Ops of every network share: loading it with the first call, and registering with an engine once."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from vista_fast.errors import AbortedError, InvalidArgumentError
+
+if TYPE_CHECKING:
+    from vista_fast.engine import Engine
+
+Loaded = TypeVar("Loaded")
+Config = TypeVar("Config")
+
+
+class LoadedOnce(Generic[Loaded]):
+    """Networks that are loaded by whichever Op runs first.
+
+    That they can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
+    """
+
+    def __init__(self, what: str, load: Callable[[], Loaded]) -> None:
+        """``what`` names the networks in the message."""
+        self._what = what
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+
+    def get(self) -> Loaded:
+        """The networks. Raises AbortedError when they can't be loaded."""
+        with self._lock:
+            if self._loaded is None:
+                try:
+                    self._loaded = self._load()
+                except Exception as error:
+                    raise AbortedError(
+                        f"the networks of {self._what} could not be loaded ({error}); "
+                        "`vista-fast doctor` says what is installed"
+                    ) from error
+            return self._loaded
+
+
+class RegisteredOnce(Generic[Config]):
+    """Which engines have certain Ops already, and with which settings."""
+
+    def __init__(self, what: str) -> None:
+        """``what`` the Ops do, for the message: "segments images"."""
+        self._what = what
+        self._configs: weakref.WeakKeyDictionary[Engine, Config] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def register(self, engine: Engine, config: Config, add: Callable[[], None]) -> None:
+        """Calls ``add`` unless the engine has the Ops with an equal config.
+
+        Raises:
+            InvalidArgumentError: it has them with another config.
+        """
+        with self._lock:
+            if engine not in self._configs:
+                add()
+                self._configs[engine] = config
+            elif self._configs[engine] != config:
+                raise InvalidArgumentError(
+                    f"this engine already {self._what} with {self._configs[engine]}; make another Engine for {config}"
+                )

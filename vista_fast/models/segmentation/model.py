@@ -1,0 +1,101 @@
+"""The two networks of SAM 2 (arXiv 2408.00714): the encoder's features of an image, and the masks of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.models.backend import check_signature, open_model
+from vista_fast.models.segmentation.config import SegmentationConfig
+from vista_fast.models.segmentation.prompt import SIDE, Prompt
+from vista_fast.models.weights import find_weight
+
+Embedding: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+"""What the encoder says of an image: ``image_embed`` [1, 256, 64, 64], ``high_res_feats_0`` [1, 32, 256, 256] and
+``high_res_feats_1`` [1, 64, 128, 128]; 16.8 MB."""
+
+FEATURES = ("image_embed", "high_res_feats_0", "high_res_feats_1")
+MASK_SIDE = 256
+"""Side of the square masks that the decoder gives, each of which covers the whole image."""
+
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Three readings of one prompt: the object, a part of it, or what it is a part of.
+
+    Attributes:
+        logits: float16 [3, 256, 256] over the whole image, above 0 on the object, in [-32, 32].
+        scores: float32 [3], the network's estimate of each mask's overlap with the true one.
+    """
+
+    logits: npt.NDArray[np.float16]
+    scores: npt.NDArray[np.float32]
+
+
+class SegmentationModel:
+    """The two networks, loaded. Safe to call from several threads."""
+
+    def __init__(self, config: SegmentationConfig | None = None, *, threads: int | None = None) -> None:
+        """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
+        self.config = config = config or SegmentationConfig()
+        budget = config.threads or threads
+        encoder, decoder = encoder_weights(), decoder_weights()
+        self._encoder = open_model(encoder, threads=budget)
+        self._decoder = open_model(decoder, threads=budget)
+        features = dict.fromkeys(FEATURES, 4)
+        prompt = {"point_coords": 3, "point_labels": 2, "mask_input": 4, "has_mask_input": 1}
+        check_signature(self._encoder, encoder, {"image": 4}, features)
+        check_signature(self._decoder, decoder, features | prompt, {"masks": 4, "iou_predictions": 2})
+
+    def encode(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """The features of an image [H, W, 3] RGB. The network takes one image at a time."""
+        features = self._encoder.run({"image": network_image(image)})
+        return {name: np.require(features[name], requirements="O") for name in FEATURES}
+
+    def decode(self, embedding: Embedding, size: tuple[int, int], prompts: Sequence[Prompt]) -> list[Masks]:
+        """The masks of prompts on one image of that (width, height). The prompts must have one length.
+
+        What else is in the batch moves logits by at most 0.001 before they are rounded, and scores by at most 0.0001.
+        """
+        inputs = [prompt.network_input(size) for prompt in prompts]
+        count = len(prompts)
+        found = self._decoder.run(
+            {
+                **embedding,
+                "point_coords": np.stack([coordinates for coordinates, _ in inputs]),
+                "point_labels": np.stack([labels for _, labels in inputs]),
+                "mask_input": np.zeros((count, 1, MASK_SIDE, MASK_SIDE), np.float32),
+                "has_mask_input": np.zeros(1, np.float32),
+            }
+        )
+        logits = found["masks"].astype(np.float16)
+        return [Masks(logits[index].copy(), found["iou_predictions"][index].copy()) for index in range(count)]
+
+
+def network_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The encoder's input [1, 3, 1024, 1024]: the image stretched to the square, without rounding to whole values on
+    the way, then normalised by the mean and deviation of ImageNet."""
+    from PIL import Image
+
+    planes = [Image.fromarray(image[..., channel].astype(np.float32)) for channel in range(3)]
+    resized: Any = np.stack([np.asarray(plane.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for plane in planes])
+    normalised: npt.NDArray[np.float32] = (resized / np.float32(255) - _MEAN[:, None, None]) / _DEVIATION[:, None, None]
+    return normalised[None]
+
+
+def encoder_weights() -> Path:
+    """The file of the encoder. Raises NotFoundError, which says how to get it."""
+    return find_weight("sam2-hiera-tiny-encoder")
+
+
+def decoder_weights() -> Path:
+    """The file of the decoder. Raises NotFoundError, which says how to get it."""
+    return find_weight("sam2-hiera-tiny-decoder")
