@@ -21,9 +21,18 @@ void Block(const std::uint8_t* from, std::ptrdiff_t stride, int width, int heigh
 
 }  // namespace
 
-const NormaliseKernel kNormalise = {"generic", Block};
+const NormaliseKernel kNormalise = {"generic", Block, nullptr};
 
 }  // namespace generic
+
+namespace {
+
+const NormaliseKernel& BestNormaliseKernel() {
+  static const NormaliseKernel& best = *UsableNormaliseKernels().back();
+  return best;
+}
+
+}  // namespace
 
 Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Channels& std) {
   NormalisationTable table;
@@ -35,12 +44,15 @@ Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Ch
                     mean[c], std[c], c);
       return Status::InvalidArgument(text);
     }
+    table.mean[c] = static_cast<float>(mean[c]);
+    table.std[c] = static_cast<float>(std[c]);
     for (int value = 0; value < 256; ++value) {
       const auto scaled = static_cast<float>(value * (1.0 / 255.0));
-      table.value[c][static_cast<std::size_t>(value)] =
-          (scaled - static_cast<float>(mean[c])) / static_cast<float>(std[c]);
+      table.value[c][static_cast<std::size_t>(value)] = (scaled - table.mean[c]) / table.std[c];
     }
   }
+  const NormaliseKernel& best = BestNormaliseKernel();
+  table.computable = best.computes != nullptr && best.computes(table);
   return table;
 }
 
@@ -58,8 +70,8 @@ std::vector<const NormaliseKernel*> UsableNormaliseKernels() {
 
 void Normalise(const PixelView& pixels, const NormalisationTable& table, float* out,
                std::size_t plane) {
-  static const NormaliseKernel& best = *UsableNormaliseKernels().back();
-  best.block(pixels.data, pixels.stride, pixels.size.width, pixels.size.height, table, out, plane);
+  BestNormaliseKernel().block(pixels.data, pixels.stride, pixels.size.width, pixels.size.height,
+                              table, out, plane);
 }
 
 }  // namespace vista

@@ -17,6 +17,11 @@ using Channels = std::array<double, 3>;
 // The normalised value of each pixel value, for red, green and blue.
 struct NormalisationTable {
   std::array<std::array<float, 256>, 3> value;
+  std::array<float, 3> mean;
+  std::array<float, 3> std;
+  // Whether the fastest kernel computes these values, bit for bit, which costs less than to look
+  // them up.
+  bool computable = false;
 };
 
 // Refuses numbers that are not finite and a std of 0 or below.
@@ -28,6 +33,8 @@ struct NormaliseKernel {
   // apart.
   void (*block)(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
                 const NormalisationTable& table, float* out, std::size_t plane);
+  // Whether it computes what the table has; null for one that can only look up.
+  bool (*computes)(const NormalisationTable& table);
 };
 
 // Those that this processor runs, slowest first. Their results are the same bits.
