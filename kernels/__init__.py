@@ -6,8 +6,13 @@ kernels need torch and Triton (extra ``gpu``), their references torch alone.
 ======================  =================================================================================
 module                  what it holds
 ======================  =================================================================================
-``ragged``              ``RaggedImages``: images of different sizes packed in one buffer; the checks of a call
+``ragged``              ``RaggedImages``: images of different sizes packed in one buffer; ``CropResize``
+``calls``               the arguments of the other kernels: ``CropPatchify``, ``BoxOverlay``, ``MaskResize``
 ``crop_resize``         the Triton kernel: crop, antialiased resize and normalise, all rows in one launch
-``reference``           the same in torch operations, row by row
+``crop_patchify``       the same, cut into patches: straight to Qwen-VL's ``pixel_values``
+``box_overlay``         outlines of boxes over copies of images
+``mask_resize``         masks resized, each to a size of its own, and compared with a threshold
+``tiles``               what the resizing kernels share; tile sizes and their tuning
+``reference``           all of them in torch operations, row by row: their definition
 ======================  =================================================================================
 """

@@ -1,7 +1,7 @@
-"""Crop, antialiased resize and normalise in torch operations: the definition of what ``crop_resize`` computes.
+"""What the kernels compute, in torch operations, row by row: their definition.
 
 The resize uses the filter weights of Pillow's ``Image.resize`` in float32, without Pillow's rounding to uint8 after
-each of its two passes: it equals Pillow's result to within that rounding, and
+each of its two passes unless the call is ``rounded``: it equals Pillow's result to within that rounding, and
 ``torch.nn.functional.interpolate(..., antialias=True)`` clamped to 0..255 to within float32 error.
 """
 
@@ -9,22 +9,76 @@ from __future__ import annotations
 
 import torch
 
-from .ragged import CropResize, Filter
+from .calls import BoxOverlay, CropPatchify, MaskResize, RaggedMasks
+from .ragged import CropResize, Filter, RaggedImages, columns_first
 
 
 def crop_resize_normalise(call: CropResize) -> torch.Tensor:
     """Runs ``call`` row by row. Returns [N, 3, height, width] of ``call.dtype`` on the device of the pixels."""
     device = call.images.pixels.device
     out = torch.empty(call.out_shape, dtype=call.dtype, device=device)
-    scale = torch.tensor(call.scale, device=device).view(3, 1, 1)
-    shift = torch.tensor(call.shift, device=device).view(3, 1, 1)
-    for n, (image, box) in enumerate(zip(call.rows.tolist(), call.boxes.tolist(), strict=True)):
-        left, top, right, bottom = box
-        crop = call.images.image(image)[top:bottom, left:right].permute(2, 0, 1).float()
-        down = resize_weights(bottom - top, call.size[0], call.filter, device)
-        across = resize_weights(right - left, call.size[1], call.filter, device)
-        out[n] = (down @ crop @ across.T).clamp(0, 255) * scale + shift
+    for n in range(len(call.rows)):
+        out[n] = _normalised_row(call, n, call.size)
     return out
+
+
+def crop_resize_patchify(call: CropPatchify) -> torch.Tensor:
+    """Runs ``call`` row by row. Returns [patches, 3 * temporal * patch * patch] of ``call.dtype``."""
+    patch, merge, temporal = call.patch_size, call.merge_size, call.temporal_patch_size
+    rows = []
+    for n, (height, width) in enumerate(call.sizes.tolist()):
+        groups = height // (patch * merge), merge, patch, width // (patch * merge), merge, patch
+        row = _normalised_row(call, n, (height, width)).view(3, *groups)
+        row = row.permute(1, 4, 2, 5, 0, 3, 6).unsqueeze(5).expand(-1, -1, -1, -1, -1, temporal, -1, -1)
+        rows.append(row.reshape(-1, call.out_shape[1]))
+    if not rows:
+        return torch.empty(call.out_shape, dtype=call.dtype, device=call.images.pixels.device)
+    return torch.cat(rows).to(call.dtype)
+
+
+def box_overlay(call: BoxOverlay) -> RaggedImages:
+    """Runs ``call`` outline by outline. Returns copies of its images."""
+    copies = [call.images.image(number).clone() for number in range(len(call.images.offsets))]
+    colors = call.colors.to(call.images.pixels.device)
+    for n, (row, width) in enumerate(zip(call.rows.tolist(), call.widths.tolist(), strict=True)):
+        left, top, right, bottom = call.boxes[n].tolist()
+        box = copies[row][top:bottom, left:right]
+        lower, farther = max(bottom - top - width, 0), max(right - left - width, 0)
+        for side in (box[:width], box[lower:], box[:, :width], box[:, farther:]):
+            side[:] = colors[n]
+    return RaggedImages.pack(copies)
+
+
+def mask_resize(call: MaskResize) -> RaggedMasks:
+    """Runs ``call`` mask by mask."""
+    device = call.scores.device
+    values = [torch.empty(0, dtype=torch.bool, device=device)]
+    for scores, (height, width) in zip(call.scores.float(), call.sizes.tolist(), strict=True):
+        down = resize_weights(scores.shape[0], height, "bilinear", device)
+        across = resize_weights(scores.shape[1], width, "bilinear", device)
+        values.append((down @ scores @ across.T > call.threshold).flatten())
+    return RaggedMasks(torch.cat(values), call.offsets, call.sizes)
+
+
+def _normalised_row(call: CropResize | CropPatchify, n: int, size: tuple[int, int]) -> torch.Tensor:
+    """Row n at ``size``, float32 [3, height, width]."""
+    device = call.images.pixels.device
+    left, top, right, bottom = call.boxes[n].tolist()
+    crop = call.images.image(int(call.rows[n]))[top:bottom, left:right].permute(2, 0, 1).float()
+    down = resize_weights(bottom - top, size[0], call.filter, device)
+    across = resize_weights(right - left, size[1], call.filter, device).T
+    if not call.rounded:
+        levels = (down @ crop @ across).clamp(0, 255)
+    elif columns_first(call.boxes[n : n + 1], torch.tensor([size])):
+        levels = _whole_levels(_whole_levels(down @ crop) @ across)
+    else:
+        levels = _whole_levels(down @ _whole_levels(crop @ across))
+    scale = torch.tensor(call.scale, device=device).view(3, 1, 1)
+    return levels * scale + torch.tensor(call.shift, device=device).view(3, 1, 1)
+
+
+def _whole_levels(values: torch.Tensor) -> torch.Tensor:
+    return (values + 0.5).floor().clamp(0, 255)
 
 
 def resize_weights(length: int, size: int, filter: Filter, device: torch.device | str = "cpu") -> torch.Tensor:
