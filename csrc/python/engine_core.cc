@@ -213,12 +213,17 @@ Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments
   return call;
 }
 
+TimePoint EngineCore::TimeOf(const CallOptions& options) const {
+  const bool counts = options.soft_deadline || options.deadline || options.room_timeout;
+  return counts ? engine_->clock().Now() : TimePoint();
+}
+
 sched::RequestId EngineCore::Submit(const Op& op, py::dict arguments, const CallOptions& options,
                                     const std::shared_ptr<CompletionQueue>& queue,
                                     py::object future, bool wait_for_room) {
   CheckAlive();
   ReleaseNow();
-  Result<sched::Call> call = MakeCall(op, arguments, options, engine_->clock().Now());
+  Result<sched::Call> call = MakeCall(op, arguments, options, TimeOf(options));
   if (!call.ok()) {
     sched::Completion refused{Token(std::move(future)), call.status(), nullptr,
                               sched::Outcome::kRun};
@@ -241,7 +246,7 @@ std::unique_ptr<Many> EngineCore::SubmitMany(const std::string& name, py::list a
   CheckAlive();
   ReleaseNow();
   const Op& op = Find(name);
-  const TimePoint now = engine_->clock().Now();
+  const TimePoint now = TimeOf(options);
   auto many = std::make_unique<Many>();
   many->completions = std::make_shared<ManyCompletions>(arguments.size());
   std::vector<sched::Call> calls;
@@ -282,7 +287,7 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
   CheckAlive();
   ReleaseNow();
   const Op& op = Find(name);
-  sched::Call call = ValueOrRaise(MakeCall(op, arguments, options, engine_->clock().Now()));
+  sched::Call call = ValueOrRaise(MakeCall(op, arguments, options, TimeOf(options)));
   const auto slot = std::make_shared<BlockingSlot>();
   sched::RequestId id = 0;
   std::optional<sched::Batch> here;

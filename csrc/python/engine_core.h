@@ -96,6 +96,8 @@ class EngineCore final : public sched::Listener {
   void PullerLost(sched::OpId op) override;
   bool FailHeld(HeldBatch* held, const Status& why);
   void CheckAlive() const;
+  // Now, for options that count from it; the clock is not read for others.
+  [[nodiscard]] TimePoint TimeOf(const CallOptions& options) const;
   void AwaitAdmission(sched::RequestId request);
   Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
                                const CallOptions& options, TimePoint now);

@@ -62,7 +62,9 @@ struct Adopted {
   py::object set_exception = base.attr("set_exception");
   py::object add_done_callback = base.attr("add_done_callback");
   py::object invalid_state = py::module_::import("asyncio").attr("InvalidStateError");
-  py::object loop_keyword = py::make_tuple(Interned("loop"));
+  py::object loop_keyword = Interned("loop");
+  py::dict arguments;
+  py::tuple no_values;
   py::object context_keyword = Interned("context");
 };
 
@@ -148,9 +150,16 @@ void AdoptLoopFuture(const py::object& type) {
 }
 
 py::object NewLoopFuture(const py::object& loop) {
-  PyObject* const values[] = {loop.ptr()};
-  py::object future =
-      Checked(PyObject_Vectorcall(adopted->type.ptr(), values, 0, adopted->loop_keyword.ptr()));
+  // What calling the class does, without new arguments each time.
+  PyObject* const arguments = adopted->arguments.ptr();
+  if (PyDict_SetItem(arguments, adopted->loop_keyword.ptr(), loop.ptr()) != 0)
+    throw py::error_already_set();
+  auto* const type = reinterpret_cast<PyTypeObject*>(adopted->type.ptr());
+  py::object future = Checked(type->tp_new(type, adopted->no_values.ptr(), nullptr));
+  const int made = type->tp_init(future.ptr(), adopted->no_values.ptr(), arguments);
+  if (made != 0) throw py::error_already_set();
+  // So that it keeps no loop alive.
+  PyDict_SetItem(arguments, adopted->loop_keyword.ptr(), Py_None);
   adopted->outcome.Set(future.ptr(), py::none());
   return future;
 }
