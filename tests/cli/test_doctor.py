@@ -27,10 +27,15 @@ FULL = {
 
 
 def chosen(
-    machine: Machine = CPU_BOX, *, without: str = "", core: str | None = None, cuda: str | None = None
+    machine: Machine = CPU_BOX,
+    *,
+    without: str = "",
+    core: str | None = None,
+    cuda: str | None = None,
+    setting: str | None = None,
 ) -> list[Choice]:
     versions = {name: version for name, version in FULL.items() if name not in without.split()}
-    return choices(Found(machine, versions, core, cuda))
+    return choices(Found(machine, versions, core, cuda, setting))
 
 
 def row(rows: list[Choice], start: str) -> Choice:
@@ -41,7 +46,7 @@ def test_openvino_goes_before_onnx_runtime() -> None:
     rows = chosen()
     assert row(rows, "OpenVINO").state == "used"
     assert row(rows, "ONNX Runtime").state == "not used"
-    assert "faster" in row(rows, "ONNX Runtime").why
+    assert "OpenVINO goes first" in row(rows, "ONNX Runtime").why
     assert row(chosen(without="openvino"), "ONNX Runtime").state == "used"
 
 
@@ -49,6 +54,31 @@ def test_what_doctor_says_of_ocr_is_what_ocr_takes(monkeypatch: pytest.MonkeyPat
     assert OcrConfig().library == "openvino"
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())
     assert OcrConfig().library == "onnxruntime"
+
+
+def test_a_setting_overrides_which_backend_is_used() -> None:
+    rows = chosen(setting="onnxruntime")
+    assert row(rows, "ONNX Runtime").state == "used"
+    assert row(rows, "ONNX Runtime").why.startswith("VISTA_FAST_BACKEND names it")
+    assert row(rows, "OpenVINO").state == "not used"
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [("caffe", "no such backend; choose one of onnxruntime"), ("tensorrt", "pip install tensorrt")],
+)
+def test_a_setting_that_can_not_be_met_is_missing(setting: str, why: str) -> None:
+    first = chosen(setting=setting)[1]
+    assert first.state == "missing"
+    assert why in first.why
+
+
+def test_tensorrt_waits_for_a_gpu() -> None:
+    both = FULL | {"tensorrt-cu13": "11.4", "tensorrt-rtx-cu13-bindings": "1.7"}
+    assert row(choices(Found(CPU_BOX, both, None, None)), "TensorRT 11").why == "no GPU (nvidia-smi shows none)"
+    on_gpu = choices(Found(GPU_BOX, both, None, None))
+    assert row(on_gpu, "TensorRT 11").why == "it runs what is opened for device 'cuda'"
+    assert row(on_gpu, "TensorRT for RTX").why == "TensorRT goes first"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,9 @@ import pytest
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models import Model, available_backends, find_backend, open_model
-from vista_fast.models.backend import check_signature, run_single
+from vista_fast.models.backend import Device, check_signature, run_single
+from vista_fast.models.backend.choice import EXTRAS, RUNS_ON, choose
+from vista_fast.models.backend.registry import has_gpu
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
 BACKENDS = ["openvino", "onnxruntime"]
@@ -67,15 +69,25 @@ def test_all_installed_backends_are_offered() -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="'caffe'; choose one of onnxruntime, openvino"):
+    with pytest.raises(
+        InvalidArgumentError, match="'caffe'; choose one of onnxruntime, openvino, tensorrt, tensorrt_rtx"
+    ):
         find_backend("caffe")
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-def test_a_missing_library_names_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "extra"), EXTRAS.items())
+def test_a_missing_library_names_the_extra(name: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vista_fast.models.backend.registry.find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"vista-fast\[ocr\]"):
+    with pytest.raises(MissingExtraError, match=rf"backend '{name}' needs .*vista-fast\[{extra}\]"):
         find_backend(name)
+
+
+def test_a_setting_that_names_an_absent_backend_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "tensorrt")
+    with pytest.raises(MissingExtraError, match="pip install tensorrt"):
+        available_backends()
+    with pytest.raises(MissingExtraError, match="pip install tensorrt"):
+        open_model(detection_weights())
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -121,10 +133,46 @@ def test_a_setting_chooses_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         open_model(detection_weights())
 
 
+ALL = tuple(RUNS_ON)
+
+
+@pytest.mark.parametrize(
+    ("installed", "device", "gpu", "name"),
+    [
+        (ALL, "cpu", True, "openvino"),
+        (("onnxruntime", "tensorrt"), "cpu", True, "onnxruntime"),
+        (ALL, "cuda", True, "tensorrt"),
+        (("openvino", "onnxruntime", "tensorrt_rtx"), "cuda", True, "tensorrt_rtx"),
+        (("openvino", "onnxruntime"), "cuda", True, "onnxruntime"),
+        (ALL, "cuda", False, "onnxruntime"),
+        (("openvino",), "cuda", True, "onnxruntime"),
+        ((), "cpu", False, "openvino"),
+    ],
+)
+def test_the_fastest_that_is_here_is_chosen(installed: tuple[str, ...], device: Device, gpu: bool, name: str) -> None:
+    assert choose(installed, device=device, gpu=gpu).name == name
+
+
+def test_a_setting_goes_before_speed_and_a_file_before_a_setting() -> None:
+    assert choose(ALL, setting="onnxruntime", gpu=True).name == "onnxruntime"
+    assert choose(ALL, setting="openvino", suffix=".ort", gpu=True).name == "onnxruntime"
+    assert choose(ALL, setting="openvino", suffix=".pt2", gpu=True).name == "torch"
+
+
+def test_a_hidden_gpu_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not has_gpu()
+
+
 def test_a_device_that_a_library_does_not_run_on_is_refused() -> None:
     for name in BACKENDS:
         with pytest.raises(InvalidArgumentError, match="cuda"):
             find_backend(name)(detection_weights(), threads=1, precision="f32", device="cuda")
+
+
+def test_openvino_refuses_f16() -> None:
+    with pytest.raises(InvalidArgumentError, match="f16"):
+        find_backend("openvino")(detection_weights(), threads=1, precision="f16")
 
 
 def test_onnxruntime_refuses_bf16() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from vista_fast.cli.machine import Machine
+from vista_fast.models.backend.choice import EXTRAS, SETTING, Chosen, choose, how_to_install
 
 State: TypeAlias = Literal["used", "not used", "missing"]
 
@@ -27,13 +28,34 @@ class Choice:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
-    compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for."""
+    compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
+    VISTA_FAST_BACKEND names."""
 
     machine: Machine
     versions: Mapping[str, str]
     core: str | None
     torch_cuda: str | None
+    setting: str | None = None
 
+    @property
+    def backends(self) -> dict[str, str]:
+        """Version by name of the backends whose library is here."""
+        found = {}
+        for name, package in _PACKAGES_OF_BACKENDS.items():
+            versions = [self.versions[each] for each in self.versions if re.fullmatch(package, each)]
+            if versions:
+                found[name] = versions[0]
+        return found
+
+
+# What brings a backend's module: the vendor's own package, or one per kind of CUDA or device.
+_PACKAGES_OF_BACKENDS = {
+    "openvino": r"openvino",
+    "onnxruntime": r"onnxruntime(-gpu)?",
+    "tensorrt": r"tensorrt(-cu\d+)?",
+    "tensorrt_rtx": r"tensorrt-rtx(-cu\d+-bindings)?",
+    "torch": r"torch",
+}
 
 # Everything that a choice looks at, by the start of the package's name.
 PACKAGES = (
@@ -73,26 +95,49 @@ def _core(found: Found) -> Choice:
 
 
 def _networks(found: Found) -> list[Choice]:
-    """OpenVINO before ONNX Runtime: on CPUs it runs the same OCR networks faster (``benchmarks/ocr.py``)."""
+    """The backend that opens a network for the CPU, which is where tools run theirs by default, and the others."""
     job = "networks of tools (OCR)"
-    rows = []
-    openvino = found.versions.get("openvino")
-    runtime = next((found.versions[name] for name in found.versions if name.startswith("onnxruntime")), None)
-    if openvino:
-        rows.append(
-            Choice(
-                job, f"OpenVINO {openvino}", "used", "the fastest on CPUs; f32, in training bf16 where the CPU has it"
-            )
-        )
-    if runtime:
-        state: State = "not used" if openvino else "used"
-        why = "OpenVINO is faster here; OcrConfig(backend='onnxruntime') takes it" if openvino else "CPU, f32"
-        rows.append(Choice(job, f"ONNX Runtime {runtime}", state, why))
-    if not rows:
-        rows.append(Choice(job, "OpenVINO", "missing", "pip install 'vista-fast[ocr]'"))
+    chosen = choose(found.backends, setting=found.setting, gpu=bool(found.machine.gpus))
+    rows = [_backend(found, job, name, chosen) for name in sorted(found.backends, key=lambda name: name != chosen.name)]
+    if chosen.name not in found.backends:
+        title = _TITLES.get(chosen.name, chosen.name)
+        rows.insert(0, Choice(job, title, "missing", _how_to_get(chosen)))
     elif "rapidocr" not in found.versions:
         rows.append(Choice(job, "rapidocr", "missing", "it ships the OCR weights: pip install 'vista-fast[ocr]'"))
-    return rows + _others(found, job, {"tensorrt": "TensorRT"}, "no TensorRT backend in this version")
+    return rows
+
+
+_TITLES = {
+    "openvino": "OpenVINO",
+    "onnxruntime": "ONNX Runtime",
+    "tensorrt": "TensorRT",
+    "tensorrt_rtx": "TensorRT for RTX",
+    "torch": "PyTorch",
+}
+
+
+def _backend(found: Found, job: str, name: str, chosen: Chosen) -> Choice:
+    what = f"{_TITLES[name]} {found.backends[name]}"
+    if name == chosen.name:
+        return Choice(job, what, "used", f"{chosen.why}; f32, in training bf16 where the CPU has it")
+    return Choice(job, what, "not used", _why_not(found, name, chosen))
+
+
+def _why_not(found: Found, name: str, chosen: Chosen) -> str:
+    if name == "torch":
+        return "it runs torch's own files (.pt, .pt2), not ONNX"
+    if not name.startswith("tensorrt"):
+        return f"{_TITLES.get(chosen.name, chosen.name)} goes first: {chosen.why}; {SETTING}={name} takes this one"
+    if not found.machine.gpus:
+        return "no GPU (nvidia-smi shows none)"
+    first = choose(found.backends, device="cuda", setting=found.setting, gpu=True).name
+    return "it runs what is opened for device 'cuda'" if first == name else f"{_TITLES.get(first, first)} goes first"
+
+
+def _how_to_get(chosen: Chosen) -> str:
+    if chosen.name not in EXTRAS:
+        return f"{chosen.why}, and there is no such backend; choose one of {', '.join(sorted(EXTRAS))}"
+    return f"{chosen.why}; {how_to_install(chosen.name)}"
 
 
 def _generators(found: Found) -> list[Choice]:

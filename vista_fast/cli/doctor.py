@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
+from vista_fast.models.backend.choice import SETTING
 from vista_fast.train.threads import split_threads
 
 
@@ -29,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
 def examine() -> dict[str, Any]:
     """Everything that doctor prints, as JSON values. "ready" is whether ``vista-fast train`` can run."""
     here = machine.describe()
-    found = choices.Found(here, installed.versions(choices.PACKAGES), _core_problem(), choices.torch_cuda())
+    versions = installed.versions(choices.PACKAGES)
+    found = choices.Found(here, versions, _core_problem(), choices.torch_cuda(), os.environ.get(SETTING))
     rows = choices.choices(found)
     extras = {
         name: {

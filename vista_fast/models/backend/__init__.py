@@ -1,28 +1,39 @@
 """One interface over the libraries that run networks: open a model file, get a Model on numpy arrays."""
 
+from vista_fast.models.backend.choice import Device
 from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
+from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
     Backend,
-    Device,
     available_backends,
     find_backend,
     native_precision,
     open_model,
     usable_cores,
 )
+from vista_fast.models.backend.tensorrt import EngineCache, TensorRtModel, compile_engine
+from vista_fast.models.backend.torch import Signature, TorchModel, save_torch
 
 __all__ = [
     "Array",
     "Backend",
     "Device",
+    "EngineCache",
     "Model",
     "Precision",
+    "Profile",
+    "ShapeRange",
+    "Signature",
+    "TensorRtModel",
     "TensorSpec",
+    "TorchModel",
     "available_backends",
     "check_signature",
+    "compile_engine",
     "find_backend",
     "native_precision",
     "open_model",
     "run_single",
+    "save_torch",
     "usable_cores",
 ]

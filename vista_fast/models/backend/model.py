@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 
-Precision: TypeAlias = Literal["f32", "bf16"]
-"""Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs with AMX and moves the outputs."""
+Precision: TypeAlias = Literal["f32", "f16", "bf16"]
+"""Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs with AMX, f16 and bf16 on GPUs; both
+move the outputs."""
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -64,22 +65,27 @@ def run_single(model: Model, batch: Array) -> Array:
 
 def check_batch(inputs: Sequence[TensorSpec], batch: Mapping[str, Array]) -> list[Array]:
     """The arrays in the inputs' order, contiguous. Raises InvalidArgumentError for what does not fit them."""
+    check_names(inputs, batch)
+    for spec in inputs:
+        check_tensor(spec, batch[spec.name].shape, batch[spec.name].dtype)
+    return [np.ascontiguousarray(batch[spec.name]) for spec in inputs]
+
+
+def check_names(inputs: Sequence[TensorSpec], batch: Mapping[str, Any]) -> None:
+    """Raises InvalidArgumentError when the batch is not one tensor per input."""
     if set(batch) != {spec.name for spec in inputs}:
         raise InvalidArgumentError(
             f"the network takes {', '.join(spec.name for spec in inputs)}; got {', '.join(batch) or 'nothing'}"
         )
-    return [_fitting(spec, batch[spec.name]) for spec in inputs]
 
 
-def _fitting(spec: TensorSpec, array: Array) -> Array:
-    fits = len(array.shape) == len(spec.shape) and all(
-        wanted is None or wanted == size for wanted, size in zip(spec.shape, array.shape, strict=True)
+def check_tensor(spec: TensorSpec, shape: Sequence[int], dtype: np.dtype[Any]) -> None:
+    """Raises InvalidArgumentError when a tensor of that shape and dtype does not fit an input."""
+    fits = len(shape) == len(spec.shape) and all(
+        wanted is None or wanted == size for wanted, size in zip(spec.shape, shape, strict=True)
     )
-    if not fits or array.dtype != spec.dtype:
-        raise InvalidArgumentError(
-            f"input {spec.name} is {array.dtype} {list(array.shape)}; the network takes {shown(spec)}"
-        )
-    return np.ascontiguousarray(array)
+    if not fits or dtype != spec.dtype:
+        raise InvalidArgumentError(f"input {spec.name} is {dtype} {list(shape)}; the network takes {shown(spec)}")
 
 
 def shown(spec: TensorSpec) -> str:

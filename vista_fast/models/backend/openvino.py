@@ -37,6 +37,10 @@ class OpenVinoModel:
     def __init__(self, path: Path, *, threads: int, precision: Precision, device: str = "cpu") -> None:
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
+        if precision == "f16":
+            raise InvalidArgumentError(
+                "openvino runs f32 or bf16 on CPUs, got precision 'f16'; choose one of them, or tensorrt on a GPU"
+            )
         core = openvino_core()
         existing(path)
         try:

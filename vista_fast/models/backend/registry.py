@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
+from vista_fast.models.backend.choice import RUNS_ON, SETTING, Device, candidates, choose, how_to_install
 from vista_fast.models.backend.model import Model, Precision
 from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
 from vista_fast.models.backend.openvino import OpenVinoModel, openvino_core
+from vista_fast.models.backend.profile import Profile
+from vista_fast.models.backend.tensorrt import TensorRtModel
+from vista_fast.models.backend.tensorrt.library import MODULES
+from vista_fast.models.backend.torch import TorchModel
 
-Device: TypeAlias = Literal["cpu", "cuda"]
-
-SETTING = "VISTA_FAST_BACKEND"
-"""The environment variable that names the backend where none is given."""
-
-_BACKENDS: dict[str, Callable[..., Model]] = {"openvino": OpenVinoModel, "onnxruntime": OnnxRuntimeModel}
-"""Fastest on CPUs first."""
+_BACKENDS: dict[str, Callable[..., Model]] = {
+    "openvino": OpenVinoModel,
+    "onnxruntime": OnnxRuntimeModel,
+    "tensorrt": functools.partial(TensorRtModel, library="tensorrt"),
+    "tensorrt_rtx": functools.partial(TensorRtModel, library="tensorrt_rtx"),
+    "torch": TorchModel,
+}
 
 
 class Backend(Protocol):
     """A library that runs networks."""
 
-    def __call__(self, path: Path, *, threads: int, precision: Precision, device: Device = "cpu") -> Model:
+    def __call__(self, path: Path, *, threads: int, precision: Precision, device: Device = ...) -> Model:
         """Load the model file at ``path`` to run on ``threads`` threads.
+
+        Those of TensorRT take ``profiles=`` too: the shapes that calls have.
 
         Raises:
             NotFoundError: there is no such file.
@@ -36,7 +44,10 @@ class Backend(Protocol):
 
 
 def find_backend(name: str) -> Backend:
-    """Return the backend of that name: "openvino" (fastest on CPU) or "onnxruntime".
+    """Return the backend of that name.
+
+    "openvino" is the fastest on CPUs, "tensorrt" and "tensorrt_rtx" on GPUs; "onnxruntime" runs on both, and so does
+    "torch", which opens its own files only.
 
     Raises:
         InvalidArgumentError: no backend has that name.
@@ -44,19 +55,30 @@ def find_backend(name: str) -> Backend:
     """
     if name not in _BACKENDS:
         raise InvalidArgumentError(f"unknown backend {name!r}; choose one of {', '.join(sorted(_BACKENDS))}")
-    if find_spec(name) is None:
-        raise MissingExtraError(
-            f"backend {name!r} needs the package {name}; install it with: pip install 'vista-fast[ocr]'"
-        )
+    if not is_installed(name):
+        raise MissingExtraError(f"backend {name!r} needs the package {name}; {how_to_install(name)}")
     return _BACKENDS[name]
 
 
-def available_backends() -> tuple[str, ...]:
-    """The names of the backends whose library is installed: the one that is set by VISTA_FAST_BACKEND first, then the
-    fastest on CPUs."""
-    names = [name for name in _BACKENDS if find_spec(name) is not None]
+def is_installed(name: str) -> bool:
+    """Whether the library of a backend is here; imports nothing."""
+    return any(find_spec(module) is not None for module in MODULES.get(name, (name,)))
+
+
+def available_backends(device: Device = "cpu") -> tuple[str, ...]:
+    """The names of the backends that open ONNX files on a device and whose library is installed: the one that
+    VISTA_FAST_BACKEND names first, be it of another device, then the fastest.
+
+    Raises:
+        InvalidArgumentError: VISTA_FAST_BACKEND names no backend.
+        MissingExtraError: the library of the one that it names is not installed.
+    """
+    names = [name for name in candidates(device) if is_installed(name)]
     chosen = os.environ.get(SETTING)
-    return tuple(sorted(names, key=lambda name: name != chosen))
+    if not chosen:
+        return tuple(names)
+    find_backend(chosen)
+    return (chosen, *(name for name in names if name != chosen))
 
 
 def open_model(
@@ -65,17 +87,19 @@ def open_model(
     backend: str | None = None,
     threads: int | None = None,
     precision: Precision = "f32",
-    device: Device = "cpu",
+    device: Device | None = None,
+    profiles: Sequence[Profile] = (),
 ) -> Model:
-    """Open an ONNX file, or one in ONNX Runtime's own format (``.ort``), which only that library reads.
+    """Open an ONNX file, one in ONNX Runtime's own format (``.ort``), or a program of torch (``.pt``, ``.pt2``).
 
     Args:
         path: the file.
         backend: name of the library; default: the one that VISTA_FAST_BACKEND names, else the fastest that is
-            installed and can do it.
+            installed and can do it: on the CPU OpenVINO, on a GPU TensorRT, else ONNX Runtime.
         threads: default: all usable cores.
         precision: of the arithmetic inside.
-        device: where it runs; "cuda" needs the build of ONNX Runtime for it.
+        device: where it runs; default: the CPU, and "cuda" for a backend that knows no other.
+        profiles: the shapes that calls have, for TensorRT, which needs them where shapes vary. Others ignore them.
 
     Raises:
         InvalidArgumentError: no such backend, or the file can't be loaded.
@@ -83,10 +107,21 @@ def open_model(
         NotFoundError: there is no such file.
     """
     if backend is None:
-        backend = os.environ.get(SETTING) or next(iter(available_backends()), "openvino")
-        if path.suffix == ".ort" or device == "cuda":
-            backend = "onnxruntime"
-    return find_backend(backend)(path, threads=threads or usable_cores(), precision=precision, device=device)
+        installed = [name for name in RUNS_ON if is_installed(name)]
+        setting = os.environ.get(SETTING)
+        backend = choose(installed, device=device or "cpu", suffix=path.suffix, setting=setting, gpu=has_gpu()).name
+    load: Callable[..., Model] = find_backend(backend)
+    more = {"profiles": profiles} if backend in MODULES else {}
+    return load(
+        path, threads=threads or usable_cores(), precision=precision, device=device or RUNS_ON[backend][0], **more
+    )
+
+
+def has_gpu() -> bool:
+    """Whether this process may use an NVIDIA GPU, by the driver's device files; loads nothing."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def usable_cores() -> int:

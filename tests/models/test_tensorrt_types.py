@@ -1,0 +1,90 @@
+"""The TensorRT backend against the signatures of the libraries themselves, its parts that need a GPU included.
+
+The libraries ship no stubs: they are made here from the compiled modules' own signatures. Those of ``tensorrt`` load
+without the vendor's libraries, whose few entry points are left empty, because nothing is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vista_fast.models.backend.tensorrt as backend
+
+ENTRY_POINTS = (
+    "createInferBuilder_INTERNAL",
+    "createInferRefitter_INTERNAL",
+    "createInferRuntime_INTERNAL",
+    "createNvOnnxParserRefitter_INTERNAL",
+    "createNvOnnxParser_INTERNAL",
+    "getBuilderPluginRegistry",
+    "getNvOnnxParserVersion",
+    "getPluginRegistry",
+    "initLibNvInferPlugins",
+)
+
+
+def run(command: list[str], **environment: str) -> str:
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def empty_libraries(folder: Path) -> Path:
+    """Shared libraries by the names that the bindings of tensorrt load."""
+    compiler = shutil.which("cc") or shutil.which("g++")
+    assert compiler is not None, "a C compiler builds the core, and these libraries"
+    folder.mkdir()
+    source = folder / "empty.c"
+    source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in ENTRY_POINTS))
+    (module,) = Path(importlib.util.find_spec("tensorrt_bindings").origin).parent.glob("tensorrt*.so")
+    major = re.search(rb"libnvinfer\.so\.(\d+)", module.read_bytes()).group(1).decode()
+    for name in ("nvinfer", "nvinfer_plugin", "nvonnxparser"):
+        library = f"lib{name}.so.{major}"
+        run([compiler, "-shared", "-fPIC", f"-Wl,-soname,{library}", "-o", str(folder / library), str(source)])
+    return folder
+
+
+def stubs(module: str, folder: Path, libraries: str) -> None:
+    """``tensorrt.pyi`` in the folder, of the signatures of a compiled module."""
+    stubgen = Path(sys.executable).with_name("stubgen")
+    run([str(stubgen), "--inspect-mode", "-m", module, "-o", str(folder / "raw")], LD_LIBRARY_PATH=libraries)
+    (made,) = (folder / "raw").rglob("*.pyi")
+    lines = made.read_text(encoding="utf-8").splitlines()
+    (folder / "tensorrt.pyi").write_text("\n".join(map(well_formed, lines)), encoding="utf-8")
+
+
+def well_formed(line: str) -> str:
+    """The line of a stub; a signature with defaults before other parameters, which Python has not, as any."""
+    try:
+        if line.lstrip().startswith("def "):
+            ast.parse(line.strip())
+    except SyntaxError:
+        return re.sub(r"\(self.*\)( ->|:)", r"(self, *args, **kwargs)\1", line)
+    return line
+
+
+@pytest.mark.parametrize("module", ["tensorrt_bindings.tensorrt", "tensorrt_rtx_bindings.tensorrt_rtx"])
+def test_every_call_fits_the_signatures(module: str, tmp_path: Path) -> None:
+    libraries = str(empty_libraries(tmp_path / "libraries")) if module.startswith("tensorrt_bindings") else ""
+    stubs(module, tmp_path, libraries)
+    config = tmp_path / "mypy.ini"
+    # Calls of other libraries are checked with the rest of the package; to read those here takes most of a minute.
+    config.write_text(
+        "[mypy]\nstrict = true\nwarn_unused_ignores = false\n"
+        "[mypy-tensorrt]\nignore_errors = true\n"
+        "[mypy-torch.*,onnx.*,numpy.*]\nfollow_imports = skip\n"
+    )
+    folder = Path(backend.__file__).resolve().parent
+    arguments = ["--config-file", str(config), "--follow-imports=silent", "--cache-dir", str(tmp_path / "cache")]
+    run([sys.executable, "-m", "mypy", *arguments, str(folder)], MYPYPATH=str(tmp_path))
