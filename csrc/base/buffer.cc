@@ -16,7 +16,9 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallestKept = std::size_t{128} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kLargestKept = std::size_t{128} << 20;
+// From here on pages are asked for by 2 MiB.
+constexpr std::size_t kFewPages = std::size_t{128} << 20;
+constexpr std::size_t kLargestKept = std::size_t{512} << 20;
 
 // GCC says by a macro that the address sanitizer is there, clang by a feature.
 #if defined(__has_feature)
@@ -76,6 +78,17 @@ class IdleBuffers {
     return true;
   }
 
+  // Gives everything back to the system.
+  void Drop() {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return;
+    for (std::vector<std::uint8_t*>& kept : kept_) {
+      for (std::uint8_t* data : kept) std::free(data);
+      kept.clear();
+    }
+    bytes_ = 0;
+  }
+
   std::size_t bytes() {
     const std::lock_guard lock(mutex_);
     return bytes_;
@@ -84,13 +97,23 @@ class IdleBuffers {
  private:
   std::mutex mutex_;
   std::size_t bytes_ = 0;
-  std::array<std::vector<std::uint8_t*>, 44> kept_;
+  std::array<std::vector<std::uint8_t*>, 52> kept_;
 };
 
 // Never destroyed: objects with static lifetime may hold Buffers.
 IdleBuffers& Idle() {
   static auto* idle = new IdleBuffers;
   return *idle;
+}
+
+// Null when there is none.
+std::uint8_t* FreshMemory(std::size_t capacity) {
+  const bool huge = capacity > kFewPages;
+  const std::size_t alignment = huge ? kHugePage : kAlignment;
+  auto* data = static_cast<std::uint8_t*>(
+      std::aligned_alloc(alignment, (capacity + alignment - 1) / alignment * alignment));
+  if (huge && data != nullptr) madvise(data, capacity, MADV_HUGEPAGE);
+  return data;
 }
 
 bool IsKept(std::size_t capacity) {
@@ -109,11 +132,11 @@ Buffer AllocateBuffer(std::size_t bytes) {
     if (std::uint8_t* data = Idle().Take(capacity); data != nullptr)
       return Buffer(data, {capacity});
   }
-  const bool huge = capacity > kLargestKept;  // is not kept, so that each one is fresh memory
-  const std::size_t alignment = huge ? kHugePage : kAlignment;
-  auto* data = static_cast<std::uint8_t*>(
-      std::aligned_alloc(alignment, (capacity + alignment - 1) / alignment * alignment));
-  if (huge && data != nullptr) madvise(data, capacity, MADV_HUGEPAGE);
+  std::uint8_t* data = FreshMemory(capacity);
+  if (data == nullptr) {
+    Idle().Drop();
+    data = FreshMemory(capacity);
+  }
   return Buffer(data, {capacity});
 }
 

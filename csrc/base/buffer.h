@@ -1,6 +1,7 @@
 // Buffer: uninitialised memory of pixels and tensors. A large one that is freed is kept for the
 // next of its size, up to kIdleBytes in the process: fresh memory costs a page fault for each 4 KiB
-// and its clearing, which is more than writing a crop of 448 x 448 takes.
+// and its clearing, which is more than writing a crop of 448 x 448 takes. What is kept goes back to
+// the system before an allocation fails.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,7 @@ struct Release {
 using Buffer = std::unique_ptr<std::uint8_t, buffer_internal::Release>;
 
 // The most that is kept for later, in bytes.
-inline constexpr std::size_t kIdleBytes = std::size_t{512} << 20;
+inline constexpr std::size_t kIdleBytes = std::size_t{1} << 30;
 
 // Null when there is no memory.
 Buffer AllocateBuffer(std::size_t bytes);

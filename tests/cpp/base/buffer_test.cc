@@ -2,8 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -44,6 +49,30 @@ TEST(Buffer, ALargeOneIsUsedAgain) {
 
 TEST(Buffer, IsNullWhenThereIsNoMemory) {
   EXPECT_EQ(AllocateBuffer(std::size_t{1} << 62), nullptr);
+}
+
+#endif
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+std::size_t AddressSpace() {
+  std::size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+void AllocateWhereOnlyIdleMemoryIsLeft() {
+  constexpr std::size_t kEach = std::size_t{100} << 20;
+  std::vector<Buffer> held;
+  for (int i = 0; i < 4; ++i) held.push_back(AllocateBuffer(kEach));
+  held.clear();
+  const rlimit limit = {AddressSpace() + kEach, RLIM_INFINITY};
+  setrlimit(RLIMIT_AS, &limit);
+  std::exit(AllocateBuffer(3 * kEach) != nullptr ? 0 : 1);
+}
+
+TEST(BufferDeathTest, IdleMemoryIsGivenUpBeforeAnAllocationFails) {
+  EXPECT_EXIT(AllocateWhereOnlyIdleMemoryIsLeft(), ::testing::ExitedWithCode(0), "");
 }
 
 #endif
