@@ -18,6 +18,9 @@ _Completion = tuple[Any, Any, BaseException | None, _Outcome]
 
 class Object: ...
 
+def new_rows(shape: Sequence[int]) -> npt.NDArray[np.float32]:
+    """An uninitialised float32 array. Its memory is kept for the next of its size."""
+
 @overload
 def gather(arrays: Sequence[npt.NDArray[np.float32]], out: None = None) -> npt.NDArray[np.float32]:
     """The rows of float32 arrays [n, ...] one after the other, in a new array [sum of n, ...]; one copy, off the GIL.
@@ -62,6 +65,11 @@ class Image(Object):
     @staticmethod
     def from_array(array: npt.NDArray[np.uint8]) -> Image:
         """Copies a uint8 array [height, width, 3] of any strides."""
+
+    @staticmethod
+    def from_pillow(picture: Any) -> Image | None:
+        """Copies a PIL image of mode RGB straight from Pillow's memory, without the GIL; None where Pillow does not
+        give it out (before 11.2, or above 16 MiB)."""
 
     @property
     def width(self) -> int:

@@ -3,21 +3,18 @@
 #include <string_view>
 
 #include "image/blake2b.h"
+#include "image/blake2b_tree.h"
 
 namespace vista {
 namespace {
 
-// No encoded image starts with these bytes, so the two kinds of hash never meet.
+// A tree's parameters keep this hash apart from that of encoded bytes.
 constexpr std::string_view kPixelsPrefix = "vista RGB pixels";
 
 ImageHash HashPixels(const Pixels& pixels) {
-  Blake2b128 hash;
-  hash.Update(kPixelsPrefix.data(), kPixelsPrefix.size());
-  const std::string shape =
-      std::to_string(pixels.size().height) + "x" + std::to_string(pixels.size().width) + ":";
-  hash.Update(shape.data(), shape.size());
-  hash.Update(pixels.data(), pixels.bytes());
-  return {hash.Finish()};
+  const std::string head = std::string(kPixelsPrefix) + std::to_string(pixels.size().height) + "x" +
+                           std::to_string(pixels.size().width) + ":";
+  return {TreeHash(head, {pixels.data(), pixels.bytes()})};
 }
 
 int HexDigit(char c) {

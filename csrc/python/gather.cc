@@ -141,6 +141,8 @@ py::object Gather(const std::vector<Rows>& parts, const std::optional<py::object
 }  // namespace
 
 void BindGather(py::module_& m) {
+  m.def("new_rows", &NewArray, py::arg("shape"),
+        "An uninitialised float32 array. Its memory is kept for the next of its size.");
   m.def("gather", &Gather, py::arg("arrays"), py::arg("out") = py::none(),
         "The rows of float32 arrays [n, ...] one after the other: in a new array [sum of n, ...], "
         "or in `out`, anything with __dlpack__ of that shape on the CPU, without gaps, float32 or "

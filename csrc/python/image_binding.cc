@@ -8,12 +8,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "dlpack.h"
 #include "errors.h"
 #include "gil.h"
 #include "image/codec.h"
 #include "image/image.h"
+#include "image/pack.h"
 
 namespace py = pybind11;
 
@@ -75,6 +77,63 @@ ImagePtr FromArray(const py::array& array) {
       for (int c = 0; c < 3; ++c) *to++ = from[c * deep];
     }
   }
+  return Held(Image::Create(std::move(pixels)));
+}
+
+// The Arrow C data interface's array, https://arrow.apache.org/docs/format/CDataInterface.html.
+struct ArrowArray {
+  std::int64_t length;
+  std::int64_t null_count;
+  std::int64_t offset;
+  std::int64_t n_buffers;
+  std::int64_t n_children;
+  const void** buffers;
+  ArrowArray** children;
+  ArrowArray* dictionary;
+  void (*release)(ArrowArray*);
+  void* private_data;
+};
+
+// Pillow's own memory of an RGB image, four bytes a pixel, without a copy; none where its rows lie
+// in several blocks or Pillow is older than 11.2. The capsules keep it alive.
+std::optional<py::tuple> PillowMemory(const py::object& image) {
+  image.attr("load")();  // what is wrong with the file is its caller's to see
+  try {
+    return image.attr("__arrow_c_array__")().cast<py::tuple>();
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_ValueError) && !error.matches(PyExc_AttributeError)) throw;
+    return std::nullopt;
+  }
+}
+
+// The pixels behind it, or null when they are not `count` times four bytes.
+const std::uint8_t* QuadsOf(const py::tuple& memory, std::int64_t count) {
+  if (memory.size() != 2) return nullptr;
+  const auto* array =
+      static_cast<const ArrowArray*>(PyCapsule_GetPointer(memory[1].ptr(), "arrow_array"));
+  if (array == nullptr) throw py::error_already_set();
+  if (array->length != count || array->offset != 0 || array->n_children != 1) return nullptr;
+  const ArrowArray& bytes = *array->children[0];
+  const bool fits = bytes.length == 4 * count && bytes.offset == 0 && bytes.n_buffers == 2;
+  return fits ? static_cast<const std::uint8_t*>(bytes.buffers[1]) : nullptr;
+}
+
+// None where the pixels can't be had in one copy.
+std::optional<ImagePtr> FromPillow(const py::object& image) {
+  const auto mode = image.attr("mode").cast<std::string>();
+  if (mode != "RGB") {
+    Raise(Status::InvalidArgument("the picture has mode '" + mode.substr(0, 64) +
+                                  "'; convert it to RGB first"));
+  }
+  const auto [width, height] = image.attr("size").cast<std::pair<std::int64_t, std::int64_t>>();
+  if (Status status = CheckSize("the picture", width, height); !status.ok()) Raise(status);
+  const std::optional<py::tuple> memory = PillowMemory(image);
+  const std::uint8_t* quads = memory ? QuadsOf(*memory, width * height) : nullptr;
+  if (quads == nullptr) return std::nullopt;
+  Pixels pixels =
+      ValueOrRaise(Pixels::Allocate({static_cast<int>(width), static_cast<int>(height)}));
+  const GilReleased release;
+  PackRgb(quads, pixels.bytes() / 3, pixels.data());
   return Held(Image::Create(std::move(pixels)));
 }
 
@@ -205,6 +264,9 @@ void BindImage(py::module_& module) {
       "change the hash to that of the pixels, unless `hash` is given.");
   image.def_static("from_array", &FromArray, py::arg("array"),
                    "Copies a uint8 array [height, width, 3] of any strides.");
+  image.def_static("from_pillow", &FromPillow, py::arg("picture"),
+                   "Copies a PIL image of mode RGB straight from Pillow's memory, without the GIL; "
+                   "None where Pillow does not give it out (before 11.2, or above 16 MiB).");
   image.def_property_readonly("width", &Image::width, "Pixels.");
   image.def_property_readonly("height", &Image::height, "Pixels.");
   image.def_property_readonly("hash", &HashOf,

@@ -75,3 +75,13 @@ def test_read_only_memory_is_refused() -> None:
     out.setflags(write=False)
     with pytest.raises((BufferError, InvalidArgumentError)):
         vf.gather([np.zeros((2, 3), np.float32)], out=out)
+
+
+def test_new_rows_are_memory_of_their_own() -> None:
+    from vista_fast._core import new_rows
+
+    one, other = new_rows((3, 7, 2)), new_rows((3, 7, 2))
+    assert (one.dtype, one.shape, one.flags.writeable) == (np.float32, (3, 7, 2), True)
+    assert not np.shares_memory(one, other)
+    assert vf.gather(parts(1, 2), out=one) is one
+    assert new_rows((0, 4)).shape == (0, 4)
