@@ -115,7 +115,7 @@ def test_a_torch_tensor_is_a_picture(engine: vf.Engine, last: bool) -> None:
     from vista_fast.integrations.transformers import CLIPImageProcessorPil as Ours
 
     pixels = np.random.default_rng(3).integers(0, 256, (90, 120, 3), dtype=np.uint8)
-    tensor = torch.from_numpy(pixels if last else np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
+    tensor: Any = torch.from_numpy(pixels if last else np.ascontiguousarray(np.moveaxis(pixels, -1, 0)))
     ours, theirs = (
         np.asarray(each()(images=[given], return_tensors="np")["pixel_values"])
         for each, given in ((Ours, tensor), (Theirs, pixels))

@@ -2,9 +2,9 @@
 
 Trainers and servers that prepare images with transformers' processors get the engine's by one call: pictures of a batch
 are computed side by side without the GIL, and one that was seen before is not computed again. The numbers are those of
-transformers' Pillow backend, within 1e-5, also where ``install`` stands in for its torchvision backend, which resizes in
-other arithmetic: that one differs from both by two steps of 1/255 in smooth pictures, and for Qwen-VL by up to 23 in
-noise. ``current`` has the engine, ``pictures`` what all processors share.
+transformers' Pillow backend, within 1e-5, also where ``install`` stands in for its torchvision backend. The latter
+resizes in other arithmetic: it differs from both by two steps of 1/255 in smooth pictures, and for Qwen-VL by up to 23
+in noise. ``current`` has the engine, ``pictures`` what all processors share.
 """
 
 from __future__ import annotations

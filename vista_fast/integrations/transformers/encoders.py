@@ -3,8 +3,11 @@ where it can, as in ``qwen``."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.clip.image_processing_pil_clip import (
     CLIPImageProcessorPil as TransformersCLIPImageProcessorPil,
@@ -21,48 +24,48 @@ from transformers.models.siglip.image_processing_pil_siglip import (
 
 from vista_fast.integrations.transformers import pictures
 
+Values: TypeAlias = npt.NDArray[np.float32]
 
-class CLIPImageProcessorPil(pictures.OnImages, TransformersCLIPImageProcessorPil):
+
+class CLIPImageProcessorPil(pictures.OnPictures, TransformersCLIPImageProcessorPil):
     def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
         options = _middle(settings)
         if not _on_engine(images, settings) or options is None or settings["do_pad"]:
             return super()._preprocess(pictures.planes_of(images), **settings)
-        return _batch(pictures.preprocess(images, settings, processor="clip", **options), settings)
+        return _batch(_single(images, settings, processor="clip", **options), settings)
 
 
 class CLIPImageProcessor(CLIPImageProcessorPil):
     """The same under the name of transformers' torchvision backend."""
 
 
-class LlavaImageProcessorPil(pictures.OnImages, TransformersLlavaImageProcessorPil):
+class LlavaImageProcessorPil(pictures.OnPictures, TransformersLlavaImageProcessorPil):
     def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
         options = _middle(settings)
         if not _on_engine(images, settings) or options is None:
             return super()._preprocess(pictures.planes_of(images), **settings)
         pad = bool(settings["do_pad"])
-        return _batch(pictures.preprocess(images, settings, processor="llava", pad_to_square=pad, **options), settings)
+        return _batch(_single(images, settings, processor="llava", pad_to_square=pad, **options), settings)
 
 
 class LlavaImageProcessor(LlavaImageProcessorPil):
     """The same under the name of transformers' torchvision backend."""
 
 
-class SiglipImageProcessorPil(pictures.OnImages, TransformersSiglipImageProcessorPil):
+class SiglipImageProcessorPil(pictures.OnPictures, TransformersSiglipImageProcessorPil):
     def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
         size = settings["size"]
         moved = settings["do_center_crop"] or settings["do_pad"]
         if not _on_engine(images, settings) or moved or not (size.height and size.width):
             return super()._preprocess(pictures.planes_of(images), **settings)
-        return _batch(
-            pictures.preprocess(images, settings, processor="siglip", size=(size.width, size.height)), settings
-        )
+        return _batch(_single(images, settings, processor="siglip", size=(size.width, size.height)), settings)
 
 
 class SiglipImageProcessor(SiglipImageProcessorPil):
     """The same under the name of transformers' torchvision backend."""
 
 
-class GotOcr2ImageProcessorPil(pictures.OnImages, TransformersGotOcr2ImageProcessorPil):
+class GotOcr2ImageProcessorPil(pictures.OnPictures, TransformersGotOcr2ImageProcessorPil):
     """What InternVL uses."""
 
     def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
@@ -70,15 +73,17 @@ class GotOcr2ImageProcessorPil(pictures.OnImages, TransformersGotOcr2ImageProces
         if not _on_engine(images, settings) or not (size.height and size.width):
             return super()._preprocess(pictures.planes_of(images), **settings)
         tiled = settings["crop_to_patches"] and settings["max_patches"] > 1
-        results = pictures.preprocess(
+        values, others = pictures.preprocess(
             images,
             settings,
+            None if tiled else [1] * len(images),
             processor="intern_vl",
             size=(size.width, size.height),
             min_tiles=settings["min_patches"] if tiled else 1,
             max_tiles=settings["max_patches"] if tiled else 1,
         )
-        return _batch(results, settings, num_patches=[len(result["pixel_values"]) for result in results])
+        tiles = [math.prod(other["grid"]) for other in others]
+        return _batch(values, settings, num_patches=[count + 1 if count > 1 else 1 for count in tiles])
 
 
 class GotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
@@ -86,7 +91,7 @@ class GotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
 
 
 def _on_engine(images: list[Any], settings: dict[str, Any]) -> bool:
-    return pictures.are_images(images) and pictures.takes_all_steps(settings)
+    return pictures.are_pictures(images) and pictures.takes_all_steps(settings)
 
 
 def _middle(settings: dict[str, Any]) -> dict[str, Any] | None:
@@ -98,8 +103,12 @@ def _middle(settings: dict[str, Any]) -> dict[str, Any] | None:
     return {"shortest_edge": size.shortest_edge, "size": (crop.width, crop.height)}
 
 
-def _batch(results: list[dict[str, Any]], settings: dict[str, Any], **data: Any) -> BatchFeature:
-    values = pictures.gathered(results)
+def _single(images: list[pictures.Picture], settings: dict[str, Any], **options: Any) -> Values:
+    """Pixel values of one plane for each picture."""
+    return pictures.preprocess(images, settings, [1] * len(images), **options)[0]
+
+
+def _batch(values: Values, settings: dict[str, Any], **data: Any) -> BatchFeature:
     tensors = settings["return_tensors"]
     return BatchFeature(
         data={"pixel_values": values if tensors is not None else list(values), **data}, tensor_type=tensors

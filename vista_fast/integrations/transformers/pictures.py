@@ -1,40 +1,67 @@
-"""What all processors share: pictures become Images, and calls of ``image.preprocess`` one array."""
+"""What all processors share: calls of ``image.preprocess`` on their pictures become one array."""
 
 from __future__ import annotations
 
+import os
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast._core import Image, gather
+from vista_fast._core import Image, gather, new_rows
+from vista_fast.engine import Engine, ManyCalls
 from vista_fast.integrations.transformers.current import current_engine
 
 _BICUBIC = 3  # PIL.Image.Resampling.BICUBIC
 
 
-class OnImages:
-    """Before a processor of transformers' Pillow backend: gives it Images where the engine can compute on them."""
+class Picture:
+    """What the engine can compute on, where its caller has it: a PIL image of mode RGB or uint8 [height, width, 3]."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        if isinstance(self._source, np.ndarray):
+            return self._source.shape[0], self._source.shape[1]
+        width, height = self._source.size
+        return height, width
+
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """uint8 [height, width, 3]."""
+        return np.asarray(self._source)
+
+    def image(self, engine: Engine) -> Image:
+        """The engine's Image of it, copied once."""
+        copied = None if isinstance(self._source, np.ndarray) else Image.from_pillow(self._source)
+        return engine.image(Image.from_array(self.pixels()) if copied is None else copied)
+
+
+class OnPictures:
+    """Before a processor of transformers' Pillow backend: gives it Pictures where the engine can compute on them."""
 
     def process_image(
         self, image: Any, do_convert_rgb: bool | None = None, input_data_format: Any = None, **kwargs: Any
     ) -> Any:
-        """An Image of the engine where it can compute on it, else what the base class makes of it."""
-        pixels = rgb_pixels(image, do_convert_rgb, input_data_format)
-        if pixels is None:
+        """A Picture where the engine can compute on it, else what the base class makes of it."""
+        picture = picture_of(image, do_convert_rgb, input_data_format)
+        if picture is None:
             return super().process_image(image, do_convert_rgb, input_data_format, **kwargs)  # type: ignore[misc]
-        return current_engine.get().image(pixels)
+        return picture
 
 
-def are_images(pictures: Sequence[Any]) -> bool:
+def are_pictures(images: Sequence[Any]) -> bool:
     """Whether the engine can compute on all of them."""
-    return bool(pictures) and all(isinstance(each, Image) for each in pictures)
+    return bool(images) and all(isinstance(each, Picture) for each in images)
 
 
-def planes_of(pictures: Sequence[Any]) -> list[Any]:
+def planes_of(images: Sequence[Any]) -> list[Any]:
     """What the base class takes, channels first."""
-    return [np.moveaxis(np.asarray(each), -1, 0) if isinstance(each, Image) else each for each in pictures]
+    return [np.moveaxis(each.pixels(), -1, 0) if isinstance(each, Picture) else each for each in images]
 
 
 def takes_all_steps(settings: dict[str, Any]) -> bool:
@@ -43,33 +70,74 @@ def takes_all_steps(settings: dict[str, Any]) -> bool:
     return bool(steps and settings["resample"] == _BICUBIC and abs(settings["rescale_factor"] * 255 - 1) < 1e-9)
 
 
-def preprocess(images: Sequence[Image], settings: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
-    """The results of ``image.preprocess`` with the mean and deviation of the settings."""
+def preprocess(
+    pictures: Sequence[Picture], settings: dict[str, Any], rows: Sequence[int] | None, **options: Any
+) -> tuple[npt.NDArray[np.float32], list[dict[str, Any]]]:
+    """The pixel values of all pictures, one after the other, and what else ``image.preprocess`` gives for each.
+
+    Args:
+        rows: how many rows of values each picture has. Where they are known, a picture's are gathered while those
+            behind it are computed, and their memory is then theirs.
+    """
     shared = {"mean": per_channel(settings["image_mean"]), "std": per_channel(settings["image_std"]), **options}
-    calls = [{"image": image, **shared} for image in images]
-    return current_engine.get().submit_many("image.preprocess", calls).result()
+    engine = current_engine.get()
+    batch = _Batch(None if rows is None else sum(rows))
+    most_ahead = len(os.sched_getaffinity(0)) + 2
+    ahead: deque[ManyCalls] = deque()
+    try:
+        for picture in pictures:
+            if len(ahead) == most_ahead:
+                batch.add(ahead.popleft().result()[0])
+            ahead.append(engine.submit_many("image.preprocess", [{"image": picture.image(engine), **shared}]))
+        while ahead:
+            batch.add(ahead.popleft().result()[0])
+    finally:
+        for calls in ahead:
+            calls.cancel()
+    return batch.values(), batch.others
 
 
-def gathered(results: Sequence[dict[str, Any]]) -> npt.NDArray[np.float32]:
-    """The pixel values of all, one after the other."""
-    return gather([result["pixel_values"] for result in results])
+class _Batch:
+    """Results as they come, with their pixel values in one array."""
+
+    def __init__(self, rows: int | None) -> None:
+        self._rows = rows
+        self._filled = 0
+        self._out: npt.NDArray[np.float32] | None = None
+        self._parts: list[npt.NDArray[np.float32]] = []
+        self.others: list[dict[str, Any]] = []
+
+    def add(self, result: dict[str, Any]) -> None:
+        values = result["pixel_values"]
+        self.others.append({name: value for name, value in result.items() if name != "pixel_values"})
+        if self._rows is None:
+            self._parts.append(values)
+            return
+        if self._out is None:
+            self._out = new_rows((self._rows, *values.shape[1:]))
+        end = self._filled + len(values)
+        gather([values], out=self._out[self._filled : end])
+        self._filled = end
+
+    def values(self) -> npt.NDArray[np.float32]:
+        return gather(self._parts) if self._out is None else self._out
 
 
-def rgb_pixels(image: Any, do_convert_rgb: bool | None, input_data_format: Any) -> Any:
-    """uint8 pixels [height, width, 3], or None for an image that needs the base class."""
+def picture_of(image: Any, do_convert_rgb: bool | None, input_data_format: Any) -> Picture | None:
+    """None for an image that needs the base class."""
     if hasattr(image, "convert"):
         if image.mode != "RGB" and not do_convert_rgb:
             return None
-        return np.asarray(image.convert("RGB"))
+        return Picture(image if image.mode == "RGB" else image.convert("RGB"))
     array = np.asarray(image) if isinstance(image, np.ndarray) or hasattr(image, "numpy") else None
     if array is None or array.dtype != np.uint8 or array.ndim != 3:
         return None
     given = getattr(input_data_format, "value", input_data_format)
     first, last = array.shape[0] == 3, array.shape[-1] == 3
     if last and (given == "channels_last" or (given is None and not first)):
-        return array
+        return Picture(array)
     if first and (given == "channels_first" or (given is None and not last)):
-        return np.moveaxis(array, 0, -1)
+        return Picture(np.moveaxis(array, 0, -1))
     return None
 
 
