@@ -14,7 +14,7 @@ PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
 
-.PHONY: train test lint types cpp-test sanitizers python-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
+.PHONY: train test lint types cpp-test cuda-compile sanitizers python-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.system: scripts/system_packages.sh
@@ -42,12 +42,12 @@ $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
 train: $(VENV)/.package
 	$(BIN)/vista-fast train --preset $(PRESET) --run $(RUN) --resume
 
-test: lint types cpp-test sanitizers python-test python-asan editable-test fuzz-short
+test: lint types cpp-test cuda-compile sanitizers python-test python-asan editable-test fuzz-short
 
 lint: $(VENV)/.dev-extra
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/cpp tests/fuzz -name '*.cc' -o -name '*.h' -o -name '*.inc')
+	$(BIN)/clang-format --dry-run --Werror $$(find csrc tests/cpp tests/fuzz -name '*.cc' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
 types: $(VENV)/.dev-extra
 	$(BIN)/mypy
@@ -65,6 +65,22 @@ build/%/.tested: build/%/build.ninja $(NATIVE) $(CPP_TESTS)
 	touch $@
 
 cpp-test: build/cpp/.tested
+
+# Device code, for the architectures of csrc/cuda/CMakeLists.txt. It needs no GPU, and nothing of it runs without one.
+CUDA_TOOLKIT := $(CURDIR)/build/cuda-toolkit
+cuda-compile: build/cuda/.compiled
+
+# The compiler, its headers and the runtime to link with, without the libraries that their packages would bring: 105 MB.
+$(CUDA_TOOLKIT)/.installed: $(VENV)/.dev-extra
+	$(PIP) install --no-deps --upgrade --target $(CUDA_TOOLKIT) nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 \
+	  nvidia-cuda-runtime==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-cccl==13.0.85
+	touch $@
+
+build/cuda/.compiled: $(CUDA_TOOLKIT)/.installed $(NATIVE) $(shell find csrc/cuda -name '*.cu')
+	LIBRARY_PATH=$(CUDA_TOOLKIT)/nvidia/cu13/lib $(CMAKE) -S . -B build/cuda -DVISTA_TESTS=OFF -DVISTA_CUDA=ON \
+	  -DCMAKE_CUDA_COMPILER=$(CUDA_TOOLKIT)/nvidia/cu13/bin/nvcc
+	LIBRARY_PATH=$(CUDA_TOOLKIT)/nvidia/cu13/lib $(BIN)/ninja -C build/cuda -j $(JOBS) vista_cuda
+	touch $@
 
 sanitizers: build/asan/.tested build/tsan/.tested
 

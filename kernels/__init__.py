@@ -12,6 +12,7 @@ module                  what it holds
 ``crop_patchify``       the same, cut into patches: straight to Qwen-VL's ``pixel_values``
 ``box_overlay``         outlines of boxes over copies of images
 ``mask_resize``         masks resized, each to a size of its own, and compared with a threshold
+``cuda_library``        crop, resize, normalise and patchify in CUDA C++ (csrc/cuda), where that was built
 ``tiles``               what the resizing kernels share; tile sizes and their tuning
 ``reference``           all of them in torch operations, row by row: their definition
 ======================  =================================================================================

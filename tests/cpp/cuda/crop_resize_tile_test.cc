@@ -1,0 +1,186 @@
+// Runs the blocks of the CUDA kernel on the CPU, phase by phase, and compares with image/'s own
+// resize and patches. Whether a GPU runs them so is for scripts/gpu_check.sh to show.
+#include "cuda/crop_resize_tile.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "image/box.h"
+#include "image/preprocess.h"
+#include "image/resize.h"
+
+namespace vista::cuda {
+namespace {
+
+constexpr Target kLevels = {Layout::kPlanes, 1, 1, 1, {1, 1, 1}, {0, 0, 0}};
+
+Pixels Noise(Size size) {
+  Pixels pixels = Pixels::Allocate(size).value();
+  std::mt19937 random(static_cast<unsigned>(size.width * 1009 + size.height));
+  for (std::size_t i = 0; i < pixels.bytes(); ++i)
+    pixels.data()[i] = static_cast<std::uint8_t>(random());
+  return pixels;
+}
+
+CropRow RowOf(const Pixels& image, const Box& box, Size size) {
+  const auto stride = static_cast<std::int64_t>(image.stride());
+  const auto [width, height] = box.size();
+  CropRow row = {
+      box.top * stride + 3 * box.left, stride, height, size.height, 3, width, size.width, 0, 0, 0};
+  const int lost = height - size.height;
+  if (lost > 0 && lost > 2 * (width - size.width)) {
+    row = {row.first_byte, 3, width, size.width, stride, height, size.height, 1, 0, 0};
+  }
+  return row;
+}
+
+// As the kernel runs one row: every block, and in it each phase for all threads before the next.
+void RunRow(const std::uint8_t* pixels, const CropRow& row, const Arithmetic& arithmetic,
+            const Target& target, int most_tiles, std::vector<float>* out) {
+  const auto shared = std::make_unique<Shared>();
+  std::vector<Sums> sums(kThreads);
+  const auto each_thread = [](const auto& phase) {
+    for (int thread = 0; thread < kThreads; ++thread) phase(thread);
+  };
+  const auto store = [out](std::int64_t index, float value) {
+    out->at(static_cast<std::size_t>(index)) = value;
+  };
+  for (int number = 0; number < most_tiles; ++number) {
+    const Tile tile = TileOf(pixels, row, number);
+    if (!Exists(tile)) continue;
+    const auto own = [&](int thread) { return &sums[static_cast<std::size_t>(thread)]; };
+    each_thread([&](int t) { Prepare(tile, arithmetic, t, shared.get(), own(t)); });
+    const Reach lines = LinesOf(tile, arithmetic);
+    for (int begin = lines.begin; begin < lines.end; begin += kLines) {
+      each_thread([&](int t) { ResizeLines(tile, arithmetic, begin, lines.end, t, shared.get()); });
+      each_thread([&](int t) { AddLines(tile, begin, lines.end, t, *shared, own(t)); });
+    }
+    each_thread(
+        [&](int t) { WriteTile(tile, arithmetic, target, row, 0, t, *shared, *own(t), store); });
+  }
+}
+
+int TilesOf(const CropRow& row) {
+  const auto tiles = [](std::int64_t size, int tile) {
+    return static_cast<int>((size + tile - 1) / tile);
+  };
+  return tiles(row.last_size, kTileLast) * tiles(row.first_size, kTileFirst);
+}
+
+struct Case {
+  Size image;
+  Box box;
+  Size size;
+};
+
+const Case kCases[] = {
+    {{40, 30}, {0, 0, 40, 30}, {40, 30}},    {{40, 30}, {3, 2, 37, 30}, {100, 71}},
+    {{90, 150}, {1, 5, 90, 150}, {7, 9}},    {{9, 9}, {7, 3, 8, 4}, {65, 17}},
+    {{300, 200}, {0, 0, 300, 200}, {1, 1}},  {{70, 60}, {0, 0, 70, 60}, {80, 20}},
+    {{64, 900}, {2, 0, 64, 900}, {128, 16}}, {{900, 20}, {0, 0, 900, 20}, {11, 33}},
+};
+
+TEST(CropResizeTile, RoundedEqualsTheNativeResizeButForSingleLevels) {
+  for (const Case& each : kCases) {
+    const Pixels image = Noise(each.image);
+    const Pixels want = Resize(Region(image.view(), each.box), each.size, Filter::kBicubic).value();
+    const CropRow row = RowOf(image, each.box, each.size);
+    const std::size_t plane =
+        static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
+    std::vector<float> got(3 * plane, NAN);
+    RunRow(image.data(), row, {true, true}, kLevels, TilesOf(row) + 3, &got);
+    std::size_t off = 0;
+    for (std::size_t i = 0; i < plane; ++i) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        const float difference = std::abs(got[c * plane + i] - want.data()[3 * i + c]);
+        ASSERT_LE(difference, 1) << each.size.width << " x " << each.size.height << " at " << i;
+        off += difference > 0;
+      }
+    }
+    EXPECT_LE(off, 3 * plane / 100) << each.size.width << " x " << each.size.height;
+  }
+}
+
+// The same sums in double, straight from the definition.
+double Exact(const Pixels& image, const Box& box, Size size, int y, int x, int channel) {
+  const auto weight = [](double position, double length, double outputs) {
+    const double d = std::abs(position) / std::max(1.0, length / outputs);
+    return std::max(0.0, 1 - d);
+  };
+  const auto [width, height] = box.size();
+  double sum = 0;
+  double weights = 0;
+  for (int v = 0; v < height; ++v) {
+    const double down = weight(v + 0.5 - (y + 0.5) * height / size.height, height, size.height);
+    for (int u = 0; u < width && down > 0; ++u) {
+      const double both =
+          down * weight(u + 0.5 - (x + 0.5) * width / size.width, width, size.width);
+      sum += both * image.view().row(box.top + v)[3 * (box.left + u) + channel];
+      weights += both;
+    }
+  }
+  return sum / weights;
+}
+
+TEST(CropResizeTile, BilinearIsItsDefinition) {
+  for (const Case& each : kCases) {
+    const Pixels image = Noise(each.image);
+    CropRow row = RowOf(image, each.box, each.size);
+    const std::size_t plane =
+        static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
+    std::vector<float> got(3 * plane, NAN);
+    RunRow(image.data(), row, {false, false}, kLevels, TilesOf(row), &got);
+    for (int y = 0; y < each.size.height; y += 5) {
+      for (int x = 0; x < each.size.width; x += 7) {
+        const std::size_t i = static_cast<std::size_t>(y * each.size.width + x);
+        for (int c = 0; c < 3; ++c) {
+          const double want = Exact(image, each.box, each.size, y, x, c);
+          ASSERT_NEAR(got[static_cast<std::size_t>(c) * plane + i], want, 1e-3);
+        }
+      }
+    }
+  }
+}
+
+TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
+  const Pixels image = Noise({90, 121});
+  const Box box = {11, 4, 90, 101};
+  PreprocessOptions options;
+  const PatchLayout layout = LayOutPatches(box.size(), options).value();
+  std::vector<float> want(layout.rows() * layout.row);
+  ASSERT_TRUE(WritePatches(Region(image.view(), box), options, layout, want.data()).ok());
+
+  CropRow row = RowOf(image, box, layout.resized);
+  row.first_patch = 2;
+  row.patches_across = layout.grid_width;
+  Target target = {Layout::kPatches,
+                   options.patch_size,
+                   options.merge_size,
+                   options.temporal_patch_size,
+                   {},
+                   {}};
+  for (std::size_t c = 0; c < 3; ++c) {
+    target.scale[c] = static_cast<float>(1 / (255 * options.std[c]));
+    target.shift[c] = static_cast<float>(-options.mean[c] / options.std[c]);
+  }
+  const std::size_t skipped = 2 * layout.row;
+  std::vector<float> got(skipped + want.size(), NAN);
+  RunRow(image.data(), row, {true, true}, target, TilesOf(row), &got);
+  EXPECT_TRUE(std::all_of(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(skipped),
+                          [](float value) { return std::isnan(value); }));
+  std::size_t off = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    const float difference = std::abs(got[skipped + i] - want[i]);
+    ASSERT_LE(difference, 1 / 255.0 / 0.26 + 1e-5) << i;
+    off += difference > 1e-5;
+  }
+  EXPECT_LE(off, want.size() / 100);
+}
+
+}  // namespace
+}  // namespace vista::cuda
