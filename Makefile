@@ -14,7 +14,7 @@ PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
 
-.PHONY: train test lint types cpp-test cuda-compile sanitizers python-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
+.PHONY: train test lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.system: scripts/system_packages.sh
@@ -42,7 +42,7 @@ $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
 train: $(VENV)/.package
 	$(BIN)/vista-fast train --preset $(PRESET) --run $(RUN) --resume
 
-test: lint types cpp-test cuda-compile sanitizers python-test python-asan editable-test fuzz-short
+test: lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz-short
 
 lint: $(VENV)/.dev-extra
 	$(BIN)/ruff check .
@@ -87,6 +87,16 @@ sanitizers: build/asan/.tested build/tsan/.tested
 # From tests/, because ./vista_fast would hide the installed package and its compiled core.
 python-test: $(VENV)/.dev-extra $(VENV)/.package
 	cd tests && $(BIN)/python -m pytest -q
+
+# DALI's CPU pipelines, without the CUDA libraries that its package would bring: 225 MB, in a folder of its own.
+DALI := $(CURDIR)/build/dali
+dali-test: $(VENV)/.dev-extra $(VENV)/.package $(DALI)/.installed
+	cd tests && PYTHONPATH=$(DALI) $(BIN)/python -m pytest -q devices
+
+$(DALI)/.installed: $(VENV)/.dev-extra
+	$(PIP) install --no-deps --upgrade --target $(DALI) nvidia-dali-cuda130==2.4.0 nvidia-nvimgcodec-cu13==0.9.0.20 \
+	  optree==0.20.0 nvtx==0.2.17 makefun==1.16.0 astunparse==1.6.3 gast==0.7.0 six==1.17.0 wheel==0.48.0
+	touch $@
 
 # The parts that hold the compiled core, once under the address sanitizer. Python itself leaks by design at its exit.
 ASAN_PYTHON := build/asan-python

@@ -24,6 +24,7 @@ PYTHON_ROWS = (
     ("_core",),
     ("types", "run_folder"),
     ("tasks+protocol+rewards", "engine", "kernels"),
+    ("devices",),
     ("models",),
     ("tools",),
     ("envs",),

@@ -1,0 +1,131 @@
+"""DALI's CPU pipelines as Ops, against the native Ops. ``make dali-test`` brings DALI, 224 MB, and runs them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import PIL.Image
+import pytest
+from sklearn.datasets import load_sample_images
+
+import vista_fast as vf
+from vista_fast.devices import DaliOps, DeviceImage, DeviceStore, register_dali
+from vista_fast.errors import InvalidArgumentError, NotFoundError
+
+pytest.importorskip("nvidia.dali", reason="DALI is not installed; make dali-test installs it and runs these")
+
+CASES = [
+    ((11, 4, 90, 101), (84, 84)),
+    ((11.3, 4.9, 89.2, 100.5), (90, 50)),
+    ((0, 0, 1, 1), (7, 7)),
+    ((-5, 3, 500, 60), (300, 200)),
+    (None, (5, 3)),
+    ((7, 8, 40, 41), None),
+]
+
+
+@pytest.fixture(scope="module")
+def ops() -> Iterator[tuple[vf.Engine, DaliOps]]:
+    with vf.Engine(threads=1) as engine:
+        yield engine, register_dali(engine, DeviceStore("cpu"), max_batch=4)
+
+
+def noise(height: int = 120, width: int = 90) -> np.ndarray:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def encoded(pixels: np.ndarray, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("filter", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(("box", "size"), CASES)
+def test_zoom_is_the_native_zoom_within_the_stated_difference(ops, filter: str, box, size) -> None:
+    engine, _ = ops
+    photograph = load_sample_images().images[0][100:300, 200:400]
+    for pixels, most in ((noise(), 24), (photograph, 12)):
+        image = engine.image(pixels)
+        want = np.asarray(engine.call("image.zoom", image, box=box, size=size, filter=filter)).astype(int)
+        got = engine.call("dali.zoom", image, box=box, size=size, filter=filter)
+        off = np.abs(np.asarray(got.to_host()).astype(int) - want)
+        assert off.max() <= most
+        assert off.mean() <= (0.5 if off.size > 100 else 3)
+
+
+@pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 90}), ("PNG", {})])
+def test_decoded_pixels_are_the_native_ones(ops, format: str, options: dict) -> None:
+    engine, _ = ops
+    data = encoded(noise(), format, **options)
+    want = engine.image(data)
+    got = engine.call("dali.decode", encoded=data)
+    assert got.hash == want.hash
+    np.testing.assert_array_equal(got.to_host(), want)
+
+
+def test_normalise_is_zoom_normalised(ops) -> None:
+    engine, _ = ops
+    image, mean, std = engine.image(noise()), (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+    options = {"box": (3, 4, 80, 99), "size": (40, 30)}
+    zoomed = np.asarray(engine.call("dali.zoom", image, **options).to_host()).transpose(2, 0, 1) / 255
+    got = engine.call("dali.normalise", image, **options, mean=mean, std=std).numpy()
+    want = (zoomed - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    np.testing.assert_allclose(got, want, atol=1e-5)
+
+
+def test_a_batch_changes_nothing_and_a_bad_member_fails_alone(ops) -> None:
+    engine, _ = ops
+    images = [noise(20 + 9 * n, 70 - 5 * n) for n in range(7)]
+    calls = [
+        {"image": engine.image(pixels), "box": (2, 3, 30, 19), "size": (9 + n, 11)} for n, pixels in enumerate(images)
+    ]
+    calls[3] = {**calls[3], "box": (400, 400, 500, 500)}
+    futures = [engine.submit("dali.zoom", **call) for call in calls]
+    with pytest.raises(InvalidArgumentError, match="lies outside"):
+        futures[3].result()
+    for n in (0, 1, 2, 4, 5, 6):
+        alone = vf.Image.from_array(np.asarray(futures[n].result().to_host()))
+        with vf.Engine(threads=1) as other:
+            register_dali(other, DeviceStore("cpu"), max_batch=1)
+            single = other.call("dali.zoom", images[n], box=calls[n]["box"], size=calls[n]["size"])
+        np.testing.assert_array_equal(single.to_host(), alone)
+
+
+def test_calls_run_where_their_image_lives(ops) -> None:
+    engine, dali = ops
+    host = engine.image(noise())
+    assert isinstance(dali.submit_zoom(host, box=(0, 0, 50, 40), size=(20, 10)).result(), vf.Image)
+    once = dali.submit_zoom(dali.store.put(host), box=(0, 0, 50, 40), size=(20, 10)).result()
+    twice = dali.submit_zoom(once, box=(1, 1, 9, 9)).result()
+    assert isinstance(once, DeviceImage)
+    assert (twice.width, twice.height) == (8, 8)
+    np.testing.assert_array_equal(twice.to_host(), np.asarray(once.to_host())[1:9, 1:9])
+    assert dali.submit_zoom(once, box=(1, 1, 9, 9)).result() is twice
+
+
+@pytest.mark.parametrize(
+    ("op", "arguments", "error", "message"),
+    [
+        ("dali.zoom", {"source": "0" * 32}, NotFoundError, "no image with hash"),
+        ("dali.zoom", {}, InvalidArgumentError, "either an image or source"),
+        ("dali.zoom", {"image": noise(4, 4), "filter": "lanczos"}, InvalidArgumentError, "bilinear, bicubic"),
+        ("dali.zoom", {"image": noise(4, 4), "boxes": []}, InvalidArgumentError, "unknown arguments"),
+        ("dali.normalise", {"image": noise(4, 4), "std": (1, 0, 1)}, InvalidArgumentError, "above 0"),
+        ("dali.decode", {"encoded": b""}, InvalidArgumentError, "no bytes"),
+        ("dali.decode", {"encoded": b"not an image at all"}, InvalidArgumentError, "can't decode"),
+        ("dali.decode", {"encoded": 3}, InvalidArgumentError, "give encoded="),
+    ],
+)
+def test_wrong_calls_are_typed_errors_and_the_engine_goes_on(
+    ops, op: str, arguments: dict, error, message: str
+) -> None:
+    engine, _ = ops
+    arguments = dict(arguments)
+    image = arguments.pop("image", None)
+    with pytest.raises(error, match=message):
+        engine.call(op, image, **arguments) if image is not None else engine.call(op, **arguments)
+    data = encoded(noise(5, 6), "PNG")
+    assert engine.call("dali.decode", encoded=data).width == 6

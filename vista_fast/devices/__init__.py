@@ -1,0 +1,24 @@
+"""Images on a device: held there within a budget of bytes of their own, and worked on there by DALI.
+
+========  ==============================================================================================
+module    what it holds
+========  ==============================================================================================
+image     ``DeviceImage``: pixels on a device, and the event after which they may be read
+store     ``DeviceStore``: the images that a device holds, least recently used first out
+region    boxes of numbers as boxes of pixels, by the rule of the native Ops
+dali      ``DaliExecutor``: batches of decode, zoom and normalise in DALI pipelines
+ops       ``register_dali``: the Ops ``dali.decode``, ``dali.zoom``, ``dali.normalise`` over a store
+========  ==============================================================================================
+
+A device is a CUDA device, or torch's CPU, whose streams are done when a call returns: on it the same code is tested.
+On a CUDA device none of it has been run yet, because none was at hand; ``scripts/gpu_check.sh`` does so.
+"""
+
+from __future__ import annotations
+
+from vista_fast.devices.dali import DaliExecutor
+from vista_fast.devices.image import DeviceImage
+from vista_fast.devices.ops import DaliOps, register_dali
+from vista_fast.devices.store import DeviceStore
+
+__all__ = ["DaliExecutor", "DaliOps", "DeviceImage", "DeviceStore", "register_dali"]

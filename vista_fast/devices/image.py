@@ -1,0 +1,81 @@
+"""Pixels on a device, and when they are ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vista_fast._core import Image
+from vista_fast.errors import InvalidArgumentError
+
+if TYPE_CHECKING:
+    import torch
+
+
+class DeviceImage:
+    """An immutable RGB picture in a device's memory.
+
+    ``hash`` names it as it names an Image: the same for an Image that was copied there, for a result that of its
+    source and of what was done. Made from ``pixels``, uint8 [height, width, 3] and contiguous, right after the work
+    that writes them was given to the current stream: an event is recorded there now, and every reader waits for it on
+    its own stream. The pixels come to the host only through ``to_host``.
+
+    Raises InvalidArgumentError for other pixels.
+    """
+
+    __slots__ = ("_pixels", "_ready", "hash")
+
+    def __init__(self, pixels: torch.Tensor, image_hash: str) -> None:
+        import torch
+
+        if pixels.dtype != torch.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.numel():
+            raise InvalidArgumentError(
+                f"the pixels of a DeviceImage are {pixels.dtype} {list(pixels.shape)}; pass uint8 [height, width, 3]"
+            )
+        if not pixels.is_contiguous():
+            raise InvalidArgumentError("the pixels of a DeviceImage have gaps; pass pixels.contiguous()")
+        self._pixels = pixels
+        self.hash = image_hash
+        self._ready = stream_of(pixels.device).record_event()
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self._pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self._pixels.shape[0])
+
+    @property
+    def bytes(self) -> int:
+        """Of device memory."""
+        return self._pixels.numel()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self._pixels.device
+
+    def pixels(self) -> torch.Tensor:
+        """uint8 [height, width, 3], for work on the current stream, which waits for them; not to be written to."""
+        stream = stream_of(self.device)
+        stream.wait_event(self._ready)
+        if self.device.type == "cuda":
+            # Else the allocator could hand the memory out again while this stream still reads it.
+            self._pixels.record_stream(stream)
+        return self._pixels
+
+    def to_host(self) -> Image:
+        """A copy as an Image; waits for the device."""
+        return Image.from_array(self.pixels().cpu().numpy())
+
+    def __repr__(self) -> str:
+        return f"DeviceImage({self.width} x {self.height} on {self.device}, {self.hash})"
+
+
+def stream_of(device: torch.device) -> Any:
+    """The stream that work for ``device`` goes to now."""
+    import torch
+
+    return torch.cuda.current_stream(device) if device.type == "cuda" else torch.cpu.current_stream()

@@ -1,0 +1,117 @@
+"""The images that a device holds, within a budget of bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from vista_fast.devices.image import DeviceImage
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vista_fast._core import Image
+
+
+class DeviceStore:
+    """DeviceImages by hash, least recently used first out. Any thread may use it.
+
+    Args:
+        device: "cuda", "cuda:1", "cpu" or a torch.device.
+        budget_bytes: of device memory for pixels. An image that is larger than all of it is given out, not held.
+
+    Raises:
+        InvalidArgumentError: no such device, or a budget below 0.
+        MissingExtraError: torch is not installed.
+    """
+
+    def __init__(self, device: str | torch.device = "cuda", budget_bytes: int = 1 << 30) -> None:
+        if budget_bytes < 0:
+            raise InvalidArgumentError(f"budget_bytes is {budget_bytes}; it must be at least 0")
+        self.device = _device(device)
+        self._budget = budget_bytes
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._images: OrderedDict[str, DeviceImage] = OrderedDict()
+
+    def put(self, image: Image) -> DeviceImage:
+        """``image`` on the device; copied there unless it is held."""
+        held = self.find(image.hash)
+        return held if held is not None else self.hold(DeviceImage(self._upload(image), image.hash))
+
+    def hold(self, image: DeviceImage) -> DeviceImage:
+        """Holds ``image``, and lets go of the least recently used ones that no longer fit. Returns the image of that
+        hash that is held, which is an earlier one if there is one.
+
+        Raises InvalidArgumentError when it lies on another device.
+        """
+        if image.device != self.device:
+            raise InvalidArgumentError(f"{image!r} does not lie on {self.device}; hold it in a store of its device")
+        if image.bytes > self._budget:
+            return image
+        with self._lock:
+            held = self._images.setdefault(image.hash, image)
+            if held is image:
+                self._bytes += image.bytes
+            self._images.move_to_end(image.hash)
+            while self._bytes > self._budget:
+                _, oldest = self._images.popitem(last=False)
+                self._bytes -= oldest.bytes
+        return held
+
+    def find(self, image_hash: str) -> DeviceImage | None:
+        """The held image of that hash, now the latest used."""
+        with self._lock:
+            image = self._images.get(image_hash)
+            if image is not None:
+                self._images.move_to_end(image_hash)
+            return image
+
+    def get(self, image_hash: str) -> DeviceImage:
+        """The held image of that hash; NotFoundError when there is none (any more)."""
+        image = self.find(image_hash)
+        if image is None:
+            raise NotFoundError(
+                f"no image with hash {image_hash} is held on {self.device}; put it there again, or give the store a "
+                "larger budget_bytes"
+            )
+        return image
+
+    def stats(self) -> dict[str, int]:
+        """How many images are held, their bytes and the budget."""
+        with self._lock:
+            return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
+
+    def _upload(self, image: Image) -> torch.Tensor:
+        import numpy as np
+        import torch
+
+        # A copy: an Image's pixels are read-only, which torch can't express, and pinned memory is its own.
+        pixels = torch.from_numpy(np.array(image))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
+        return pixels
+
+
+def _device(given: str | torch.device) -> torch.device:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError(f"images on a device need torch ({error}); pip install torch") from error
+
+    try:
+        device = torch.device(given)
+    except RuntimeError as error:
+        raise InvalidArgumentError(f"device is {given!r}; use 'cuda', 'cuda:N' or 'cpu'") from error
+    if device.type == "cuda":
+        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
+            raise InvalidArgumentError(
+                f"device is {given!r}, and torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices; "
+                "check nvidia-smi, or use 'cpu'"
+            )
+        return torch.device("cuda", torch.cuda.current_device() if device.index is None else device.index)
+    if device.type != "cpu":
+        raise InvalidArgumentError(f"device is {given!r}; use 'cuda', 'cuda:N' or 'cpu'")
+    return torch.device("cpu")
