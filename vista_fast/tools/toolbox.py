@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
+from vista_fast.models.documents.config import DocumentConfig
+from vista_fast.models.documents.ops import register_documents
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.ops import register_ocr
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.ops import register_segmentation
 from vista_fast.tools.arguments import check_arguments, nearest, shown
+from vista_fast.tools.documents import Layout, Table
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
 from vista_fast.tools.segmentation import Sam2, Segment
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
@@ -48,10 +51,12 @@ class Toolbox:
         ocr: OcrConfig | None = _READING,
         zoom: Zoom | None = None,
         segmentation: SegmentationConfig | None = None,
+        documents: DocumentConfig | None = None,
     ) -> Toolbox:
         """Zoom, rotate and ocr, each also under its name in other systems. ``ocr=None`` leaves ocr out.
 
-        With ``segmentation`` there is segment too, whose weights no package brings: ``vista-fast weights get`` does.
+        With ``segmentation`` there is segment too; with ``documents`` there are layout and, where there is ocr, table.
+        Their weights come with no extra: ``vista-fast weights get`` brings them.
 
         Raises:
             MissingExtraError: the libraries that ocr needs are not installed.
@@ -67,6 +72,11 @@ class Toolbox:
         if segmentation is not None:
             register_segmentation(engine, segmentation)
             tools += [Segment(), Sam2()]
+        if documents is not None:
+            register_documents(engine, documents)
+            tools.append(Layout())
+            if ocr is not None:
+                tools.append(Table(min_score=ocr.text_threshold))
         return cls(engine, tools)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Toolbox:

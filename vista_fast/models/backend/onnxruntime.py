@@ -40,6 +40,8 @@ class OnnxRuntimeModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Errors alone: some files declare shapes that their loops outgrow, which else is told at every step.
+        options.log_severity_level = 3
         # Idle threads that spin would take the cores that decoding needs meanwhile.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         existing(path)

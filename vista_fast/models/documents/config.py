@@ -1,0 +1,45 @@
+"""The settings of reading documents. The thresholds are RapidLayout's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend import available_backends
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentConfig:
+    """How the regions of pages and the cells of tables are found, always in f32.
+
+    Attributes:
+        backend: library that runs the layout's network: "openvino" or "onnxruntime"; None takes the first of them that
+            is installed. The table's has a loop that OpenVINO can't convert, and runs on ONNX Runtime.
+        threads: threads of each network; None takes the engine's budget, else all usable cores.
+        score_threshold: a region needs a score above this, in [0, 1].
+        overlap_threshold: of two regions of one class whose intersection over union is above this, the one with the
+            lower score is dropped; in [0, 1].
+        timeout: seconds that a batch may take, the loading of its network with the first one included; after that its
+            calls are aborted. None waits for ever.
+    """
+
+    backend: Literal["openvino", "onnxruntime"] | None = None
+    threads: int | None = None
+    score_threshold: float = 0.5
+    overlap_threshold: float = 0.5
+    timeout: float | None = 120.0
+
+    @property
+    def library(self) -> str:
+        """The name of the library that runs the layout's network here."""
+        return self.backend or next(iter(available_backends()), "openvino")
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise InvalidArgumentError(f"timeout must be seconds above 0 or None, got {self.timeout}")
+        for name in ("score_threshold", "overlap_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidArgumentError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
