@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <map>
+#include <memory>
 
 namespace vista::sched {
 
@@ -14,11 +15,11 @@ class Tally {
  public:
   void Add(const Key& key) {
     if (count_ > 0 && Before()(first_, key)) {
-      ++later_[key];
+      ++Later()[key];
       return;
     }
     if (count_ > 0 && Before()(key, first_)) {
-      later_.emplace(first_, count_);
+      Later().emplace(first_, count_);
       count_ = 0;
     }
     first_ = key;
@@ -28,12 +29,12 @@ class Tally {
   // `key` is one that was added.
   void Remove(const Key& key) {
     if (Before()(first_, key)) {
-      const auto at = later_.find(key);
-      if (--at->second == 0) later_.erase(at);
-    } else if (--count_ == 0 && !later_.empty()) {
-      first_ = later_.begin()->first;
-      count_ = later_.begin()->second;
-      later_.erase(later_.begin());
+      const auto at = later_->find(key);
+      if (--at->second == 0) later_->erase(at);
+    } else if (--count_ == 0 && later_ && !later_->empty()) {
+      first_ = later_->begin()->first;
+      count_ = later_->begin()->second;
+      later_->erase(later_->begin());
     }
   }
 
@@ -42,9 +43,16 @@ class Tally {
   [[nodiscard]] const Key& first() const { return first_; }
 
  private:
+  using Counts = std::map<Key, std::size_t, Before>;
+
+  Counts& Later() {
+    if (!later_) later_ = std::make_unique<Counts>();
+    return *later_;
+  }
+
   Key first_{};
-  std::size_t count_ = 0;                     // of keys that are equal to the first
-  std::map<Key, std::size_t, Before> later_;  // the others and how many there are of each
+  std::size_t count_ = 0;          // of keys that are equal to the first
+  std::unique_ptr<Counts> later_;  // how many there are of each of the others; null while all agree
 };
 
 }  // namespace vista::sched
