@@ -27,6 +27,8 @@ from vista_fast.models.backend.tensorrt.library import load_library
 from vista_fast.models.ocr import OcrConfig
 from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.segmentation.profiles import decoder_profiles
+from vista_fast.models.weights import fetch_weight
 
 TARGET = "sm89"
 SMALL = Profile.of({"x": ((1, 4), (2, 4), (8, 4))})
@@ -69,17 +71,25 @@ def build(path: Path, cache: EngineCache, profile: Profile | None = SMALL, preci
     )
 
 
-@pytest.mark.parametrize("precision", ["f16", "bf16"])
-def test_detection_is_built_for_the_shapes_of_the_op(precision: Precision, cache: EngineCache) -> None:
-    config = OcrConfig.at_side(448)
-    (profile,) = detection_profiles(config)
-    assert build(detection_weights(), cache, profile, precision).stat().st_size > 8_000_000
+def test_detection_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
+    (profile,) = detection_profiles(OcrConfig.at_side(448))
+    assert build(detection_weights(), cache, profile, "bf16").stat().st_size > 8_000_000
 
 
-@pytest.mark.parametrize("precision", ["f32", "bf16"])
-def test_recognition_is_built_for_the_shapes_of_the_op(precision: Precision, cache: EngineCache) -> None:
+def test_recognition_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
     profile, _ = recognition_profiles(OcrConfig())
-    assert build(recognition_weights(), cache, profile, precision).stat().st_size > 8_000_000
+    assert build(recognition_weights(), cache, profile, "f16").stat().st_size > 8_000_000
+
+
+def test_segmentation_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
+    profile, more = decoder_profiles()
+    assert more.holds({"point_coords": (16, 256, 2), "point_labels": (16, 256), "mask_input": (1, 1, 256, 256)})
+    made = build(fetch_weight("sam2-hiera-tiny-decoder"), cache, profile)
+    assert made.stat().st_size > 8_000_000
+
+
+def test_a_network_of_fixed_shapes_needs_no_profile(cache: EngineCache) -> None:
+    assert build(fetch_weight("pp-layout-cdla"), cache, None).stat().st_size > 4_000_000
 
 
 def test_several_profiles_go_into_one_engine(cache: EngineCache, network: Path) -> None:

@@ -63,7 +63,7 @@ class _Lowering:
 
     def run(self) -> None:
         for node in self._graph.node:
-            if node.op_type in self._operators and any(name in self._floats for name in node.output):
+            if self._gains(node):
                 self._lower(node)
             else:
                 self._keep(node)
@@ -73,6 +73,13 @@ class _Lowering:
         del self._graph.value_info[:]
         del self._graph.node[:]
         self._graph.node.extend(self._nodes)
+
+    def _gains(self, node: Any) -> bool:
+        if node.op_type == "Softmax":
+            # Inside attention the library fuses it with the products around it, and sums in f32 whatever its type; it
+            # fails at some networks where they differ in type. Probabilities that are an output stay exact.
+            return not {output.name for output in self._graph.output} & set(node.output)
+        return node.op_type in self._operators and any(name in self._floats for name in node.output)
 
     def _lower(self, node: Any) -> None:
         stay = _INPUTS_THAT_STAY.get(node.op_type, ())
