@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -57,34 +58,29 @@ class IdleBuffers {
   std::uint8_t* Take(std::size_t capacity) {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return nullptr;
-    std::vector<std::uint8_t*>& kept = kept_[ClassOf(capacity)];
-    if (kept.empty()) return nullptr;
-    std::uint8_t* data = kept.back();
-    kept.pop_back();
+    Kept& kept = UsedNow(capacity);
+    if (kept.idle.empty()) return nullptr;
+    std::uint8_t* data = kept.idle.back();
+    kept.idle.pop_back();
     bytes_ -= capacity;
     return data;
   }
 
-  // False when it can't be kept.
+  // False when it can't be kept. Gives sizes up that were not asked for lately to make room.
   bool Keep(std::uint8_t* data, std::size_t capacity) {
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (!lock || bytes_ + capacity > kIdleBytes) return false;
-    try {
-      kept_[ClassOf(capacity)].push_back(data);
-    } catch (const std::bad_alloc&) {
-      return false;
-    }
-    bytes_ += capacity;
-    return true;
+    std::vector<std::uint8_t*> given_up;
+    const bool is_kept = KeepOver(data, capacity, &given_up);
+    for (std::uint8_t* each : given_up) std::free(each);
+    return is_kept;
   }
 
   // Gives everything back to the system.
   void Drop() {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock) return;
-    for (std::vector<std::uint8_t*>& kept : kept_) {
-      for (std::uint8_t* data : kept) std::free(data);
-      kept.clear();
+    for (Kept& kept : kept_) {
+      for (std::uint8_t* data : kept.idle) std::free(data);
+      kept.idle.clear();
     }
     bytes_ = 0;
   }
@@ -95,10 +91,54 @@ class IdleBuffers {
   }
 
  private:
+  // Those of one capacity.
+  struct Kept {
+    std::vector<std::uint8_t*> idle;
+    std::size_t capacity = 0;
+    std::uint64_t used = 0;  // the turn in which one was taken or kept last
+  };
+
+  Kept& UsedNow(std::size_t capacity) {
+    Kept& kept = kept_[ClassOf(capacity)];
+    kept.capacity = capacity;
+    kept.used = ++turn_;
+    return kept;
+  }
+
+  Kept& LeastLatelyUsed() {
+    Kept* least = nullptr;
+    for (Kept& kept : kept_) {
+      if (!kept.idle.empty() && (least == nullptr || kept.used < least->used)) least = &kept;
+    }
+    return *least;
+  }
+
+  bool KeepOver(std::uint8_t* data, std::size_t capacity, std::vector<std::uint8_t*>* given_up) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock) return false;
+    Kept& own = UsedNow(capacity);
+    try {
+      while (bytes_ + capacity > kIdleBytes) {
+        Kept& least = LeastLatelyUsed();
+        given_up->push_back(least.idle.back());
+        least.idle.pop_back();
+        bytes_ -= least.capacity;
+      }
+      own.idle.push_back(data);
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    bytes_ += capacity;
+    return true;
+  }
+
   std::mutex mutex_;
   std::size_t bytes_ = 0;
-  std::array<std::vector<std::uint8_t*>, 52> kept_;
+  std::uint64_t turn_ = 0;
+  std::array<Kept, 52> kept_;
 };
+
+static_assert(kLargestKept <= kIdleBytes);
 
 // Never destroyed: objects with static lifetime may hold Buffers.
 IdleBuffers& Idle() {

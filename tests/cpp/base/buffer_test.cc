@@ -86,6 +86,24 @@ TEST(Buffer, NoMoreIsKeptThanAllowed) {
   EXPECT_LE(IdleBufferBytes(), kIdleBytes);
 }
 
+#if !defined(__SANITIZE_ADDRESS__)
+
+TEST(Buffer, ASizeInUseDisplacesOneThatIsNot) {
+  std::vector<Buffer> held;
+  constexpr std::size_t kEach = std::size_t{48} << 20;
+  for (std::size_t total = 0; total < kIdleBytes; total += kEach)
+    held.push_back(AllocateBuffer(kEach));
+  held.clear();
+  constexpr std::size_t kBatch = std::size_t{320} << 20;
+  AllocateBuffer(kBatch).reset();
+  EXPECT_LE(IdleBufferBytes(), kIdleBytes);
+  const std::size_t before = IdleBufferBytes();
+  const Buffer again = AllocateBuffer(kBatch);
+  EXPECT_EQ(IdleBufferBytes() + again.get_deleter().capacity, before);
+}
+
+#endif
+
 TEST(Buffer, ThreadsNeverShareOne) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
