@@ -1,0 +1,151 @@
+"""Ragged crop + resize + normalise + patchify on a GPU beside its peers, for gpu_check."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gpu_workloads import WORKLOADS, Regions, make_regions
+
+if TYPE_CHECKING:
+    import torch
+
+REPEATS = 5
+OURS = ("Triton", "CUDA C++")
+
+
+def measure_all(seed: int, seconds: float) -> dict[str, object]:
+    """Every workload by every candidate that is installed; times in milliseconds, one per repeat."""
+    bandwidth = copy_bandwidth()
+    print(f"copy bandwidth: {bandwidth / 1e9:.0f} GB/s, read and written")
+    records = [_measure(make_regions(workload, seed), bandwidth, seconds) for workload in WORKLOADS]
+    return {"copy_bandwidth_bytes_per_s": bandwidth, "records": records}
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written per second by a copy of 1 GiB within the device."""
+    import torch
+
+    source = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    times = milliseconds(lambda: target.copy_(source), 0.5)
+    return 2 * source.numel() / (statistics.median(times) / 1000)
+
+
+def _torchvision(regions: Regions) -> Callable[[], object]:
+    """One resize per region, because its tensors have one size; the rest as one expression per region."""
+    import torch
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2 import functional
+
+    call = regions.patchify()
+    sizes = call.sizes.tolist()
+    crops = [regions.crop(n).permute(2, 0, 1) for n in range(len(sizes))]
+
+    def run() -> torch.Tensor:
+        rows = []
+        for crop, size in zip(crops, sizes, strict=True):
+            resized = functional.resize(crop, size, interpolation=InterpolationMode.BICUBIC, antialias=True)
+            values = functional.normalize(functional.to_dtype(resized, torch.float32, scale=True), call.mean, call.std)
+            rows.append(patches_of(values, call.patch_size, call.merge_size, call.temporal_patch_size))
+        return torch.cat(rows)
+
+    return run
+
+
+def _dali(regions: Regions) -> Callable[[], object]:
+    import torch
+
+    from vista_fast.devices import DaliExecutor
+
+    call = regions.patchify()
+    executor = DaliExecutor(torch.device("cuda", torch.cuda.current_device()), max_batch=len(regions.rows))
+    images = [regions.images.image(int(row)) for row in regions.rows]
+    boxes = [tuple(box) for box in regions.boxes.tolist()]
+    sizes = [(width, height) for height, width in call.sizes.tolist()]
+
+    def run() -> torch.Tensor:
+        rows = executor.normalise(images, boxes, sizes, "bicubic", call.mean, call.std)  # type: ignore[arg-type]
+        return torch.cat([patches_of(row, call.patch_size, call.merge_size, call.temporal_patch_size) for row in rows])
+
+    return run
+
+
+def _transformers(regions: Regions) -> Callable[[], object]:
+    import transformers
+
+    low, high = regions.workload.pixels
+    processor = transformers.Qwen2VLImageProcessor(size={"shortest_edge": low, "longest_edge": high})
+    crops = [regions.crop(n).permute(2, 0, 1).contiguous() for n in range(len(regions.rows))]
+    return lambda: processor(images=crops, device="cuda", return_tensors="pt")["pixel_values"]
+
+
+def patches_of(values: torch.Tensor, patch: int, merge: int, temporal: int) -> torch.Tensor:
+    """[3, height, width] as Qwen-VL's patches."""
+    _, height, width = values.shape
+    groups = values.view(3, height // (patch * merge), merge, patch, width // (patch * merge), merge, patch)
+    groups = groups.permute(1, 4, 2, 5, 0, 3, 6).unsqueeze(5).expand(-1, -1, -1, -1, -1, temporal, -1, -1)
+    return groups.reshape(-1, 3 * temporal * patch * patch)
+
+
+def _measure(regions: Regions, bandwidth: float, seconds: float) -> dict[str, object]:
+    call = regions.patchify()
+    moved = regions.bytes_read + call.out_shape[0] * call.out_shape[1] * call.dtype.itemsize
+    times: dict[str, list[float]] = {}
+    missing: dict[str, str] = {}
+    for name, make in candidates(regions).items():
+        try:
+            times[name] = milliseconds(make(), seconds)
+        except Exception as error:  # a peer that is absent or fails has no time, and says why
+            missing[name] = f"{type(error).__name__}: {error}"[:300]
+    shares = {name: moved / (statistics.median(found) / 1000) / bandwidth for name, found in times.items()}
+    ours = min((name for name in OURS if name in times), key=lambda name: statistics.median(times[name]))
+    ratios = {
+        name: [slow / fast for slow, fast in zip(found, times[ours], strict=True)]
+        for name, found in times.items()
+        if name not in OURS
+    }
+    return {
+        "workload": regions.workload.name,
+        "rows": regions.workload.rows,
+        "bytes_moved": moved,
+        "ms": times,
+        "share_of_copy_bandwidth": shares,
+        "best_of_ours": ours,
+        "ratio": ratios,
+        "not_measured": missing,
+    }
+
+
+def candidates(regions: Regions) -> dict[str, Callable[[], Callable[[], object]]]:
+    """What makes each candidate, ours first: from decoded pixels on the GPU to float32 patches there."""
+    from vista_fast.kernels import crop_patchify, cuda_library
+
+    call = regions.patchify()
+    return {
+        "Triton": lambda: lambda: crop_patchify.crop_resize_patchify(call),
+        "CUDA C++": lambda: lambda: cuda_library.crop_resize_patchify(call),
+        "torchvision v2": lambda: _torchvision(regions),
+        "DALI": lambda: _dali(regions),
+        "transformers": lambda: _transformers(regions),
+    }
+
+
+def milliseconds(run: Callable[[], object], seconds: float) -> list[float]:
+    """Repeats, each the mean of as many runs as fit in its share of ``seconds`` (at least one), after a first run that
+    compiles and tunes."""
+    import torch
+
+    run()
+    torch.cuda.synchronize()
+    means = []
+    for _ in range(REPEATS):
+        runs, started = 0, time.perf_counter()
+        while not runs or time.perf_counter() - started < seconds / REPEATS:
+            run()
+            torch.cuda.synchronize()
+            runs += 1
+        means.append((time.perf_counter() - started) / runs * 1000)
+    return means

@@ -1,0 +1,186 @@
+"""Whether each kernel and model gives on a GPU what it gives on the CPU, for gpu_check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gpu_workloads import WORKLOADS, Regions, Workload, make_regions
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """``off`` is what the name says of the difference, else the largest one; None where nothing could be compared, and
+    ``why`` says why."""
+
+    name: str
+    off: float | None
+    limit: float
+    why: str = ""
+
+    @property
+    def agrees(self) -> bool | None:
+        return None if self.off is None else self.off <= self.limit
+
+    def record(self) -> dict[str, object]:
+        return asdict(self) | {"agrees": self.agrees}
+
+
+def check_all(seed: int, device: str = "cuda", workloads: tuple[Workload, ...] = WORKLOADS) -> list[Agreement]:
+    """Every comparison, printed as it is made."""
+    found = []
+    for compare in (_kernels, _cuda_library, _overlay_and_masks, _dali, _models):
+        for agreement in compare(seed, device, workloads):
+            state = {True: "ok", False: "DISAGREES", None: "not compared"}[agreement.agrees]
+            number = "" if agreement.off is None else f": off by {agreement.off:.1e}, at most {agreement.limit:.1e}"
+            print(f"{agreement.name}{number} {state} {agreement.why}".rstrip())
+            found.append(agreement)
+    return found
+
+
+def _limits() -> dict[torch.dtype, float]:
+    import torch
+
+    # Normalised values lie within about +-2.7; float32 sums over some hundred taps differ in the last few bits.
+    return {torch.float32: 1e-4, torch.float16: 2e-3, torch.bfloat16: 2e-2}
+
+
+LEVEL = 1 / 255 / 0.26
+"""One grey level after the normalisation: what a sum at a half may move a rounded result by."""
+
+
+def _kernels(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    from vista_fast.kernels import crop_patchify, crop_resize, reference
+
+    for workload in workloads:
+        regions = make_regions(workload, seed, device)
+        for dtype, limit in _limits().items():
+            call = regions.resize(dtype=dtype)
+            off = _largest(crop_resize.crop_resize_normalise(call), reference.crop_resize_normalise(call))
+            yield Agreement(f"crop_resize {dtype}, {workload.name}", off, limit)
+            patches = regions.patchify(dtype=dtype)
+            off = _largest(crop_patchify.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
+            yield Agreement(f"crop_patchify {dtype}, {workload.name}", off, LEVEL + limit)
+    yield _against_the_native_op(make_regions(workloads[0], seed, device))
+
+
+def _against_the_native_op(regions: Regions) -> Agreement:
+    """The policy's pixel_values on this device and from ``image.preprocess``."""
+    import torch
+    from vista_fast.kernels import crop_patchify
+
+    import vista_fast as vf
+
+    low, high = regions.workload.pixels
+    with vf.Engine() as engine:
+        calls = [
+            {"image": engine.image(regions.crop(n).cpu().numpy()), "min_pixels": low, "max_pixels": high}
+            for n in range(len(regions.rows))
+        ]
+        results = engine.submit_many("image.preprocess", calls).result()
+        want = torch.cat([torch.from_numpy(result["pixel_values"].copy()) for result in results])
+    got = crop_patchify.crop_resize_patchify(regions.patchify()).cpu()
+    return Agreement("crop_patchify against image.preprocess on the CPU", _largest(got, want), LEVEL + 1e-4)
+
+
+def _cuda_library(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    from vista_fast.kernels import cuda_library, reference
+
+    if cuda_library.library_path() is None or device == "cpu":
+        yield Agreement("CUDA C++ kernels", None, 0, "the library was not built")
+        return
+    for workload in workloads:
+        regions = make_regions(workload, seed, device)
+        for dtype, limit in _limits().items():
+            for rounded in (False, True):
+                name = f"{dtype}{' rounded' if rounded else ''}, {workload.name}"
+                most = limit + LEVEL * rounded
+                call = regions.resize(dtype=dtype, rounded=rounded)
+                off = _largest(cuda_library.crop_resize_normalise(call), reference.crop_resize_normalise(call))
+                yield Agreement(f"CUDA C++ crop_resize {name}", off, most)
+                patches = regions.patchify(dtype=dtype, rounded=rounded)
+                off = _largest(cuda_library.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
+                yield Agreement(f"CUDA C++ crop_patchify {name}", off, most)
+
+
+def _overlay_and_masks(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    import torch
+    from vista_fast.kernels import box_overlay, mask_resize, reference
+    from vista_fast.kernels.calls import BoxOverlay, MaskResize
+
+    regions = make_regions(workloads[0], seed, device)
+    random = torch.Generator().manual_seed(seed)
+    count = len(regions.rows)
+    colors = torch.randint(0, 256, (count, 3), dtype=torch.uint8, generator=random)
+    outlines = BoxOverlay(regions.images, regions.rows, regions.boxes, colors, torch.arange(count) % 5 + 1)
+    got, want = box_overlay.box_overlay(outlines), reference.box_overlay(outlines)
+    yield Agreement("box_overlay", _largest(got.pixels, want.pixels), 0)
+
+    side = 256 if device == "cuda" else 16
+    scores = torch.randn(16, side, side, generator=random).to(device)
+    sizes = torch.randint(side // 2, 4 * side, (16, 2), generator=random)
+    masks = MaskResize(scores, sizes)
+    differ = mask_resize.mask_resize(masks).values != reference.mask_resize(masks).values
+    yield Agreement("mask_resize, share of pixels (scores at the threshold)", differ.float().mean().item(), 1e-4)
+
+
+def _dali(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    import numpy as np
+
+    import vista_fast as vf
+    from vista_fast.devices import DeviceStore, register_dali
+    from vista_fast.errors import MissingExtraError
+
+    regions = make_regions(workloads[0], seed, device)
+    crops = [regions.crop(n).cpu().numpy() for n in range(min(8, len(regions.rows)))]
+    with vf.Engine() as engine:
+        try:
+            register_dali(engine, DeviceStore(device))
+        except MissingExtraError as error:
+            yield Agreement("dali.zoom", None, 0, str(error))
+            return
+        for filter in ("bicubic", "bilinear"):
+            options = {"size": (224, 196), "filter": filter}
+            got = [engine.call("dali.zoom", crop, **options).to_host() for crop in crops]
+            want = [engine.call("image.zoom", crop, **options) for crop in crops]
+            off = max(
+                int(np.abs(np.asarray(one).astype(int) - np.asarray(other)).max())
+                for one, other in zip(got, want, strict=True)
+            )
+            yield Agreement(f"dali.zoom {filter} against image.zoom, grey levels in noise", off, 24)
+
+
+MODELS = {"pp-ocrv6-det-small": (2, 3, 64, 96), "pp-ocrv6-rec-small": (4, 3, 48, 192)}
+"""Networks with one input, and a shape for it; tests marked gpu compare whole Ops."""
+
+
+def _models(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    import numpy as np
+
+    from vista_fast.errors import VistaError
+    from vista_fast.models import open_model
+    from vista_fast.models.backend import available_backends, run_single
+    from vista_fast.models.weights import find_weight
+
+    if device == "cpu":
+        return
+    random = np.random.default_rng(seed)
+    for name, shape in MODELS.items():
+        batch = random.random(shape, np.float32)
+        for backend in available_backends("cuda"):
+            try:
+                path = find_weight(name)
+                want = run_single(open_model(path), batch)
+                got = run_single(open_model(path, backend=backend, device="cuda"), batch)
+            except VistaError as error:
+                yield Agreement(f"{name} on {backend}", None, 0, str(error))
+            else:
+                yield Agreement(f"{name} on {backend}", float(np.abs(got - want).max()), 1e-2)
+
+
+def _largest(got: torch.Tensor, want: torch.Tensor) -> float:
+    return (got.float() - want.float()).abs().max().item()

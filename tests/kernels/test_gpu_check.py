@@ -1,0 +1,75 @@
+"""scripts/gpu_check: its comparisons run on the CPU, in Triton's interpreter; and it says when there is no GPU."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+
+
+@pytest.mark.usefixtures("scripts")
+def test_every_comparison_agrees_on_a_small_workload() -> None:
+    workloads = importlib.import_module("gpu_workloads")
+    small = workloads.Workload("small", 3, 2, (30, 60), (0.4, 0.9), 24, (28 * 28, 56 * 56))
+    found = importlib.import_module("gpu_parity").check_all(0, "cpu", (small,))
+    assert all(one.agrees is not False for one in found), found
+    assert sum(one.agrees is True for one in found) >= 9
+
+
+@pytest.mark.usefixtures("scripts")
+def test_patches_of_the_peers_are_ours() -> None:
+    bench, workloads = importlib.import_module("gpu_bench"), importlib.import_module("gpu_workloads")
+    from vista_fast.kernels import reference
+    from vista_fast.kernels.calls import CropPatchify
+    from vista_fast.kernels.ragged import CropResize
+
+    small = workloads.Workload("small", 2, 2, (30, 60), (0.4, 0.9), 56, (56 * 56, 56 * 56))
+    regions = workloads.make_regions(small, 0, "cpu")
+    call = regions.patchify(rounded=False)
+    one = CropResize(call.images, call.rows[:1], call.boxes[:1], tuple(call.sizes[0].tolist()), "bicubic")
+    values = reference.crop_resize_normalise(one)[0]
+    ours = reference.crop_resize_patchify(
+        CropPatchify(
+            call.images, call.rows[:1], call.boxes[:1], call.sizes[:1], mean=one.mean, std=one.std, rounded=False
+        )
+    )
+    assert torch.equal(bench.patches_of(values, 14, 2, 2), ours)
+
+
+@pytest.mark.usefixtures("scripts")
+def test_the_table_names_what_was_not_measured() -> None:
+    record = {
+        "workload": "some",
+        "ms": {"Triton": [1.0, 2.0, 3.0], "DALI": [4.0, 8.0, 12.0]},
+        "share_of_copy_bandwidth": {"Triton": 0.5, "DALI": 0.1},
+        "ratio": {"DALI": [4.0, 4.0, 4.0]},
+        "not_measured": {"transformers": "ImportError: no torchvision"},
+    }
+    machine = {"gpu": "a GPU", "torch": "2", "triton": "3"}
+    parity = [{"agrees": True}, {"agrees": None}]
+    report = {"machine": machine, "gpu_tests": "passed", "parity": parity, "copy_bandwidth_bytes_per_s": 1e12}
+    table = importlib.import_module("gpu_check").table(report | {"records": [record]})
+    assert "1 of 1 comparisons" in table
+    assert "| some | DALI | 8.000 | 10 % | 4.0× (4.0 to 4.0) |" in table
+    assert "not measured: ImportError: no torchvision" in table
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_it_says_so() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    for command in ([str(SCRIPTS / "gpu_check.sh")], [sys.executable, str(SCRIPTS / "gpu_check.py")]):
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        assert "nothing was" in result.stdout
