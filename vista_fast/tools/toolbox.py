@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from vista_fast.errors import InvalidArgumentError, OpError, ResourceExhaustedError
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.ops import register_documents
+from vista_fast.models.grounding.config import GroundingConfig
+from vista_fast.models.grounding.ops import register_grounding
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.ops import register_ocr
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.ops import register_segmentation
 from vista_fast.tools.arguments import check_arguments, nearest, shown
 from vista_fast.tools.documents import Layout, Table
+from vista_fast.tools.grounding import Ground, GroundingDinoTool
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
 from vista_fast.tools.segmentation import Sam2, Segment
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
@@ -52,10 +55,12 @@ class Toolbox:
         zoom: Zoom | None = None,
         segmentation: SegmentationConfig | None = None,
         documents: DocumentConfig | None = None,
+        grounding: GroundingConfig | None = None,
     ) -> Toolbox:
         """Zoom, rotate and ocr, each also under its name in other systems. ``ocr=None`` leaves ocr out.
 
         With ``segmentation`` there is segment too; with ``documents`` there are layout and, where there is ocr, table.
+        With ``grounding`` there is ground: any words where a Grounding DINO is on this machine, else COCO's classes.
         Their weights come with no extra: ``vista-fast weights get`` brings them.
 
         Raises:
@@ -77,6 +82,9 @@ class Toolbox:
             tools.append(Layout())
             if ocr is not None:
                 tools.append(Table(min_score=ocr.text_threshold))
+        if grounding is not None:
+            grounder = register_grounding(engine, grounding)
+            tools += [Ground(grounder), GroundingDinoTool(grounder)]
         return cls(engine, tools)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Toolbox:

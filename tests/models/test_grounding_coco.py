@@ -1,0 +1,119 @@
+"""The detector of COCO's classes on real photographs, and what the words of a caption mean to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vista_fast import errors
+from vista_fast.models.grounding import COCO_CLASSES, CocoDetector, GroundingConfig, classes_of
+from vista_fast.models.grounding.coco import GRAPH, WEIGHT
+from vista_fast.models.grounding.tfjs import to_onnx
+from vista_fast.models.weights import fetch_weight, weights_folder
+
+LOOKS = {
+    "astronaut.png": ("person", (20, 10, 360, 512)),
+    "coffee.png": ("cup", (150, 30, 420, 390)),
+    "motorcycle_left.png": ("motorcycle", (110, 80, 690, 450)),
+    "camera.png": ("person", (10, 70, 320, 512)),
+}
+"""Photographs of scikit-image: what is in each, and about where, as a person sees it."""
+
+
+def photograph(name: str) -> np.ndarray:
+    package = find_spec("skimage")
+    assert package is not None
+    assert package.origin is not None
+    return np.asarray(Image.open(Path(package.origin).parent / "data" / name).convert("RGB"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def weights() -> Iterator[None]:
+    """From the folder of weights, else from the registry."""
+    fetch_weight(GRAPH)
+    fetch_weight(WEIGHT)
+    return
+
+
+@pytest.fixture(scope="module")
+def detector() -> CocoDetector:
+    return CocoDetector(GroundingConfig(backend="openvino"))
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_it_finds_what_is_in_photographs(detector: CocoDetector, name: str) -> None:
+    (found,) = detector.detect([photograph(name)])
+    thing, place = LOOKS[name]
+    assert found.phrases[0] == thing
+    assert found.scores[0] > 0.5
+    assert overlap(found.boxes[0], place) > 0.7
+    assert (np.diff(found.scores) <= 0).all()
+
+
+def overlap(one: Any, other: Any) -> float:
+    sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    shared = float(np.clip(sides, 0, None).prod())
+    areas = sum(float((box[2] - box[0]) * (box[3] - box[1])) for box in (one, other))
+    return shared / (areas - shared)
+
+
+def test_backends_and_batches_agree(detector: CocoDetector) -> None:
+    images = [photograph(name) for name in LOOKS]
+    other = CocoDetector(GroundingConfig(backend="onnxruntime"))
+    for image, together, elsewhere in zip(images, detector.detect(images), other.detect(images), strict=True):
+        (alone,) = detector.detect([image])
+        for found in (together, elsewhere):
+            assert found.phrases[:3] == alone.phrases[:3]
+            np.testing.assert_allclose(found.scores[:3], alone.scores[:3], atol=1e-3)
+            np.testing.assert_allclose(found.boxes[:3], alone.boxes[:3], atol=0.5)
+
+
+def test_tiny_and_empty_images_have_boxes_inside_them(detector: CocoDetector) -> None:
+    for shape in ((1, 1, 3), (2, 900, 3), (300, 300, 3)):
+        (found,) = detector.detect([np.full(shape, 200, np.uint8)])
+        assert (found.boxes >= 0).all()
+        assert (found.boxes <= np.array([shape[1], shape[0]] * 2)).all()
+
+
+@pytest.mark.parametrize(
+    ("caption", "classes"),
+    [
+        ("Red car. two dogs .", ("car", "dog")),
+        ("hot dog", ("hot dog",)),
+        ("a dog, a hot dog", ("dog", "hot dog")),
+        ("wine glasses, knives; buses", ("wine glass", "knife", "bus")),
+        ("the man on the motorbike. woman", ("person", "motorcycle")),
+        ("unicorn . Grundriss", ()),
+        ("", ()),
+        ("scissors skis", ("scissors", "skis")),
+        ("x" * 10_000, ()),
+    ],
+)
+def test_words_mean_classes(caption: str, classes: tuple[str, ...]) -> None:
+    assert classes_of(caption) == classes
+
+
+def test_every_class_means_itself() -> None:
+    assert len(COCO_CLASSES) == 80
+    assert [classes_of(name) for name in COCO_CLASSES] == [(name,) for name in COCO_CLASSES]
+
+
+def test_a_graph_with_an_unknown_operation_is_refused(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.json"
+    graph.write_text('{"modelTopology": {"node": [{"op": "Einsum", "name": "a"}]}, "weightsManifest": []}')
+    (tmp_path / "weights.bin").write_bytes(b"")
+    with pytest.raises(errors.InvalidArgumentError, match="Einsum of a is not known"):
+        to_onnx(graph, tmp_path / "weights.bin", tmp_path / "out.onnx", {})
+
+
+def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert weights_folder().is_dir()
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    with pytest.raises(errors.NotFoundError, match="vista-fast weights get nanodet-g-coco-graph"):
+        CocoDetector()

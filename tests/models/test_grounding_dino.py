@@ -1,0 +1,210 @@
+"""Grounding DINO on ONNX Runtime and OpenVINO beside transformers: a small one of the true classes, random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+
+from vista_fast import errors
+from vista_fast.models.grounding import Detections, GroundingConfig, GroundingDino, find_grounding_dino
+from vista_fast.models.grounding.boxes import without_doubles
+from vista_fast.models.grounding.caption import Caption
+from vista_fast.models.grounding.dino import Query
+from vista_fast.models.grounding.small import save_small_model
+
+BOX, TEXT = 0.35, 0.25
+CAPTIONS = ["a red flower. leaf.", "Temple", "a dog . the big red car. tree. a man on a bench. boat. temple roof."]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small_model(tmp_path_factory.mktemp("grounding") / "grounding-dino-small")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder that networks are exported into, once for all tests here."""
+    root = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISTA_FAST_WEIGHTS", str(root / "weights"))
+        yield root / "weights" / "exports"
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[np.ndarray]:
+    """A landscape, a thin one, a portrait, one that needs no resizing."""
+    china, flower = load_sample_images().images
+    return [china, flower[:40], china[:, 100:300], china[:128, :192]]
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> GroundingDino:
+    return GroundingDino(folder, GroundingConfig(backend="openvino"))
+
+
+class Peer:
+    """What transformers finds, one image at a time, padded to the canvas that ours has."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = GroundingDinoForObjectDetection.from_pretrained(folder, disable_custom_kernels=True).eval()
+        self._processor = GroundingDinoProcessor.from_pretrained(folder, backend="pil")
+
+    def __call__(self, pixels: np.ndarray, caption: str, canvas: tuple[int, int]) -> Detections:
+        text = caption.lower().strip().removesuffix(".") + "."
+        size = {"height": canvas[0], "width": canvas[1]}
+        inputs = self._processor(images=pixels, text=text, return_tensors="pt", images_kwargs={"pad_size": size})
+        assert inputs["pixel_values"].shape[2:] == canvas
+        with torch.inference_mode():
+            outputs = self._model(**inputs)
+        (found,) = self._processor.post_process_grounded_object_detection(
+            outputs, inputs["input_ids"], threshold=BOX, text_threshold=TEXT, target_sizes=[pixels.shape[:2]]
+        )
+        return Detections(found["boxes"].numpy(), found["scores"].numpy(), tuple(found["text_labels"]))
+
+
+def assert_same(found: Detections, wanted: Detections, side: int, tolerance: float) -> None:
+    """The same boxes with their scores and phrases; of boxes that score alike either may be first."""
+    assert len(found.scores) == len(wanted.scores)
+    if len(wanted.scores) == 0:
+        return
+    far = np.abs(found.boxes[:, None] - wanted.boxes[None]).max(axis=2) / side
+    far += np.abs(found.scores[:, None] - wanted.scores[None])
+    nearest = far.argmin(axis=1)
+    assert sorted(nearest) == list(range(len(wanted.scores)))
+    np.testing.assert_allclose(found.scores, wanted.scores[nearest], atol=tolerance)
+    np.testing.assert_allclose(found.boxes / side, wanted.boxes[nearest] / side, atol=tolerance)
+    assert found.phrases == tuple(wanted.phrases[index] for index in nearest)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "torch"])
+def test_it_finds_what_transformers_finds(folder: Path, photographs: list[np.ndarray], backend: Any) -> None:
+    ours, peer = GroundingDino(folder, GroundingConfig(backend=backend)), Peer(folder)
+    scores: list[float] = []
+    phrases = set()
+    for pixels in photographs:
+        for caption in CAPTIONS:
+            (canvas, _) = ours.batch_key(pixels.shape[1], pixels.shape[0], caption)
+            (found,) = ours.detect([Query(pixels, caption, BOX, TEXT)])
+            assert_same(found, peer(pixels, caption, canvas), max(pixels.shape), 1e-3)
+            scores += found.scores.tolist()
+            phrases |= set(found.phrases)
+    assert 50 < len(scores) < 40 * len(photographs) * len(CAPTIONS)
+    assert len(phrases) > 5
+
+
+def test_a_batch_finds_what_each_call_finds_alone(model: GroundingDino, photographs: list[np.ndarray]) -> None:
+    queries = [
+        Query(pixels, caption, BOX, TEXT) for pixels in photographs[:2] for caption in ("a red flower. leaf.", "Temple")
+    ]
+    for query, found in zip(queries, model.detect(queries), strict=True):
+        (alone,) = model.detect([query])
+        assert_same(found, alone, max(query.pixels.shape), 1e-3)
+
+
+def test_calls_of_different_canvases_do_not_share_a_batch(model: GroundingDino, photographs: list[np.ndarray]) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="one canvas"):
+        model.detect([Query(photographs[0], "leaf"), Query(photographs[2], "leaf")])
+
+
+def test_there_are_five_canvases_and_every_image_fits_one(model: GroundingDino) -> None:
+    sizes = [(height, width) for height in (1, 30, 200, 333, 4000) for width in (1, 31, 250, 290, 7000)]
+    canvases = set()
+    for height, width in sizes:
+        canvas, resized = model.sizing.canvas(height, width), model.sizing.resized(height, width)
+        assert 1 <= resized[0] <= canvas[0]
+        assert 1 <= resized[1] <= canvas[1]
+        canvases.add(canvas)
+    assert len(canvases) <= 5
+
+
+@pytest.mark.parametrize("caption", ["", "  . . ", "a red car. " * 1000])
+def test_a_caption_that_the_network_can_not_take_is_an_error(model: GroundingDino, caption: str) -> None:
+    with pytest.raises(errors.InvalidArgumentError, match="caption"):
+        model.batch_key(100, 100, caption)
+
+
+def test_words_of_no_language_are_read(model: GroundingDino, photographs: list[np.ndarray]) -> None:
+    (found,) = model.detect([Query(photographs[0], "\x00 \U0001f680 [SEP] ?? 好. [CLS]")])
+    assert np.isfinite(found.boxes).all()
+
+
+def test_tokens_of_one_phrase_stand_together() -> None:
+    caption = Caption.of(np.array([101, 7, 8, 1012, 9, 1012, 102]))
+    first, *words, last = caption.phrases.tolist()
+    assert words == [3, 3, 3, 5, 5]
+    assert len({first, last, *words}) == 4
+    assert caption.positions.tolist() == [0, 0, 1, 2, 0, 1, 0]
+    padded = caption.padded(9)
+    assert padded["attention_mask"].tolist() == [1] * 7 + [0] * 2
+    assert len(set(padded["phrases"].tolist())) == 6
+
+
+def test_the_better_of_two_boxes_that_overlap_stays() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [5, 5, 5, 5]], np.float32)
+    assert without_doubles(boxes, np.array([0.5, 0.9, 0.2, 0.1], np.float32), 0.8).tolist() == [1, 2, 3]
+    assert without_doubles(boxes, np.array([0.5, 0.9, 0.2, 0.1], np.float32), 0.95).tolist() == [1, 0, 2, 3]
+    assert without_doubles(boxes[:0], np.zeros(0, np.float32), 0.5).tolist() == []
+
+
+def test_doubles_are_left_out(model: GroundingDino, photographs: list[np.ndarray]) -> None:
+    (every,) = model.detect([Query(photographs[0], CAPTIONS[1], 0.1, TEXT)])
+    (found,) = model.detect([Query(photographs[0], CAPTIONS[1], 0.1, TEXT, nms_threshold=0.1)])
+    assert 0 < len(found.scores) < len(every.scores)
+    assert found.scores[0] == every.scores[0]
+
+
+def test_a_network_is_exported_once(folder: Path, exports: Path, model: GroundingDino, photographs: Any) -> None:
+    model.detect([Query(photographs[0], "leaf")])
+    before = {path: path.stat().st_mtime_ns for path in exports.glob("*.onnx")}
+    assert before
+    GroundingDino(folder, GroundingConfig(backend="onnxruntime")).detect([Query(photographs[0], "leaf")])
+    assert {path: path.stat().st_mtime_ns for path in exports.glob("*.onnx")} == before
+    assert not list(exports.glob("*.part"))
+
+
+def test_what_can_not_be_exported_runs_as_transformers_has_it(
+    folder: Path, tmp_path: Path, photographs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no such operator")
+
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setattr("torch.onnx.export", fails)
+    ours = GroundingDino(folder, GroundingConfig(backend="openvino"))
+    query = Query(photographs[0], CAPTIONS[0], BOX, TEXT)
+    (found,), (wanted,) = ours.detect([query]), GroundingDino(folder, GroundingConfig(backend="torch")).detect([query])
+    assert_same(found, wanted, 640, 1e-6)
+    assert not list((tmp_path / "weights" / "exports").glob("*.onnx"))
+
+
+def test_a_model_is_found_by_folder_and_among_the_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert find_grounding_dino(folder) == folder
+    with pytest.raises(errors.NotFoundError, match="hf download"):
+        find_grounding_dino(tmp_path / "nothing")
+    with pytest.raises(errors.NotFoundError, match="no-such-model"):
+        find_grounding_dino("IDEA-Research/no-such-model")
+    (tmp_path / "grounding-dino-base").symlink_to(folder)
+    assert find_grounding_dino() == tmp_path / "grounding-dino-base"
+
+
+def test_a_file_that_is_no_network_aborts_the_call(
+    folder: Path, exports: Path, photographs: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    (tmp_path / "exports").mkdir()
+    for path in exports.glob("*.onnx"):
+        (tmp_path / "exports" / path.name).write_bytes(b"not a network")
+    ours = GroundingDino(folder, GroundingConfig(backend="onnxruntime"))
+    with pytest.raises(errors.AbortedError, match="could not be loaded on onnxruntime"):
+        ours.detect([Query(photographs[0], "leaf")])

@@ -1,0 +1,126 @@
+"""A detector of the 80 COCO classes in plain calls: NanoDet-g (https://github.com/RangiLyu/nanodet, Apache-2.0).
+
+Its file comes from an npm package in the format of TensorFlow.js, and is made into an ONNX file at the first use. It
+finds large and middling things in photographs (22.9 mAP on COCO), and knows nothing of drawings and charts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.models.backend import Model, find_backend, usable_cores
+from vista_fast.models.grounding.boxes import without_doubles
+from vista_fast.models.grounding.config import GroundingConfig
+from vista_fast.models.grounding.dino import Detections, Pixels
+from vista_fast.models.grounding.export import exports_folder
+from vista_fast.models.grounding.tfjs import REVISION, to_onnx
+from vista_fast.models.grounding.vocabulary import COCO_CLASSES
+from vista_fast.models.weights import find_weight
+from vista_fast.models.weights.catalogue import WEIGHTS
+
+GRAPH, WEIGHT = "nanodet-g-coco-graph", "nanodet-g-coco-weights"
+NAME = "nanodet-g-coco"
+
+_SIDE = 416
+_STRIDES = (8, 16, 32)
+_OUTPUTS = {
+    "Identity": "scores8",
+    "Identity_1": "scores16",
+    "Identity_2": "scores32",
+    "Identity_3": "sides8",
+    "Identity_4": "sides16",
+    "Identity_5": "sides32",
+}
+_MEAN = np.array([103.53, 116.28, 123.675], np.float32)
+_STD = np.array([57.375, 57.12, 58.395], np.float32)
+"""Of blue, green and red."""
+_LOWEST = 0.05
+"""Scores below this are noise."""
+_OVERLAP = 0.6
+_MOST = 100
+
+
+class CocoDetector:
+    """The network, loaded. Safe to call from several threads."""
+
+    def __init__(self, config: GroundingConfig | None = None, *, threads: int | None = None) -> None:
+        """Load the network.
+
+        Raises:
+            NotFoundError: its weights are not on this machine; the message says how to get them.
+            MissingExtraError: a library is not installed.
+        """
+        config = config or GroundingConfig()
+        library = "openvino" if config.library == "torch" else config.library
+        budget = config.threads or threads or usable_cores()
+        self._network: Model = find_backend(library)(_file(), threads=budget, precision=config.precision)
+
+    def detect(self, images: Sequence[Pixels]) -> list[Detections]:
+        """Everything found in each image [H, W, 3] RGB, best first: at most 100 things that score 0.05 or more.
+
+        Of two boxes of one class that overlap by more than 0.6 the better one is kept. Boxes are clamped to the image.
+        """
+        outputs = self._network.run({"input": np.stack([_network_input(image) for image in images])})
+        scores = np.concatenate([outputs[f"scores{stride}"] for stride in _STRIDES], axis=1)
+        boxes = np.concatenate([_boxes(outputs[f"sides{stride}"], stride) for stride in _STRIDES], axis=1)
+        return [_kept(image, *each) for image, *each in zip(images, scores, boxes, strict=True)]
+
+
+def check_weights() -> None:
+    """Raises NotFoundError when the detector's weights are not on this machine; loads nothing."""
+    find_weight(GRAPH)
+    find_weight(WEIGHT)
+
+
+def _file() -> Path:
+    """The ONNX file, made now if it is not there."""
+    graph, weights = find_weight(GRAPH), find_weight(WEIGHT)
+    path = exports_folder() / f"{NAME}-{REVISION}-{WEIGHTS[GRAPH].sha256[:12]}-{WEIGHTS[WEIGHT].sha256[:12]}.onnx"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        try:
+            to_onnx(graph, weights, part, _OUTPUTS)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def _network_input(pixels: Pixels) -> npt.NDArray[np.float32]:
+    from PIL import Image
+
+    small = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    normalised: npt.NDArray[np.float32] = (np.asarray(small, np.float32)[..., ::-1] - _MEAN) / _STD
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+
+def _boxes(sides: npt.NDArray[np.float32], stride: int) -> npt.NDArray[np.float32]:
+    """Boxes [n, cells, 4] in the network's pixels, from how far each side is from its cell's centre.
+
+    A distance is the mean of a distribution over whole strides (generalized focal loss, arXiv 2006.04388).
+    """
+    batch, cells, values = sides.shape
+    logits = sides.reshape(batch, cells, 4, values // 4)
+    odds = np.exp(logits - logits.max(axis=3, keepdims=True))
+    far = (odds / odds.sum(axis=3, keepdims=True)) @ np.arange(values // 4, dtype=np.float32) * stride
+    rows, columns = np.divmod(np.arange(cells), _SIDE // stride)
+    centres = (np.stack([columns, rows], axis=1) + 0.5).astype(np.float32) * stride
+    found: npt.NDArray[np.float32] = np.concatenate([centres - far[..., :2], centres + far[..., 2:]], axis=2)
+    return found
+
+
+def _kept(image: Pixels, scores: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32]) -> Detections:
+    height, width = image.shape[:2]
+    cells, classes = np.nonzero(scores >= _LOWEST)
+    best = scores[cells, classes]
+    # Moved apart by class, so that only boxes of one class overlap.
+    stays = without_doubles(boxes[cells] + 4 * _SIDE * classes[:, None].astype(np.float32), best, _OVERLAP)[:_MOST]
+    scale = np.array([width, height, width, height], np.float32) / _SIDE
+    found: npt.NDArray[np.float32] = np.clip(boxes[cells[stays]] * scale, 0, scale * _SIDE).astype(np.float32)
+    return Detections(found, best[stays], tuple(COCO_CLASSES[index] for index in classes[stays]))

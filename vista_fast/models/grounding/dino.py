@@ -1,0 +1,185 @@
+"""Grounding DINO (arXiv 2303.05499) in plain calls, without an engine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vista_fast.errors import AbortedError, InvalidArgumentError, OpError
+from vista_fast.models.backend import Model, find_backend, usable_cores
+from vista_fast.models.grounding.boxes import Boxes, Scores, corners, sigmoid, without_doubles
+from vista_fast.models.grounding.canvas import Sizing
+from vista_fast.models.grounding.caption import CaptionReader
+from vista_fast.models.grounding.config import GroundingConfig
+from vista_fast.models.grounding.eager import EagerNetwork
+from vista_fast.models.grounding.export import INPUTS, exported
+
+Pixels = npt.NDArray[np.uint8]
+"""[H, W, 3] RGB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """What was found in an image.
+
+    Attributes:
+        boxes: float32 [n, 4], left, top, right, bottom in the image's pixels; may reach out of it.
+        scores: float32 [n] in [0, 1], of each box's best token or class.
+        phrases: the words of each box.
+    """
+
+    boxes: Boxes
+    scores: Scores
+    phrases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One call: an image, what to find in it, and what a box needs to be kept.
+
+    Attributes:
+        pixels: uint8 [H, W, 3] RGB.
+        caption: words for things, each followed by a full stop.
+        box_threshold: score above which a box is kept, in [0, 1].
+        text_threshold: score above which a token of the caption belongs to a box's phrase, in [0, 1].
+        nms_threshold: of two boxes that overlap by more (intersection over union) the better is kept; None keeps both.
+    """
+
+    pixels: Pixels
+    caption: str
+    box_threshold: float = 0.35
+    text_threshold: float = 0.25
+    nms_threshold: float | None = None
+
+
+class GroundingDino:
+    """The network of one folder. Safe to call from several threads."""
+
+    def __init__(self, folder: Path, config: GroundingConfig | None = None, *, threads: int | None = None) -> None:
+        """Reads the tokenizer; networks are exported and loaded when a canvas of their size comes first.
+
+        Args:
+            folder: as ``find_grounding_dino`` gives it.
+            config: how it runs.
+            threads: the budget where ``config.threads`` is None; its default is all cores.
+        """
+        self.config = config = config or GroundingConfig()
+        self.sizing = sizing_of(folder, config)
+        self.reader = CaptionReader(folder, _max_tokens(folder))
+        self._folder = folder
+        self._threads = config.threads or threads or usable_cores()
+        self._networks: dict[tuple[int, int], Model] = {}
+        self._eager: EagerNetwork | None = None
+        self._lock = threading.Lock()
+
+    def batch_key(self, width: int, height: int, caption: str) -> tuple[tuple[int, int], int]:
+        """Calls with one key can share a batch: the canvas's height and width, and the padded number of tokens.
+
+        Raises InvalidArgumentError for a caption that the network can't take.
+        """
+        return self.sizing.canvas(height, width), self.reader.padded_length(caption)
+
+    def detect(self, queries: Sequence[Query]) -> list[Detections]:
+        """What each query finds, best first. The queries must have one batch key."""
+        keys = {self.batch_key(query.pixels.shape[1], query.pixels.shape[0], query.caption) for query in queries}
+        if len(keys) != 1:
+            raise InvalidArgumentError(f"queries of one batch must have one canvas and padded length, got {keys}")
+        ((canvas, tokens),) = keys
+        inputs = [self._inputs(query, tokens) for query in queries]
+        outputs = self._network(canvas).run({name: np.stack([each[name] for each in inputs]) for name in INPUTS})
+        return [
+            self._kept(query, each, logits, boxes)
+            for query, each, logits, boxes in zip(queries, inputs, outputs["logits"], outputs["boxes"], strict=True)
+        ]
+
+    def _inputs(self, query: Query, tokens: int) -> dict[str, npt.NDArray[Any]]:
+        pixels, covered = self.sizing.lay(query.pixels)
+        words = self.reader.read(query.caption).padded(tokens)
+        return {"pixels": pixels, "covered": np.array(covered, np.int64), **words}
+
+    def _network(self, canvas: tuple[int, int]) -> Model:
+        with self._lock:
+            if canvas not in self._networks:
+                self._networks[canvas] = self._load(canvas)
+            return self._networks[canvas]
+
+    def _load(self, canvas: tuple[int, int]) -> Model:
+        """That it can't be loaded says nothing about the call that came first: AbortedError, the next tries again."""
+        try:
+            return self._opened(canvas)
+        except Exception as error:
+            raise AbortedError(
+                f"the network in {self._folder} could not be loaded on {self.config.library} ({error}); "
+                "`vista-fast doctor` says what is installed"
+            ) from error
+
+    def _opened(self, canvas: tuple[int, int]) -> Model:
+        if self._eager is None and self.config.library != "torch":
+            try:
+                path = exported(self._folder, canvas)
+            except OpError:
+                path = None
+            if path is not None:
+                load = find_backend(self.config.library)
+                return load(path, threads=self._threads, precision=self.config.precision)
+        self._eager = self._eager or EagerNetwork(self._folder)
+        return self._eager
+
+    def _kept(
+        self,
+        query: Query,
+        inputs: dict[str, npt.NDArray[Any]],
+        logits: npt.NDArray[np.float32],
+        boxes: npt.NDArray[np.float32],
+    ) -> Detections:
+        scores = sigmoid(logits.max(axis=1))
+        kept = np.flatnonzero(scores > query.box_threshold)
+        kept = kept[np.argsort(-scores[kept], kind="stable")]
+        height, width = query.pixels.shape[:2]
+        # Fractions of what the image covers of the canvas, which are those of the image.
+        found = corners(boxes[kept], width, height)
+        if query.nms_threshold is not None:
+            stays = without_doubles(found, scores[kept], query.nms_threshold)
+            kept, found = kept[stays], found[stays]
+        phrases = self._phrases(logits[kept], inputs["input_ids"], query.text_threshold)
+        return Detections(found, scores[kept], phrases)
+
+    def _phrases(
+        self, logits: npt.NDArray[np.float32], ids: npt.NDArray[np.int64], threshold: float
+    ) -> tuple[str, ...]:
+        chosen = sigmoid(logits) > threshold
+        # The first and the last place of the longest caption never belong to a phrase.
+        chosen[:, [0, -1]] = False
+        return tuple(self.reader.phrase(tuple(ids[np.flatnonzero(row)].tolist())) for row in chosen)
+
+
+def sizing_of(folder: Path, config: GroundingConfig) -> Sizing:
+    """How the model in a folder wants its images, but for what the config sets."""
+    found = _image_settings(folder)
+    size = found.get("size", {})
+    return Sizing(
+        config.shortest_edge or size.get("shortest_edge", 800),
+        config.longest_edge or size.get("longest_edge", 1333),
+        tuple(found.get("image_mean", (0.485, 0.456, 0.406))),
+        tuple(found.get("image_std", (0.229, 0.224, 0.225))),
+    )
+
+
+def _image_settings(folder: Path) -> dict[str, Any]:
+    alone, together = folder / "preprocessor_config.json", folder / "processor_config.json"
+    if alone.is_file():
+        return dict(json.loads(alone.read_text(encoding="utf-8")))
+    if together.is_file():
+        return dict(json.loads(together.read_text(encoding="utf-8")).get("image_processor", {}))
+    return {}
+
+
+def _max_tokens(folder: Path) -> int:
+    return int(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_text_len", 256))

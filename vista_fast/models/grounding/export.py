@@ -1,0 +1,206 @@
+"""The network of a Grounding DINO as an ONNX file, made once for each size of canvas and kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vista_fast.errors import MissingExtraError, OpError
+from vista_fast.models.grounding.caption import Caption
+from vista_fast.models.grounding.found import weight_file
+from vista_fast.models.weights import weights_folder
+
+if TYPE_CHECKING:
+    import torch
+
+_REVISION = "1"
+"""Raised with every change of what is exported, so that files of before are not taken for it."""
+_OPSET = 17
+INPUTS = ("pixels", "covered", "input_ids", "attention_mask", "phrases", "positions")
+OUTPUTS = ("logits", "boxes")
+
+_exporting = threading.Lock()
+
+
+def exports_folder() -> Path:
+    """Where exported networks are kept: ``exports`` in the folder of weights."""
+    return weights_folder() / "exports"
+
+
+def exported(folder: Path, canvas: tuple[int, int]) -> Path:
+    """The ONNX file of the model in a folder for canvases of that height and width, exported now if it is not there.
+
+    Batch and number of tokens vary. Its size is that of the weights. However many processes ask, one exports.
+
+    Raises:
+        OpError: torch can't export a model of this configuration.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    name = f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
+    path = exports_folder() / name
+    if path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _exporting, _one_process(path.with_suffix(".lock")):
+        if not path.is_file():
+            part = path.with_name(f"{name}.{os.getpid()}.part")
+            try:
+                _export(folder, canvas, part)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+    return path
+
+
+def load_torch(folder: Path) -> Any:
+    """The model of transformers, ready to run. Raises MissingExtraError."""
+    try:
+        import torch  # noqa: F401
+        from transformers import GroundingDinoForObjectDetection
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Grounding DINO needs {error.name}, which is not installed: pip install 'vista-fast[grounding]'"
+        ) from error
+    # The custom kernel of deformable attention, where there is one, can't be traced.
+    model: Any = GroundingDinoForObjectDetection.from_pretrained(
+        folder, local_files_only=True, disable_custom_kernels=True
+    )
+    return model.eval()
+
+
+def pixel_mask(covered: torch.Tensor, canvas: tuple[int, int]) -> torch.Tensor:
+    """int64 [n, H, W], 1 where the image covers the canvas, for heights and widths [n, 2]."""
+    import torch
+
+    rows = torch.arange(canvas[0]) < covered[:, :1]
+    columns = torch.arange(canvas[1]) < covered[:, 1:]
+    return (rows[:, :, None] & columns[:, None, :]).to(torch.int64)
+
+
+@lru_cache(maxsize=64)
+def _digest(folder: Path) -> str:
+    """What the export depends on."""
+    import torch
+    import transformers
+
+    digest = hashlib.sha256(f"{_REVISION} {_OPSET} {torch.__version__} {transformers.__version__}".encode())
+    for path in (folder / "config.json", weight_file(folder)):
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()[:24]
+
+
+def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
+    import torch
+
+    model = load_torch(folder)
+    batch, tokens = {0: "n"}, {0: "n", 1: "t"}
+    axes = {"pixels": batch, "covered": batch, "logits": batch, "boxes": batch}
+    axes |= dict.fromkeys(("input_ids", "attention_mask", "phrases", "positions"), tokens)
+    try:
+        with torch.inference_mode(), warnings.catch_warnings(), _expanding(), _traceable_captions() as given:
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _network(model, canvas, given),
+                _example(canvas),
+                str(target),
+                dynamo=False,  # the other exporter fixes the batch in Swin's windows
+                opset_version=_OPSET,
+                input_names=list(INPUTS),
+                output_names=list(OUTPUTS),
+                dynamic_axes=axes,
+            )
+    except Exception as error:  # the exporter has classes of its own, and passes on those of the model
+        raise OpError(f"the model in {folder} can't be exported to ONNX: {error}; use backend 'torch'") from error
+
+
+def _network(model: Any, canvas: tuple[int, int], given: dict[str, Any]) -> torch.nn.Module:
+    """The model as a function of INPUTS."""
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(
+            self,
+            pixels: torch.Tensor,
+            covered: torch.Tensor,
+            input_ids: torch.Tensor,
+            attention_mask: torch.Tensor,
+            phrases: torch.Tensor,
+            positions: torch.Tensor,
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            given["masks"] = phrases[:, :, None] == phrases[:, None, :], positions
+            found = self.model(
+                pixel_values=pixels,
+                pixel_mask=pixel_mask(covered, canvas),
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+            )
+            return found.logits, found.pred_boxes
+
+    return Network()
+
+
+@contextlib.contextmanager
+def _traceable_captions() -> Iterator[dict[str, Any]]:
+    """Has the model take the masks and positions of a caption as they are given, for ONNX has no way to find them."""
+    from transformers.models.grounding_dino import modeling_grounding_dino as modeling
+
+    given: dict[str, Any] = {}
+    original = modeling.generate_masks_with_special_tokens_and_transfer_map
+    modeling.generate_masks_with_special_tokens_and_transfer_map = lambda *_, **__: given["masks"]
+    try:
+        yield given
+    finally:
+        modeling.generate_masks_with_special_tokens_and_transfer_map = original
+
+
+@contextlib.contextmanager
+def _expanding() -> Iterator[None]:
+    """Has what the model repeats expanded, which is the same for a side of one: OpenVINO 2026.4 repeats last
+    dimensions whose size varies in the wrong order."""
+    import torch
+
+    original = torch.Tensor.repeat
+
+    def repeat(tensor: torch.Tensor, *times: Any) -> torch.Tensor:
+        pairs = list(zip(tensor.shape, times, strict=False))
+        if len(times) != tensor.ndim or any(size != 1 and count != 1 for size, count in pairs):
+            return original(tensor, *times)
+        return tensor.expand(*(-1 if isinstance(count, int) and count == 1 else count for _, count in pairs))
+
+    torch.Tensor.repeat = repeat  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        torch.Tensor.repeat = original  # type: ignore[method-assign]
+
+
+def _example(canvas: tuple[int, int]) -> tuple[torch.Tensor, ...]:
+    """Inputs of two calls, to trace with."""
+    import torch
+
+    words = Caption.of(np.array([101, 1037, 1012, 1037, 1012, 102])).padded(8)
+    inputs = {"pixels": np.zeros((3, *canvas), np.float32), "covered": np.array(canvas), **words}
+    return tuple(torch.from_numpy(np.stack([inputs[name]] * 2)) for name in INPUTS)
+
+
+@contextlib.contextmanager
+def _one_process(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,181 @@
+"""Grounding as an Op of an engine: Grounding DINO where it is on this machine, else the detector of COCO's classes."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vista_fast.errors import AbortedError, InvalidArgumentError
+from vista_fast.models.backend import find_backend
+from vista_fast.models.grounding import coco
+from vista_fast.models.grounding.coco import CocoDetector
+from vista_fast.models.grounding.config import GroundingConfig
+from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
+from vista_fast.models.grounding.found import find_grounding_dino
+
+if TYPE_CHECKING:
+    from vista_fast.engine import Engine
+
+DETECT, COCO = "grounding.detect", "grounding.coco"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounder:
+    """What answers on an engine: the Op's name, and the name of its model."""
+
+    op: str
+    model: str
+
+
+_registered: weakref.WeakKeyDictionary[Engine, tuple[GroundingConfig, Grounder]] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
+    """Give the engine one of two Ops; once per engine, repeating it with an equal config does nothing.
+
+    What it needs is checked now; the network is exported, where it is not yet, and loaded with the first call.
+
+    - ``grounding.detect(image, caption=, box_threshold=.35, text_threshold=.25, nms_threshold=.8)`` where a Grounding
+      DINO is on this machine. Batches calls of one canvas and padded number of tokens. A caption that is empty or
+      longer than the model takes (256 tokens) is an InvalidArgumentError.
+    - ``grounding.coco(image)`` else: everything of COCO's 80 classes that scores at least 0.05.
+
+    Both give ``{"boxes": float32 [n, 4], "scores": float32 [n], "phrases": [str, …], "model": str}``, best first;
+    boxes are left, top, right, bottom in the image's pixels.
+
+    Raises:
+        InvalidArgumentError: the engine already grounds with another config.
+        MissingExtraError: the libraries are not installed.
+        NotFoundError: the model that the config names is not on this machine, or none is.
+    """
+    with _lock:
+        if engine in _registered:
+            known, grounder = _registered[engine]
+            if known != config:
+                raise InvalidArgumentError(
+                    f"this engine already grounds with {known}; make another Engine for {config}"
+                )
+            return grounder
+        grounder = _register(engine, config)
+        _registered[engine] = config, grounder
+        return grounder
+
+
+def _register(engine: Engine, config: GroundingConfig) -> Grounder:
+    if config.library != "torch":
+        find_backend(config.library)
+    folder = None if config.model == "coco" else find_grounding_dino(config.model)
+    if folder is None:
+        coco.check_weights()
+        grounder = Grounder(COCO, coco.NAME)
+        _register_coco(engine, config, grounder.model)
+        return grounder
+    grounder = Grounder(DETECT, _model_name(folder))
+    _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
+    return grounder
+
+
+def _model_name(folder: Path) -> str:
+    """The folder's; in the hub's cache, where that is a revision's, the one on the hub."""
+    if folder.parent.name == "snapshots":
+        return folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
+class _LoadedOnce:
+    """The detector, loaded by the first call.
+
+    That it can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
+    """
+
+    def __init__(self, config: GroundingConfig, threads: int) -> None:
+        self._config = config
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._model: CocoDetector | None = None
+
+    def get(self) -> CocoDetector:
+        with self._lock:
+            if self._model is None:
+                try:
+                    self._model = CocoDetector(self._config, threads=self._threads)
+                except Exception as error:
+                    raise AbortedError(
+                        f"the detector of grounding could not be loaded ({error}); `vista-fast doctor` says what is "
+                        "installed"
+                    ) from error
+            return self._model
+
+
+def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: GroundingDino) -> None:
+    from vista_fast.engine import BatchPolicy, Op
+
+    def key(call: Mapping[str, Any]) -> tuple[tuple[int, int], int]:
+        return model.batch_key(call["image"].width, call["image"].height, _caption(call))
+
+    engine.register(
+        Op(
+            DETECT,
+            f"{name}/{config.library}/{config.precision}",
+            policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
+            run=lambda calls: [_result(each, name) for each in model.detect([_query(call) for call in calls])],
+            key=lambda call: "{}x{}/{}".format(*key(call)[0], key(call)[1]),
+            size=lambda call: math.prod(key(call)[0]) / 1e6,
+            timeout=config.timeout,
+        )
+    )
+
+
+def _register_coco(engine: Engine, config: GroundingConfig, name: str) -> None:
+    from vista_fast.engine import BatchPolicy, Op
+
+    model = _LoadedOnce(config, engine.threads)
+
+    def run(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [_result(each, name) for each in model.get().detect([np.asarray(call["image"]) for call in calls])]
+
+    engine.register(
+        Op(
+            COCO,
+            f"{name}/{config.library}/{config.precision}",
+            policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
+            run=run,
+            timeout=config.timeout,
+        )
+    )
+
+
+def _result(found: Detections, model: str) -> dict[str, Any]:
+    return {"boxes": found.boxes, "scores": found.scores, "phrases": list(found.phrases), "model": model}
+
+
+def _caption(call: Mapping[str, Any]) -> str:
+    caption = call.get("caption")
+    if not isinstance(caption, str):
+        raise InvalidArgumentError(f"caption must be a string, got {caption!r}")
+    return caption
+
+
+def _query(call: Mapping[str, Any]) -> Query:
+    return Query(
+        np.asarray(call["image"]),
+        _caption(call),
+        _threshold(call, "box_threshold", 0.35),
+        _threshold(call, "text_threshold", 0.25),
+        _threshold(call, "nms_threshold", 0.8),
+    )
+
+
+def _threshold(call: Mapping[str, Any], name: str, default: float) -> float:
+    value = call.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise InvalidArgumentError(f"{name} must lie in [0, 1], got {value!r}")
+    return float(value)
