@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from vista_fast._core import Image
     from vista_fast.engine import Engine
 
-DECODE_BATCH = 16
-"""Prompts in a batch: the cores are full with few, and each takes some 50 MB while it is decoded."""
+DECODE_BATCH = 8
+"""Prompts in a batch: the cores of a CPU are full with two, and each takes some 60 MB while it is decoded."""
 
 _registered: RegisteredOnce[SegmentationConfig] = RegisteredOnce("segments images")
 
