@@ -317,7 +317,7 @@ def threads_of_networks(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch) -> l
     monkeypatch.setattr(ops, "check_installed", lambda config: None)
     monkeypatch.setattr(reader, "find_backend", lambda name: load)
     for name in ("detection_weights", "recognition_weights"):
-        monkeypatch.setattr(reader, name, lambda: None)
+        monkeypatch.setattr(reader, name, lambda weights: None)
     monkeypatch.setattr(reader.recognition, "charset", lambda network: [])
     ops.register_ocr(engine, OcrConfig())
     with pytest.raises(errors.OpError):

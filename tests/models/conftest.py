@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pytest
+import skimage.data
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
@@ -96,6 +98,28 @@ IMAGES: dict[str, tuple[int, Callable[[], Pixels]]] = {
     "receipt": (DEFAULT, receipt),
     "chart": (DEFAULT, chart),
     "photograph": (DEFAULT, lambda: np.asarray(load_sample_images().images[0])),
+}
+
+
+REAL = [
+    *("astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "chessboard_RGB.png", "clock_motion.png"),
+    *("coffee.png", "coins.png", "color.png", "grass.png", "gravel.png", "horse.png", "hubble_deep_field.jpg"),
+    *("ihc.png", "logo.png", "microaneurysms.png", "moon.png", "motorcycle_left.png", "page.png", "phantom.png"),
+    *("retina.jpg", "rocket.jpg", "text.png"),
+]
+"""Photographs and scans that scikit-image has in its wheel."""
+
+
+def real(name: str) -> Pixels:
+    with Image.open(Path(skimage.data.__file__).with_name(name)) as picture:
+        picture.thumbnail((640, 640))
+        return np.asarray(picture.convert("RGB"))
+
+
+IMAGES |= {name: (CHEAP, functools.partial(real, name)) for name in REAL}
+IMAGES |= {
+    f"page {seed}": (CHEAP, functools.partial(page, 200 + 20 * seed, 320, 3 + seed % 4, 100 + seed, 16 + seed % 9))
+    for seed in range(22)
 }
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.models import Precision
 from vista_fast.models.backend import TensorSpec
-from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition, weights
+from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition
 from vista_fast.models.ocr.frame import GRID, Frame
 from vista_fast.models.ocr.reader import padded_width
+from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.weights import fetch_weight, find_weight
 
 SIDES = st.integers(1, 12_000)
 
@@ -162,11 +168,20 @@ def test_an_array_that_is_no_image_is_refused(cheap_model: OcrModel) -> None:
         read_text(np.zeros((10, 10), np.uint8), cheap_model)
 
 
-def test_other_weights_than_the_verified_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(weights._SHA256, "PP-OCRv6_det_small.onnx", "0" * 64)
-    weights._verified.cache_clear()
-    with pytest.raises(NotFoundError, match="SHA-256 090f04abcd9d9a74"):
-        weights.detection_weights()
-    weights._verified.cache_clear()
-    monkeypatch.undo()
-    assert weights.detection_weights().name == "PP-OCRv6_det_small.onnx"
+def test_a_network_is_named_or_a_file(tmp_path: Path) -> None:
+    assert detection_weights() == find_weight("pp-ocrv6-det-small")
+    mine = shutil.copy(recognition_weights(), tmp_path / "mine.onnx")
+    assert recognition_weights(str(mine)) == mine
+    with pytest.raises(NotFoundError, match=r"absent\.onnx.*pp-ocrv4-det-mobile"):
+        detection_weights("absent.onnx")
+
+
+def test_networks_of_another_version_read_too() -> None:
+    for name in ("pp-ocrv4-det-mobile", "pp-ocrv4-rec-mobile"):
+        fetch_weight(name)
+    config = OcrConfig(detector="pp-ocrv4-det-mobile", recogniser="pp-ocrv4-rec-mobile", limit_side_len=320)
+    image = Image.new("RGB", (300, 80), "white")
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 28)
+    ImageDraw.Draw(image).text((20, 20), "Total 42.50", font=font, fill="black")
+    (line,) = read_text(np.asarray(image), OcrModel(config, threads=1))
+    assert line.text.replace(" ", "") == "Total42.50"

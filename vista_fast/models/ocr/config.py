@@ -7,6 +7,7 @@ from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Precision, available_backends
+from vista_fast.models.ocr.weights import DETECTOR, RECOGNISER
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,9 @@ class OcrConfig:
     Attributes:
         backend: library that runs the networks: "openvino" or "onnxruntime"; None takes the first of them that is
             installed.
+        detector: the detection network: the name of PP-OCR weights (``vista-fast weights list``), or the path of an
+            ONNX file of PP-OCRv4, v5 or v6.
+        recogniser: the recognition network, likewise; the file has its charset in it.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
         precision: "f32", or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ). What else is in a
             batch moves boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
@@ -35,6 +39,8 @@ class OcrConfig:
     """
 
     backend: Literal["openvino", "onnxruntime"] | None = None
+    detector: str = DETECTOR
+    recogniser: str = RECOGNISER
     threads: int | None = None
     precision: Precision = "f32"
     limit_side_len: int = 736

@@ -6,6 +6,7 @@ import math
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy as np
 from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
+from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.weights import file_digest
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -63,11 +66,13 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     def width(call: Mapping[str, Any]) -> int:
         return padded_width(call["image"].width, call["image"].height, _quad(call), config)
 
-    version = f"ppocrv6-small/{config.library}/{config.precision}"
+    def version(weights: Path) -> str:
+        return f"{file_digest(weights)[:16]}/{config.library}/{config.precision}"
+
     engine.register(
         Op(
             "ocr.detect",
-            version,
+            version(detection_weights(config.detector)),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=lambda calls: _detect(model.get(), calls),
             key=lambda call: "{}x{}".format(*input_size(call)),
@@ -78,7 +83,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     engine.register(
         Op(
             "ocr.recognize",
-            version,
+            version(recognition_weights(config.recogniser)),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=lambda calls: _recognize(model.get(), calls),
             key=width,

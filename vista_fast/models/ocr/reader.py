@@ -38,8 +38,8 @@ class OcrModel:
         self.config = config = config or OcrConfig()
         load = find_backend(config.library)
         budget = config.threads or threads or usable_cores()
-        self._detection = load(detection_weights(), threads=budget, precision=config.precision)
-        self._recognition = load(recognition_weights(), threads=budget, precision=config.precision)
+        self._detection = load(detection_weights(config.detector), threads=budget, precision=config.precision)
+        self._recognition = load(recognition_weights(config.recogniser), threads=budget, precision=config.precision)
         self._charset = recognition.charset(self._recognition)
 
     def detect(self, images: Sequence[Pixels]) -> list[tuple[detection.Quads, npt.NDArray[np.float32]]]:
@@ -68,8 +68,8 @@ class OcrModel:
 def check_installed(config: OcrConfig) -> None:
     """Raise MissingExtraError or NotFoundError when text can't be read here; loads nothing."""
     find_backend(config.library)
-    detection_weights()
-    recognition_weights()
+    detection_weights(config.detector)
+    recognition_weights(config.recogniser)
 
 
 def detection_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:

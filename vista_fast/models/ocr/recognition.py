@@ -64,8 +64,10 @@ def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDA
 
 def recognize(lines: Sequence[npt.NDArray[np.uint8]], model: Model, charset: Sequence[str]) -> list[Line]:
     """Read crops [H, W, 3] RGB that share one padded width."""
-    batch = np.stack([_network_input(line) for line in lines])
-    return [_decode(probabilities, charset) for probabilities in run_single(model, batch)]
+    probabilities = run_single(model, np.stack([_network_input(line) for line in lines]))
+    classes = probabilities.argmax(axis=2)
+    confidences = np.take_along_axis(probabilities, classes[..., None], axis=2)[..., 0]
+    return [_decode(*line, charset) for line in zip(classes, confidences, strict=True)]
 
 
 def charset(model: Model) -> tuple[str, ...]:
@@ -98,11 +100,9 @@ def _normalised() -> npt.NDArray[np.float32]:
     return table
 
 
-def _decode(probabilities: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:
-    """Greedy CTC over [steps, classes]: drop repeats, then blanks (class 0)."""
-    classes = probabilities.argmax(axis=1)
+def _decode(classes: npt.NDArray[np.intp], confidences: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:
+    """Greedy CTC over the best class of each step: drop repeats, then blanks (class 0)."""
     kept = (classes != 0) & (np.diff(classes, prepend=-1) != 0)
-    confidences = np.take_along_axis(probabilities, classes[:, None], axis=1)[kept, 0]
     text = "".join(charset[index] for index in classes[kept])
-    score = float(np.mean([round(float(value), 5) for value in confidences])) if text else 0.0
+    score = float(np.mean([round(float(value), 5) for value in confidences[kept]])) if text else 0.0
     return Line(text, round(score, 5))

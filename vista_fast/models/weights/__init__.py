@@ -2,7 +2,7 @@
 
 from vista_fast.models.weights.catalogue import WEIGHTS
 from vista_fast.models.weights.sources import HubFile, NpmFile, PackageFile, Source
-from vista_fast.models.weights.store import fetch_weight, find_weight, weights_folder
+from vista_fast.models.weights.store import fetch_weight, file_digest, find_weight, weights_folder
 from vista_fast.models.weights.weight import Weight
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Source",
     "Weight",
     "fetch_weight",
+    "file_digest",
     "find_weight",
     "weights_folder",
 ]

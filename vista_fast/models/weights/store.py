@@ -67,24 +67,8 @@ def fetch_weight(name: str) -> Path:
     raise NotFoundError(f"{name} could not be fetched: {'; '.join(failures)}. {_by_hand(weight)}")
 
 
-def _named(name: str) -> Weight:
-    if name not in WEIGHTS:
-        raise InvalidArgumentError(f"there are no weights named {name!r}; choose one of {', '.join(sorted(WEIGHTS))}")
-    return WEIGHTS[name]
-
-
-def _right(weight: Weight, path: Path) -> Path:
-    digest = _sha256(path)
-    if digest != weight.sha256:
-        raise NotFoundError(
-            f"{path} has SHA-256 {digest[:16]}…, and {weight.name} has {weight.sha256[:16]}…; remove it, and get the "
-            f"right one: {_by_hand(weight)}"
-        )
-    return path
-
-
-def _sha256(path: Path) -> str:
-    """Of a file's bytes; read once for as long as its size and time stay the same."""
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hexadecimal; read once for as long as its size and time stay the same."""
     state = path.stat()
     key = (path, state.st_size, state.st_mtime_ns)
     with _lock:
@@ -95,6 +79,22 @@ def _sha256(path: Path) -> str:
                     digest.update(block)
                 _checked[key] = digest.hexdigest()
         return _checked[key]
+
+
+def _named(name: str) -> Weight:
+    if name not in WEIGHTS:
+        raise InvalidArgumentError(f"there are no weights named {name!r}; choose one of {', '.join(sorted(WEIGHTS))}")
+    return WEIGHTS[name]
+
+
+def _right(weight: Weight, path: Path) -> Path:
+    digest = file_digest(path)
+    if digest != weight.sha256:
+        raise NotFoundError(
+            f"{path} has SHA-256 {digest[:16]}…, and {weight.name} has {weight.sha256[:16]}…; remove it, and get the "
+            f"right one: {_by_hand(weight)}"
+        )
+    return path
 
 
 def _missing(weight: Weight) -> Exception:
