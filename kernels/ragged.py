@@ -23,8 +23,9 @@ Channels: TypeAlias = tuple[float, float, float]
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# Distances between samples are exact int32 numerators of up to 2 * side * size (see crop_resize).
-_MAX_SIDE_TIMES_SIZE = 1 << 29
+# Distances between samples are exact int32 numerators (see tiles): up to 2 * side * size, and at the reach of a filter
+# up to 4 * side more.
+_MAX_SIDE_TIMES_SIZE = 1 << 28
 # The second axis of a CUDA grid.
 MOST_ROWS = 65535
 # Offsets within one image and within one output are int32.

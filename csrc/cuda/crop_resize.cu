@@ -52,7 +52,7 @@ Status Check(const CropResizeBatch& batch) {
         ", " + std::to_string(batch.merge_size) + " and " +
         std::to_string(batch.temporal_patch_size) + "; give numbers of at least 1");
   }
-  constexpr std::int64_t kMostProduct = std::int64_t{1} << 29;
+  constexpr std::int64_t kMostProduct = std::int64_t{1} << 28;
   for (int n = 0; n < batch.row_count; ++n) {
     const CropRow& row = batch.rows[n];
     const auto [low, high] =
@@ -64,7 +64,7 @@ Status Check(const CropResizeBatch& batch) {
           "row " + std::to_string(n) + " resizes " + std::to_string(row.last_length) + " x " +
           std::to_string(row.first_length) + " to " + std::to_string(row.last_size) + " x " +
           std::to_string(row.first_size) +
-          "; sides must be at least 1 and their products under 2^29");
+          "; sides must be at least 1 and their products under 2^28");
     }
   }
   return {};

@@ -67,7 +67,7 @@ struct Tile {
 VISTA_DEVICE int Least(int a, int b) { return a < b ? a : b; }
 VISTA_DEVICE int Most(int a, int b) { return a > b ? a : b; }
 
-// The distances are exact in int: the product of a side and a size stays under 2^29.
+// The distances are exact in int: the product of a side and a size stays under 2^28.
 VISTA_DEVICE Reach ReachOf(int output, int length, int size, const Arithmetic& arithmetic) {
   const int support = arithmetic.bicubic ? 2 : 1;
   const int centre = length * (2 * output + 1);

@@ -71,7 +71,7 @@ def test_normalise_is_zoom_normalised(ops) -> None:
     image, mean, std = engine.image(noise()), (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
     options = {"box": (3, 4, 80, 99), "size": (40, 30)}
     zoomed = np.asarray(engine.call("dali.zoom", image, **options).to_host()).transpose(2, 0, 1) / 255
-    got = engine.call("dali.normalise", image, **options, mean=mean, std=std).numpy()
+    got = engine.call("dali.normalise", image, **options, mean=mean, std=std).tensor().numpy()
     want = (zoomed - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
     np.testing.assert_allclose(got, want, atol=1e-5)
 

@@ -3,7 +3,7 @@
 ========  ==============================================================================================
 module    what it holds
 ========  ==============================================================================================
-image     ``DeviceImage``: pixels on a device, and the event after which they may be read
+image     ``DeviceImage``, ``DeviceTensor``: what lies on a device, and the event after which it may be read
 store     ``DeviceStore``: the images that a device holds, least recently used first out
 region    boxes of numbers as boxes of pixels, by the rule of the native Ops
 dali      ``DaliExecutor``: batches of decode, zoom and normalise in DALI pipelines
@@ -17,8 +17,8 @@ On a CUDA device none of it has been run yet, because none was at hand; ``script
 from __future__ import annotations
 
 from vista_fast.devices.dali import DaliExecutor
-from vista_fast.devices.image import DeviceImage
+from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.ops import DaliOps, register_dali
 from vista_fast.devices.store import DeviceStore
 
-__all__ = ["DaliExecutor", "DaliOps", "DeviceImage", "DeviceStore", "register_dali"]
+__all__ = ["DaliExecutor", "DaliOps", "DeviceImage", "DeviceStore", "DeviceTensor", "register_dali"]

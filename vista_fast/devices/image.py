@@ -11,18 +11,50 @@ if TYPE_CHECKING:
     import torch
 
 
+class DeviceTensor:
+    """An immutable tensor in a device's memory.
+
+    Made right after the work that writes it was given to the current stream: an event is recorded there now, and every
+    reader waits for it on its own stream.
+    """
+
+    __slots__ = ("_ready", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+        self._ready = stream_of(tensor.device).record_event()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        return tuple(self._tensor.shape)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self._tensor.device
+
+    def tensor(self) -> torch.Tensor:
+        """The tensor, for work on the current stream, which waits for it; not to be written to."""
+        stream = stream_of(self.device)
+        stream.wait_event(self._ready)
+        if self.device.type == "cuda":
+            # Else the allocator could hand the memory out again while this stream still reads it.
+            self._tensor.record_stream(stream)
+        return self._tensor
+
+
 class DeviceImage:
     """An immutable RGB picture in a device's memory.
 
     ``hash`` names it as it names an Image: the same for an Image that was copied there, for a result that of its
-    source and of what was done. Made from ``pixels``, uint8 [height, width, 3] and contiguous, right after the work
-    that writes them was given to the current stream: an event is recorded there now, and every reader waits for it on
-    its own stream. The pixels come to the host only through ``to_host``.
+    source and of what was done. Made from ``pixels``, uint8 [height, width, 3] and contiguous, when a DeviceTensor is.
+    The pixels come to the host only through ``to_host``.
 
     Raises InvalidArgumentError for other pixels.
     """
 
-    __slots__ = ("_pixels", "_ready", "hash")
+    __slots__ = ("_pixels", "hash")
 
     def __init__(self, pixels: torch.Tensor, image_hash: str) -> None:
         import torch
@@ -33,24 +65,23 @@ class DeviceImage:
             )
         if not pixels.is_contiguous():
             raise InvalidArgumentError("the pixels of a DeviceImage have gaps; pass pixels.contiguous()")
-        self._pixels = pixels
+        self._pixels = DeviceTensor(pixels)
         self.hash = image_hash
-        self._ready = stream_of(pixels.device).record_event()
 
     @property
     def width(self) -> int:
         """In pixels."""
-        return int(self._pixels.shape[1])
+        return self._pixels.shape[1]
 
     @property
     def height(self) -> int:
         """In pixels."""
-        return int(self._pixels.shape[0])
+        return self._pixels.shape[0]
 
     @property
     def bytes(self) -> int:
         """Of device memory."""
-        return self._pixels.numel()
+        return self.height * self.width * 3
 
     @property
     def device(self) -> torch.device:
@@ -59,12 +90,7 @@ class DeviceImage:
 
     def pixels(self) -> torch.Tensor:
         """uint8 [height, width, 3], for work on the current stream, which waits for them; not to be written to."""
-        stream = stream_of(self.device)
-        stream.wait_event(self._ready)
-        if self.device.type == "cuda":
-            # Else the allocator could hand the memory out again while this stream still reads it.
-            self._pixels.record_stream(stream)
-        return self._pixels
+        return self._pixels.tensor()
 
     def to_host(self) -> Image:
         """A copy as an Image; waits for the device."""

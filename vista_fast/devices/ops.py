@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vista_fast.devices.dali import DaliExecutor
-from vista_fast.devices.image import DeviceImage
+from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_box, resolve_size
 from vista_fast.devices.store import DeviceStore
 from vista_fast.errors import InvalidArgumentError, VistaError
@@ -29,8 +29,8 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
     - ``dali.decode(encoded=bytes)`` → DeviceImage, upright, of the hash that ``Engine.image`` gives those bytes.
     - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear" or
       "bicubic". Instead of ``image``, ``source=`` may be the hash of a DeviceImage that the store holds.
-    - ``dali.normalise(image, box=None, size=None, filter="bicubic", mean=ImageNet's, std=ImageNet's)`` → float32
-      [3, height, width] on the device, with ``source=`` as above; not to be written to.
+    - ``dali.normalise(image, box=None, size=None, filter="bicubic", mean=ImageNet's, std=ImageNet's)`` →
+      DeviceTensor float32 [3, height, width], with ``source=`` as above.
 
     Pictures that come of it are held by the store, not by the engine's cache, whose bytes are the host's: an equal
     call gets the held one. DaliExecutor says how results differ from the native Ops'.
@@ -106,7 +106,8 @@ def _normalise(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str,
     std = _channels(calls[0].get("std", IMAGENET_STD), "std")
     if min(std) <= 0:
         raise InvalidArgumentError(f"std is {std}; give three numbers above 0")
-    return _in_place(parsed, executor.normalise(*_columns(crops), crops[0].filter, mean, std))
+    normalised = executor.normalise(*_columns(crops), crops[0].filter, mean, std)
+    return _in_place(parsed, [DeviceTensor(one) for one in normalised])
 
 
 class _Crop:
