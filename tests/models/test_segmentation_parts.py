@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vista_fast as vf
-from vista_fast.errors import AbortedError, InvalidArgumentError, NotFoundError
+from vista_fast.errors import AbortedError, InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models.segmentation import Masks, Prompt, SegmentationConfig, facts_of, mask_at, overlay
 from vista_fast.models.segmentation.model import FEATURES, network_image
 from vista_fast.models.segmentation.ops import register_segmentation
@@ -206,6 +206,12 @@ def test_networks_that_can_not_be_loaded_lose_the_call_and_not_the_op(
             engine.call("segment.encode", flat(engine, 3))
         failing.clear()
         assert engine.call("segment.encode", flat(engine, 3))["image_embed"].item() == 3
+
+
+def test_a_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vista_fast.models.backend.registry.find_spec", lambda _: None)
+    with vf.Engine(threads=1) as engine, pytest.raises(MissingExtraError, match=r"vista-fast\[ocr\]"):
+        vf.Toolbox.default(engine, ocr=None, segmentation=SegmentationConfig())
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

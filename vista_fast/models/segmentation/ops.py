@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend import find_backend
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.masks import facts_of, mask_at, overlay
@@ -36,7 +37,7 @@ _registered: RegisteredOnce[SegmentationConfig] = RegisteredOnce("segments image
 def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
     """Give the engine three Ops; once per engine, repeating it with an equal config does nothing.
 
-    That the weights are here is checked now, and the networks are loaded with the first call.
+    That library and weights are here is checked now, and the networks are loaded with the first call.
 
     - ``segment.encode(image)`` → the ``Embedding``, 16.8 MB. The network takes one image at a time. Calls for one image
       share one run, and the cache keeps it as it does any result.
@@ -48,6 +49,7 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
 
     Raises:
         InvalidArgumentError: the engine already has them with another config.
+        MissingExtraError: ONNX Runtime, which alone reads the encoder, is not installed.
         NotFoundError: the weights are not here; the message says how to get them.
     """
     _registered.register(engine, config, lambda: _register(engine, config))
@@ -56,6 +58,7 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
 def _register(engine: Engine, config: SegmentationConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
+    find_backend("onnxruntime")
     encoder_weights()
     decoder_weights()
     threads = engine.threads
