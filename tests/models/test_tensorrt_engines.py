@@ -27,6 +27,7 @@ from vista_fast.models.backend.tensorrt.library import load_library
 from vista_fast.models.ocr import OcrConfig
 from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.segmentation.ops import DECODE_BATCH
 from vista_fast.models.segmentation.profiles import decoder_profiles
 from vista_fast.models.weights import fetch_weight
 
@@ -83,7 +84,10 @@ def test_recognition_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> No
 
 def test_segmentation_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
     profile, more = decoder_profiles()
-    assert more.holds({"point_coords": (16, 256, 2), "point_labels": (16, 256), "mask_input": (1, 1, 256, 256)})
+    count = DECODE_BATCH
+    assert more.holds(
+        {"point_coords": (count, 256, 2), "point_labels": (count, 256), "mask_input": (count, 1, 256, 256)}
+    )
     made = build(fetch_weight("sam2-hiera-tiny-decoder"), cache, profile)
     assert made.stat().st_size > 8_000_000
 
