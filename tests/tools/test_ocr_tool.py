@@ -192,6 +192,6 @@ async def test_networks_that_can_not_be_loaded_lose_the_call_and_not_the_tool(
     with vf.Engine(threads=2) as engine:
         toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(limit_side_len=320))
         image = engine.image(note("Reads now"))
-        with pytest.raises(vf.errors.AbortedError, match=r"could not be loaded on .* memory"):
+        with pytest.raises(vf.errors.AbortedError, match=r"openvino could not be loaded .* memory"):
             await toolbox.call(vf.ToolCall("ocr"), images=[image])
         assert (await toolbox.call(vf.ToolCall("ocr"), images=[image])).text == "Reads now"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import threading
-import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import AbortedError, InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
@@ -24,8 +24,7 @@ DETECT_BATCH = 4
 RECOGNIZE_BATCH = 8
 """Largest batches: a CPU's cores are full with few calls already, and a larger batch holds up the calls behind it."""
 
-_registered: weakref.WeakKeyDictionary[Engine, OcrConfig] = weakref.WeakKeyDictionary()
-_lock = threading.Lock()
+_registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
 
 
 def register_ocr(engine: Engine, config: OcrConfig) -> None:
@@ -43,22 +42,18 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
         MissingExtraError: the libraries are not installed.
         NotFoundError: the weights are not those that the libraries ship.
     """
-    with _lock:
-        if engine in _registered:
-            if _registered[engine] != config:
-                raise InvalidArgumentError(
-                    f"this engine already reads text with {_registered[engine]}; make another Engine for {config}"
-                )
-            return
+
+    def add() -> None:
         check_installed(config)
         _register(engine, config)
-        _registered[engine] = config
+
+    _registered.register(engine, config, add)
 
 
 def _register(engine: Engine, config: OcrConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    model = _LoadedOnce(config, engine.threads)
+    model = LoadedOnce(f"ocr on {config.library}", partial(OcrModel, config, threads=engine.threads))
 
     def input_size(call: Mapping[str, Any]) -> tuple[int, int]:
         return detection_size(call["image"].width, call["image"].height, config)
@@ -91,31 +86,6 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             timeout=config.timeout,
         )
     )
-
-
-class _LoadedOnce:
-    """The networks, loaded by whichever Op runs first.
-
-    That they can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
-    """
-
-    def __init__(self, config: OcrConfig, threads: int) -> None:
-        self._config = config
-        self._threads = threads
-        self._lock = threading.Lock()
-        self._model: OcrModel | None = None
-
-    def get(self) -> OcrModel:
-        with self._lock:
-            if self._model is None:
-                try:
-                    self._model = OcrModel(self._config, threads=self._threads)
-                except Exception as error:
-                    raise AbortedError(
-                        f"the networks of ocr could not be loaded on {self._config.library} ({error}); "
-                        "`vista-fast doctor` says what is installed"
-                    ) from error
-            return self._model
 
 
 def _detect(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
