@@ -31,6 +31,7 @@ $(VENV)/.train-extra: $(VENV)/.system pyproject.toml
 	touch $@
 
 $(VENV)/.dev-extra: $(VENV)/.train-extra pyproject.toml
+	scripts/system_packages.sh tests
 	$(BIN)/python scripts/extra_requirements.py dev > $@.txt
 	$(PIP) install -r $@.txt
 	touch $@

