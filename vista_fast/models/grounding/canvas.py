@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -55,13 +56,17 @@ class Sizing:
         from PIL import Image
 
         high, wide = self.resized(*pixels.shape[:2])
-        small = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR), np.float32)
+        small = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
         canvas = np.zeros((3, *self.canvas(*pixels.shape[:2])), np.float32)
-        scale = 1 / (255 * np.array(self.std))
-        shift = np.array(self.mean) / np.array(self.std)
-        normalised = small * scale.astype(np.float32) - shift.astype(np.float32)
-        canvas[:, :high, :wide] = normalised.transpose(2, 0, 1)
+        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            canvas[channel, :high, :wide] = _normalised(mean, std)[small[..., channel]]
         return canvas, (high, wide)
+
+
+@lru_cache
+def _normalised(mean: float, std: float) -> npt.NDArray[np.float32]:
+    """What each of the 256 values of a channel becomes."""
+    return ((np.arange(256) / 255 - mean) / std).astype(np.float32)
 
 
 def _up(side: float) -> int:

@@ -28,7 +28,7 @@ class GroundingConfig:
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
         longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both.
-        max_batch: most calls in one run of the network.
+        max_batch: most calls in one run of the network; a CPU's caches hold no more.
         timeout: seconds that a batch may take, the export and loading of the network with the first one included;
             after that its calls are aborted. None waits for ever.
     """
@@ -39,7 +39,7 @@ class GroundingConfig:
     precision: Precision = "f32"
     shortest_edge: int | None = None
     longest_edge: int | None = None
-    max_batch: int = 8
+    max_batch: int = 4
     timeout: float | None = 600.0
 
     @property

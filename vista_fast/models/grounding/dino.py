@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ class GroundingDino:
         if len(keys) != 1:
             raise InvalidArgumentError(f"queries of one batch must have one canvas and padded length, got {keys}")
         ((canvas, tokens),) = keys
-        inputs = [self._inputs(query, tokens) for query in queries]
+        with ThreadPoolExecutor(min(self._threads, len(queries))) as pool:  # resizing lets go of the GIL
+            inputs = list(pool.map(lambda query: self._inputs(query, tokens), queries))
         outputs = self._network(canvas).run({name: np.stack([each[name] for each in inputs]) for name in INPUTS})
         return [
             self._kept(query, each, logits, boxes)
