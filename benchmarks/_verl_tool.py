@@ -68,8 +68,9 @@ class ToolServer:
         calls = [(f"{run}-{i}-{j}", urls[i], box) for i, boxes in enumerate(regions) for j, box in enumerate(boxes)]
         with ThreadPoolExecutor(CLIENTS) as clients:
             for answer in clients.map(self._zoom_one, calls):
-                if not answer["valids"][0]:
-                    sys.exit(f"the tool server refuses a zoom: {str(answer)[:200]}")
+                seen = answer["observations"][0]
+                if not isinstance(seen, dict) or "image" not in seen:
+                    sys.exit(f"the tool server gives no image for a zoom: {str(answer)[:200]}")
 
     def _zoom_one(self, call: tuple[str, str, Box]) -> dict[str, list[object]]:
         trajectory, url, box = call
