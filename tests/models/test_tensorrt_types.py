@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-import vista_fast.models.backend.tensorrt as backend
+import vista_fast
 
 ENTRY_POINTS = (
     "createInferBuilder_INTERNAL",
@@ -74,6 +74,13 @@ def well_formed(line: str) -> str:
     return line
 
 
+def copied_package(folder: Path) -> Path:
+    """The package outside of site-packages, whose other modules mypy would take for the user's own there."""
+    source = Path(vista_fast.__file__).resolve().parent
+    ignored = shutil.ignore_patterns("*.so", "*.safetensors", "__pycache__")
+    return Path(shutil.copytree(source, folder / source.name, ignore=ignored))
+
+
 @pytest.mark.parametrize("module", ["tensorrt_bindings.tensorrt", "tensorrt_rtx_bindings.tensorrt_rtx"])
 def test_every_call_fits_the_signatures(module: str, tmp_path: Path) -> None:
     libraries = str(empty_libraries(tmp_path / "libraries")) if module.startswith("tensorrt_bindings") else ""
@@ -85,7 +92,7 @@ def test_every_call_fits_the_signatures(module: str, tmp_path: Path) -> None:
         "[mypy-tensorrt]\nignore_errors = true\n"
         "[mypy-numpy.*]\nfollow_imports = skip\nfollow_imports_for_stubs = true\n"
     )
-    folder = Path(backend.__file__).resolve().parent
-    checked = [str(path) for path in (folder, folder.parent / "model.py", folder.parent / "profile.py")]
+    folder = copied_package(tmp_path / "checked") / "models" / "backend"
+    checked = [str(folder / name) for name in ("tensorrt", "model.py", "profile.py")]
     arguments = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache")]
     run([sys.executable, "-m", "mypy", *arguments, *checked], MYPYPATH=str(tmp_path))
