@@ -49,8 +49,7 @@ class Engine(LoopCaller):
     behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
     Images. The image, when an Op takes one, may be given by position, and then as anything that ``image`` opens, or as
     the hash of an Image that the engine holds; it is opened on the calling thread, but for ``acall``, which reads and
-    decodes beside its loop. That of a native Op may be so by its
-    name too, in ``submit_many`` as well.
+    decodes beside its loop. That of a native Op may be so by its name too, in ``submit_many`` as well.
     """
 
     def __init__(
