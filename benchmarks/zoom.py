@@ -2,9 +2,10 @@
 
 With decoding: an engine that is new in each repeat opens the JPEG files and zooms, no result known from before. Peers:
 Pillow decoding at each call, in a thread pool, and verl-tool's tool server with pixel_reasoner (--verl-tool CHECKOUT),
-which decodes at each call too and answers with a JPEG. Decoded: the same calls on Images, beside Pillow and OpenCV in
-thread pools. OpenCV is given its filter of equal quality: INTER_AREA where the region shrinks on both sides, else
-INTER_CUBIC, which does not smooth and so has less to do than ours wherever one side shrinks.
+which decodes at each call too, resizes the same regions not to 448 × 448 but to the nearest multiples of 28, and
+answers with a JPEG. Decoded: the same calls on Images, beside Pillow and OpenCV in thread pools. OpenCV is given its
+filter of equal quality: INTER_AREA where the region shrinks on both sides, else INTER_CUBIC, which does not smooth and
+so has less to do than ours wherever one side shrinks.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import count
 
 import cv2
 from _limits import copy_bandwidth
@@ -61,8 +61,7 @@ def with_decoding(jpegs: list[bytes], regions: list[list[Box]], server: ToolServ
         "Pillow, decoding per call": per_second(calls, pillow),
     }
     if server is not None:
-        runs = count()
-        works["verl-tool, pixel_reasoner"] = per_second(calls, lambda: server.zoom(f"run{next(runs)}", jpegs, regions))
+        works["verl-tool, pixel_reasoner"] = lambda: server.calls_per_second(jpegs, regions)
     figures = in_turns(works, given.repeats)
     decoding, resizing = alone(jpegs, regions)
     wanted = {"Pillow, decoding per call": 15.0, "verl-tool, pixel_reasoner": 40.0}
