@@ -11,6 +11,7 @@ import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
+from vista_fast.models.backend.openvino_graph import rearrange
 
 _core_lock = threading.Lock()
 _core: Any = None
@@ -46,6 +47,7 @@ class OpenVinoModel:
         try:
             model = core.read_model(path)
             info = dict(model.get_rt_info().items())
+            rearrange(model)
             # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
             self._model: Any = core.compile_model(
                 model,

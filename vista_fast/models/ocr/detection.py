@@ -41,19 +41,22 @@ def input_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:
 
 
 def detect(
-    frames: Sequence[npt.NDArray[np.uint8]], model: Model, config: OcrConfig
+    frames: Sequence[npt.NDArray[np.uint8]], model: Model, config: OcrConfig, *, at_once: int | None = None
 ) -> list[tuple[Quads, npt.NDArray[np.float32]]]:
     """Find the text lines of frames [H, W, 3] RGB that share one network input size.
+
+    ``at_once`` is how many frames one run of the network takes; None takes them all.
 
     Returns for each frame its quads in reading order, in the frame's pixels, and their scores [n] in [0, 1].
     """
     size = input_size(frames[0].shape[1], frames[0].shape[0], config)
-    batch = np.stack([_network_input(frame, size) for frame in frames])
-    maps = run_single(model, batch)
-    return [
-        _quads(probability, (frame.shape[1], frame.shape[0]), config)
-        for probability, frame in zip(maps[:, 0], frames, strict=True)
-    ]
+    found = []
+    for first in range(0, len(frames), at_once or len(frames)):
+        some = frames[first : first + (at_once or len(frames))]
+        maps = run_single(model, np.stack([_network_input(frame, size) for frame in some]))
+        for probability, frame in zip(maps[:, 0], some, strict=True):
+            found.append(_quads(probability, (frame.shape[1], frame.shape[0]), config))
+    return found
 
 
 def _network_input(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:

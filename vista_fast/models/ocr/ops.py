@@ -13,16 +13,13 @@ import numpy as np
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.ocr.config import OcrConfig
+from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 from vista_fast.models.weights import file_digest
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
-
-DETECT_BATCH = 4
-RECOGNIZE_BATCH = 8
-"""Largest batches: a CPU's cores are full with few calls already, and a larger batch holds up the calls behind it."""
 
 _registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
 

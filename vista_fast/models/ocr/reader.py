@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import find_backend, usable_cores
+from vista_fast.models.backend import find_backend, open_model, usable_cores
+from vista_fast.models.backend.choice import RUNS_ON
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
+from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
 from vista_fast.models.ocr.recognition import Line
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
@@ -36,10 +39,16 @@ class OcrModel:
     def __init__(self, config: OcrConfig | None = None, *, threads: int | None = None) -> None:
         """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
         self.config = config = config or OcrConfig()
-        load = find_backend(config.library)
-        budget = config.threads or threads or usable_cores()
-        self._detection = load(detection_weights(config.detector), threads=budget, precision=config.precision)
-        self._recognition = load(recognition_weights(config.recogniser), threads=budget, precision=config.precision)
+        load = partial(
+            open_model,
+            backend=config.library,
+            threads=config.threads or threads or usable_cores(),
+            precision=config.precision,
+        )
+        self._detection = load(detection_weights(config.detector), profiles=detection_profiles(config))
+        self._recognition = load(recognition_weights(config.recogniser), profiles=recognition_profiles(config))
+        # A CPU's caches hold the values between the layers of one page, not of more.
+        self._at_once = 1 if RUNS_ON[config.library][0] == "cpu" else None
         self._charset = recognition.charset(self._recognition)
 
     def detect(self, images: Sequence[Pixels]) -> list[tuple[detection.Quads, npt.NDArray[np.float32]]]:
@@ -49,7 +58,7 @@ class OcrModel:
         """
         frames = [Frame.of(image.shape[1], image.shape[0], self.config) for image in images]
         rendered = [frame.render(image) for frame, image in zip(frames, images, strict=True)]
-        found = detection.detect(rendered, self._detection, self.config)
+        found = detection.detect(rendered, self._detection, self.config, at_once=self._at_once)
         return [(frame.to_image(quads), scores) for frame, (quads, scores) in zip(frames, found, strict=True)]
 
     def recognize(self, lines: Sequence[tuple[Pixels, npt.NDArray[np.float32]]]) -> list[Line]:
