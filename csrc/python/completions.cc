@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/spin.h"
 #include "convert.h"
 #include "errors.h"
 #include "foreign.h"
@@ -94,6 +95,7 @@ std::size_t CompletionQueue::ServeTakers(std::span<sched::Completion> completion
     });
     if (taker == takers_.end()) return false;
     (*taker)->completion = std::move(completion);
+    (*taker)->has_completion.store(true, std::memory_order_relaxed);
     (*taker)->changed.notify_one();
     return true;
   };
@@ -116,8 +118,12 @@ std::optional<sched::Completion> CompletionQueue::TakeOne(std::uint64_t token, s
     waiting_.erase(at);
     return found;
   }
-  Taker taker{token, {}, {}};
+  Taker taker(token);
   takers_.push_back(&taker);
+  lock.unlock();
+  if (timeout > kLongestSpin)
+    SpinUntil([&] { return taker.has_completion.load(std::memory_order_relaxed); });
+  lock.lock();
   taker.changed.wait_for(lock, timeout,
                          [&] { return taker.completion || rounds_ != rounds || closed_; });
   std::erase(takers_, &taker);
@@ -196,14 +202,15 @@ void BlockingSlot::Deliver(std::span<sched::Completion> completions) {
   {
     const std::lock_guard lock(mutex_);
     completion_ = std::move(completions.front());
-    there_ = true;
+    there_.store(true, std::memory_order_release);
   }
   arrived_.notify_one();
 }
 
 bool BlockingSlot::WaitFor(Duration timeout) {
+  if (SpinUntil([this] { return there_.load(std::memory_order_acquire); })) return true;
   std::unique_lock lock(mutex_);
-  return arrived_.wait_for(lock, timeout, [this] { return there_; });
+  return arrived_.wait_for(lock, timeout, [this] { return there_.load(); });
 }
 
 void ManyCompletions::Deliver(std::span<sched::Completion> completions) {

@@ -68,9 +68,12 @@ class CompletionQueue final : public sched::CompletionSink {
  private:
   // A thread in TakeOne.
   struct Taker {
-    std::uint64_t token;
+    explicit Taker(std::uint64_t its_token) : token(its_token) {}
+
+    const std::uint64_t token;
     std::condition_variable changed;
     std::optional<sched::Completion> completion;
+    std::atomic<bool> has_completion{false};  // to be read without the lock
   };
 
   void Signal();
@@ -98,7 +101,7 @@ class BlockingSlot final : public sched::CompletionSink {
  private:
   std::mutex mutex_;
   std::condition_variable arrived_;
-  bool there_ = false;
+  std::atomic<bool> there_{false};
   sched::Completion completion_;
 };
 

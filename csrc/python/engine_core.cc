@@ -225,6 +225,8 @@ sched::RequestId EngineCore::Submit(const Op& op, py::dict arguments, const Call
   ReleaseNow();
   Result<sched::Call> call = MakeCall(op, arguments, options, TimeOf(options));
   if (!call.ok()) {
+    // Of a closed engine nothing comes back, so that it has to be said here.
+    if (const Status open = engine_->scheduler().Submit({}, queue, {}); !open.ok()) Raise(open);
     sched::Completion refused{Token(std::move(future)), call.status(), nullptr,
                               sched::Outcome::kRun};
     queue->Deliver({&refused, 1});
@@ -293,15 +295,19 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
   std::optional<sched::Batch> here;
   // A deadline is kept by whoever waits, so its call runs elsewhere.
   const bool in_place = op.native != nullptr && call.hard_deadline == kNever;
-  const Status accepted = in_place ? engine_->scheduler().SubmitInPlace(&call, slot, &id, &here)
-                                   : engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
-  if (!accepted.ok()) Raise(accepted);
-  if (here) {
+  Status accepted;
+  bool is_there = false;
+  {
+    // Given up before the call is out, so that the puller which wakes for it finds the GIL free.
     const GilReleased no_gil;
-    engine_->Run(*here);
+    accepted = in_place ? engine_->scheduler().SubmitInPlace(&call, slot, &id, &here)
+                        : engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
+    if (here) engine_->Run(*here);
+    is_there = accepted.ok() && slot->WaitFor(kSignalInterval);
   }
+  if (!accepted.ok()) Raise(accepted);
   try {
-    BlockUntil([&](Duration slice) { return slot->WaitFor(slice); });
+    if (!is_there) BlockUntil([&](Duration slice) { return slot->WaitFor(slice); });
   } catch (...) {
     engine_->scheduler().Cancel(id);
     throw;
@@ -331,91 +337,6 @@ sched::ExpectationId EngineCore::Expect(const std::string& op, sched::Flow flow)
 
 void EngineCore::Release(sched::ExpectationId expectation) {
   if (!CarriedAcrossFork()) engine_->scheduler().Release(expectation);
-}
-
-py::object EngineCore::Lease(sched::OpId op, HeldBatch* held) {
-  ReleaseNow();
-  std::optional<sched::Batch> batch;
-  {
-    const GilReleased no_gil;
-    batch = engine_->scheduler().Take(by_id_[op]->lane);
-  }
-  if (!batch) return py::none();
-  held->id = batch->id;
-  py::list calls(batch->calls->size());
-  for (std::size_t i = 0; i < batch->calls->size(); ++i) {
-    calls[i] = FromValue((*batch->calls)[i]);
-  }
-  return calls;
-}
-
-bool EngineCore::Complete(sched::OpId op, HeldBatch* held, py::object results) {
-  const std::string& name = by_id_[op]->name;
-  const bool is_sequence = PySequence_Check(results.ptr()) != 0 &&
-                           !PyUnicode_Check(results.ptr()) && !PyBytes_Check(results.ptr());
-  if (!is_sequence) {
-    const auto type = py::type::handle_of(results).attr("__name__").cast<std::string>();
-    return FailHeld(held, Status::Internal("the batch function of '" + name + "' returned " + type +
-                                           "; it must return a list with one result per call"));
-  }
-  std::vector<Result<Value>> values;
-  try {
-    values.reserve(py::len(results));
-    for (const py::handle item : results) {
-      if (PyExceptionInstance_Check(item.ptr())) {
-        values.emplace_back(FromException(name, item));
-      } else {
-        values.emplace_back(Freeze(item));
-      }
-    }
-  } catch (const py::error_already_set& error) {
-    return FailHeld(held, FromException(name, error.value()));
-  }
-  results = py::object();
-  const bool kept = engine_->scheduler().Complete(held->id, std::move(values));
-  if (kept) held->id = 0;
-  ReleaseNow();
-  return kept;
-}
-
-bool EngineCore::Fail(sched::OpId op, HeldBatch* held, py::object exception) {
-  return FailHeld(held, FromException(by_id_[op]->name, exception));
-}
-
-bool EngineCore::FailHeld(HeldBatch* held, const Status& why) {
-  const bool kept = engine_->scheduler().Fail(held->id, why);
-  if (kept) held->id = 0;
-  return kept;
-}
-
-void EngineCore::Lose(sched::OpId op, const HeldBatch& held) {
-  if (CarriedAcrossFork()) return;
-  if (held.id == 0) return PullerLost(op);
-  engine_->scheduler().Lose(held.id,
-                            Status::Aborted("a thread that ran '" + by_id_[op]->name +
-                                            "' ended before this call was done; submit it again"));
-}
-
-void EngineCore::PullerLost(sched::OpId op) {
-  std::shared_ptr<CompletionQueue> queue;
-  {
-    const std::lock_guard lock(lost_mutex_);
-    lost_pullers_.push_back(op);
-    queue = lost_queue_.lock();
-  }
-  if (queue) queue->Poke();
-}
-
-std::vector<sched::OpId> EngineCore::TakeLostPullers() {
-  std::vector<sched::OpId> lost;
-  const std::lock_guard lock(lost_mutex_);
-  lost.swap(lost_pullers_);
-  return lost;
-}
-
-void EngineCore::WatchLostPullers(const std::shared_ptr<CompletionQueue>& queue) {
-  const std::lock_guard lock(lost_mutex_);
-  lost_queue_ = queue;
 }
 
 void EngineCore::Close(double timeout) {

@@ -25,11 +25,15 @@ struct Many {
   std::vector<sched::RequestId> requests;
 };
 
+// One result per call of a Batch, or why it failed as a whole.
+using BatchResults = Result<std::vector<Result<Value>>>;
+
 // The Batch that a puller's thread has leased and not ended; 0 when there is none. It is kept here,
 // not in a Python variable, because an exception may come between a call into the core and the
 // storing of what that gave.
 struct HeldBatch {
   sched::BatchId id = 0;
+  BatchResults results = Status::Internal("this Batch was given up before it had run");
 };
 
 class EngineCore final : public sched::Listener {
@@ -70,12 +74,12 @@ class EngineCore final : public sched::Listener {
   sched::ExpectationId Expect(const std::string& op, sched::Flow flow);
   void Release(sched::ExpectationId expectation);
 
-  // Blocks until there is a Batch, and gives the list of its argument dicts; None once the engine
-  // has stopped.
+  // Ends the Lease in hand, if any, with what Complete or Fail has put down; then blocks until
+  // there is a Batch, and gives the list of its argument dicts. None once the engine has stopped,
+  // and when the Lease in hand was lost, as its puller has been replaced then.
   pybind11::object Lease(sched::OpId op, HeldBatch* held);
-  // Ends the Lease; false when it was lost, and then its puller has been replaced.
-  bool Complete(sched::OpId op, HeldBatch* held, pybind11::object results);
-  bool Fail(sched::OpId op, HeldBatch* held, pybind11::object exception);
+  void Complete(sched::OpId op, HeldBatch* held, const pybind11::object& results);
+  void Fail(sched::OpId op, HeldBatch* held, const pybind11::object& exception);
   // Says that a puller ends that was still wanted: the Batch that it holds is aborted, and the
   // puller counts among the lost ones, unless it did so already.
   void Lose(sched::OpId op, const HeldBatch& held);
@@ -94,7 +98,7 @@ class EngineCore final : public sched::Listener {
 
  private:
   void PullerLost(sched::OpId op) override;
-  bool FailHeld(HeldBatch* held, const Status& why);
+  bool EndHeld(HeldBatch* held);
   void CheckAlive() const;
   // Now, for options that count from it; the clock is not read for others.
   [[nodiscard]] TimePoint TimeOf(const CallOptions& options) const;

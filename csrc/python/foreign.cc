@@ -35,9 +35,11 @@ void ReleaseLater(PyObject* owned) {
   releases.any.store(true, std::memory_order_release);
 }
 
+bool ReleasesWait() { return PendingReleases().any.load(std::memory_order_acquire); }
+
 void ReleaseNow() {
+  if (!ReleasesWait()) return;
   Releases& releases = PendingReleases();
-  if (!releases.any.load(std::memory_order_acquire)) return;
   std::vector<PyObject*> objects;
   {
     const std::lock_guard lock(releases.mutex);

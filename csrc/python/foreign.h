@@ -39,6 +39,8 @@ void ReleaseLater(PyObject* owned);
 // Releases what was handed over. Needs the GIL and no lock of the core: a finaliser may call the
 // engine.
 void ReleaseNow();
+// Whether something waits to be released. Needs no GIL.
+bool ReleasesWait();
 // In the child of a fork: another thread may have held the lock, and what was handed over is the
 // parent's.
 void ResetReleases();

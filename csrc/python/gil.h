@@ -16,7 +16,18 @@ class GilReleased {
   GilReleased() : state_(PyEval_SaveThread()) {}
   GilReleased(const GilReleased&) = delete;
   GilReleased& operator=(const GilReleased&) = delete;
-  ~GilReleased() {
+  ~GilReleased() { TakeBack(); }
+
+  // Does `work` with the GIL.
+  template <typename Work>
+  void Interrupt(Work work) {
+    TakeBack();
+    work();
+    state_ = PyEval_SaveThread();
+  }
+
+ private:
+  void TakeBack() {
     try {
       PyEval_RestoreThread(state_);
     } catch (...) {  // glibc unwinds with an exception that must not go on from here
@@ -24,8 +35,7 @@ class GilReleased {
     }
   }
 
- private:
-  PyThreadState* const state_;
+  PyThreadState* state_;
 };
 
 }  // namespace vista::python

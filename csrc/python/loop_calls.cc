@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "checked.h"
 #include "foreign.h"
 #include "loop_future.h"
 
@@ -16,10 +17,6 @@ namespace py = pybind11;
 
 namespace vista::python {
 namespace {
-
-py::object Interned(const char* text) {
-  return py::reinterpret_steal<py::object>(PyUnicode_InternFromString(text));
-}
 
 struct Names {
   py::object of = Interned("of");
@@ -38,11 +35,6 @@ struct Names {
 const Names& TheNames() {
   static const auto* names = new Names;  // as long as the process: the interpreter may be gone
   return *names;
-}
-
-py::object Checked(PyObject* made) {
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
 }
 
 bool Equal(PyObject* text, PyObject* other) {

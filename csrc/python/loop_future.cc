@@ -8,17 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "checked.h"
+
 namespace py = pybind11;
 
 namespace vista::python {
 namespace {
-
-py::object Checked(PyObject* made) {
-  if (made == nullptr) throw py::error_already_set();
-  return py::reinterpret_steal<py::object>(made);
-}
-
-py::object Interned(const char* text) { return Checked(PyUnicode_InternFromString(text)); }
 
 // A member of __slots__.
 class Slot {

@@ -1,9 +1,12 @@
 // The pullers' side of the Scheduler: which Batch goes next, how it starts and how it ends.
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <string>
 #include <tuple>
 #include <utility>
 
+#include "base/spin.h"
 #include "sched/scheduler.h"
 #include "sched/transaction.h"
 
@@ -15,23 +18,56 @@ std::optional<Batch> Scheduler::TryTake(LaneId lane, TimePoint* look_again) {
   return Take(&transaction, lanes_[lane].get(), clock_->Now(), look_again);
 }
 
-std::optional<Batch> Scheduler::Take(LaneId lane_id) {
+std::optional<Batch> Scheduler::Take(LaneId lane_id, const std::function<void()>& before_blocking) {
   Transaction transaction(this);
   Lane* lane = lanes_[lane_id].get();
+  std::optional<TimePoint> idle_since;
+  bool may_spin = true;
+  bool is_told = !before_blocking;
   while (!stopped_) {
+    const TimePoint now = clock_->Now();
     TimePoint look_again = kNever;
     if (lane->idle >= lane->stand_ins) {
-      if (auto batch = Take(&transaction, lane, clock_->Now(), &look_again)) return batch;
+      if (auto batch = Take(&transaction, lane, now, &look_again)) {
+        if (idle_since) lane->latest_idle_time = now - *idle_since;
+        return batch;
+      }
     }
-    ++lane->idle;
-    if (look_again == kNever) {
-      lane->work.wait(*transaction.lock());
+    if (!idle_since) idle_since = now;
+    if (look_again == kNever && may_spin && lane->SpinPays()) {
+      Spin(lane, transaction.lock());
+    } else if (!is_told) {
+      is_told = true;
+      transaction.lock()->unlock();
+      before_blocking();
+      transaction.lock()->lock();
     } else {
-      lane->work.wait_until(*transaction.lock(), look_again);
+      AwaitWork(lane, look_again, transaction.lock());
     }
-    --lane->idle;
+    may_spin = false;
   }
   return std::nullopt;
+}
+
+void Scheduler::Spin(Lane* lane, std::unique_lock<std::mutex>* lock) {
+  ++lane->idle;
+  lane->spins = true;
+  const std::uint32_t seen = lane->signals.load(std::memory_order_relaxed);
+  lock->unlock();
+  SpinUntil([&] { return lane->signals.load(std::memory_order_relaxed) != seen; });
+  lock->lock();
+  lane->spins = false;
+  --lane->idle;
+}
+
+void Scheduler::AwaitWork(Lane* lane, TimePoint look_again, std::unique_lock<std::mutex>* lock) {
+  ++lane->idle;
+  if (look_again == kNever) {
+    lane->work.wait(*lock);
+  } else {
+    lane->work.wait_until(*lock, look_again);
+  }
+  --lane->idle;
 }
 
 std::optional<Batch> Scheduler::Take(Transaction* transaction, Lane* lane, TimePoint now,

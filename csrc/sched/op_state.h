@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -11,6 +13,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/spin.h"
 #include "sched/arrival_gaps.h"
 #include "sched/expectations.h"
 #include "sched/fair_turns.h"
@@ -86,9 +90,18 @@ struct Lane {
   std::vector<OpState*> ops;
   FlowLedger turns;
   std::condition_variable work;
-  std::size_t idle = 0;       // pullers that wait on `work`
+  std::size_t idle = 0;       // pullers that wait for work
   std::size_t stand_ins = 0;  // callers that run a Batch while as many of the idle stay idle
 
+  // One of the idle may watch `signals` for a moment before it waits on `work`: it sees a call that
+  // comes at once, as those of a caller do that makes one after another.
+  bool spins = false;
+  std::atomic<std::uint32_t> signals{0};
+  Duration latest_idle_time = kLongestSpin * 10;  // of a puller that found nothing to do
+
+  [[nodiscard]] bool SpinPays() const {
+    return leased && !spins && latest_idle_time < 2 * kLongestSpin;
+  }
   [[nodiscard]] bool NothingWaits() const {
     return std::all_of(ops.begin(), ops.end(), [](const OpState* op) { return op->waiting == 0; });
   }

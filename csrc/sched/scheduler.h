@@ -8,6 +8,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -113,8 +114,9 @@ class Scheduler {
   // The lane's next Batch, when one can close now; else nothing, and `look_again` is when time
   // alone may change that.
   std::optional<Batch> TryTake(LaneId lane, TimePoint* look_again);
-  // Blocks until there is a Batch; nothing once the scheduler has stopped.
-  std::optional<Batch> Take(LaneId lane);
+  // Blocks until there is a Batch; nothing once the scheduler has stopped. `before_blocking` runs
+  // once, without the lock, when there is none at first.
+  std::optional<Batch> Take(LaneId lane, const std::function<void()>& before_blocking = {});
   // Ends a Batch with one result per call. The wrong number of results is a failure of the whole.
   // False when the Batch was lost or the scheduler stopped: the results are ignored.
   bool Complete(BatchId id, std::vector<Result<Value>> results);
@@ -187,6 +189,8 @@ class Scheduler {
 
   // Batches (batches.cc).
   std::optional<Candidate> BestCandidate(const Lane& lane, TimePoint now, TimePoint* look_again);
+  static void Spin(Lane* lane, std::unique_lock<std::mutex>* lock);
+  static void AwaitWork(Lane* lane, TimePoint look_again, std::unique_lock<std::mutex>* lock);
   std::optional<Batch> Take(Transaction* transaction, Lane* lane, TimePoint now,
                             TimePoint* look_again);
   void ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pullers, TimePoint now,

@@ -39,7 +39,9 @@ class Scheduler::Transaction {
     completions_.push_back(std::move(completion));
   }
   void Wake(Lane* lane) {
-    if (lane->idle > 0 && std::find(lanes_.begin(), lanes_.end(), lane) == lanes_.end()) {
+    if (lane->spins) {
+      lane->signals.fetch_add(1, std::memory_order_relaxed);
+    } else if (lane->idle > 0 && std::find(lanes_.begin(), lanes_.end(), lane) == lanes_.end()) {
       lanes_.push_back(lane);
     }
   }

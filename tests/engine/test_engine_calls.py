@@ -154,6 +154,19 @@ def test_python_objects_in_the_core_are_released(engine: vf.Engine) -> None:
     assert [each() for each in kept] == [None, None]
 
 
+def test_what_a_call_was_made_with_is_released_while_the_engine_idles(engine: vf.Engine) -> None:
+    class Payload:
+        pass
+
+    engine.register(vf.Op("payload", "1", run=lambda calls: [None for _ in calls], cacheable=False))
+    payload = Payload()
+    gone = threading.Event()
+    weakref.finalize(payload, gone.set)
+    engine.call("payload", payload=payload)
+    del payload
+    assert gone.wait(WAIT)
+
+
 def test_stats_tell_what_happened(engine: vf.Engine, double: list[int]) -> None:
     engine.submit_many("double", [{"x": x} for x in range(40)]).result(WAIT)
     stats = engine.stats()

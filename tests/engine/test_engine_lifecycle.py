@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import multiprocessing.connection
@@ -41,6 +42,20 @@ def test_a_closed_engine_refuses_calls() -> None:
             call("gate", x=1)
     with pytest.raises(errors.EngineClosedError, match="closed"):
         engine.submit_many("gate", [{"x": 1}])
+
+
+def test_a_closed_engine_refuses_calls_whose_arguments_are_wrong() -> None:
+    """Nothing would bring their error back."""
+    engine = vf.Engine()
+    engine.close()
+    with pytest.raises(errors.EngineClosedError, match="closed"):
+        engine.submit("image.zoom", image=3)
+
+    async def acall() -> None:
+        await asyncio.wait_for(engine.acall("image.zoom", box=(0, 0, 1)), WAIT)
+
+    with pytest.raises(errors.EngineClosedError, match="closed"):
+        asyncio.run(acall())
 
 
 def test_closing_in_time_abandons_a_puller_that_never_returns() -> None:

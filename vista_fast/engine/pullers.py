@@ -65,7 +65,8 @@ class Pullers:
                 self._threads.discard(threading.current_thread())
 
     def _run_lease(self, op_id: int, run: BatchFunction, held: HeldBatch) -> bool:
-        """Runs one Batch; false when this puller is no longer wanted."""
+        """Ends the Batch in hand and runs the next; false when this puller is no longer wanted. What a Batch was made
+        of and came to is let go of on return, before this thread blocks for another."""
         calls = self._core.lease(op_id, held)
         if calls is None:
             return False
@@ -73,5 +74,7 @@ class Pullers:
             results = run(calls)
         except BaseException as error:
             # SystemExit and KeyboardInterrupt too: whatever it raises, its calls must not be left without an answer.
-            return self._core.fail(op_id, held, error)
-        return self._core.complete(op_id, held, results)
+            self._core.fail(op_id, held, error)
+        else:
+            self._core.complete(op_id, held, results)
+        return True
