@@ -81,8 +81,8 @@ class Image(Object):
 
     @property
     def hash(self) -> str:
-        """BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where there are any, else of shape and pixels; of
-        a part that ``Engine.image`` opened, of the bytes with its ``region`` and ``at_least``."""
+        """BLAKE2b-128 in its tree mode as 32 hexadecimal digits: of the encoded bytes where there are any, else of
+        shape and pixels; of a part that ``Engine.image`` opened, of the bytes with its ``region`` and ``at_least``."""
 
     @property
     def bytes(self) -> int:
@@ -116,6 +116,10 @@ class Image(Object):
     def __hash__(self) -> int: ...
     def __copy__(self) -> Image: ...
     def __deepcopy__(self, memo: Any, /) -> Image: ...
+
+def encoded_hash(encoded: bytes, part: str = "") -> str:
+    """The hash of an Image that is decoded from these bytes; of one that is a ``part`` of their picture, which says
+    what was asked for."""
 
 def mark_engine_thread() -> None: ...
 def on_engine_thread() -> bool: ...

@@ -8,11 +8,14 @@
 namespace vista {
 namespace {
 
-// A tree's parameters keep this hash apart from that of encoded bytes.
-constexpr std::string_view kPixelsPrefix = "vista RGB pixels";
+// The heads of the trees keep what is hashed in domains of its own, so that no file can be made
+// whose hash is that of pixels, or of a part of another.
+constexpr std::string_view kPixelsHead = "vista RGB pixels";
+constexpr std::string_view kEncodedHead = "vista encoded bytes:";
+constexpr std::string_view kPartHead = "vista part ";
 
 ImageHash HashPixels(const Pixels& pixels) {
-  const std::string head = std::string(kPixelsPrefix) + std::to_string(pixels.size().height) + "x" +
+  const std::string head = std::string(kPixelsHead) + std::to_string(pixels.size().height) + "x" +
                            std::to_string(pixels.size().width) + ":";
   return {TreeHash(head, {pixels.data(), pixels.bytes()})};
 }
@@ -52,10 +55,9 @@ Result<ImageHash> ImageHash::FromHex(const std::string& hex) {
   return hash;
 }
 
-ImageHash HashEncoded(std::span<const std::uint8_t> encoded) {
-  Blake2b128 hash;
-  hash.Update(encoded.data(), encoded.size());
-  return {hash.Finish()};
+ImageHash HashEncoded(std::span<const std::uint8_t> encoded, std::string_view part) {
+  if (part.empty()) return {TreeHash(kEncodedHead, encoded)};
+  return {TreeHash(std::string(kPartHead).append(part).append(":"), encoded)};
 }
 
 Image::Image(Pixels pixels, std::vector<std::uint8_t> encoded, std::optional<ImageHash> hash)

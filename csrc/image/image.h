@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/value.h"
@@ -25,8 +26,9 @@ struct ImageHash {
   friend bool operator==(const ImageHash&, const ImageHash&) = default;
 };
 
-// The hash of an Image that is decoded from these bytes.
-ImageHash HashEncoded(std::span<const std::uint8_t> encoded);
+// The hash of an Image that is decoded from these bytes; of one that is a `part` of their picture,
+// which says what was asked for.
+ImageHash HashEncoded(std::span<const std::uint8_t> encoded, std::string_view part = {});
 
 class Image final : public Object {
  public:

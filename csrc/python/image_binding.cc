@@ -237,6 +237,13 @@ ImagePtr Unpickle(const py::tuple& state) {
   return Held(Image::Create(std::move(pixels), hash));
 }
 
+std::string EncodedHash(const py::bytes& encoded, const std::string& part) {
+  const std::string_view bytes(encoded);
+  const GilReleased no_gil;
+  return HashEncoded({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()}, part)
+      .Hex();
+}
+
 std::string Represent(const Image& image) {
   return "<vista_fast.Image " + std::to_string(image.width()) + " x " +
          std::to_string(image.height()) + " " + HashOf(image).substr(0, 8) + ">";
@@ -270,8 +277,8 @@ void BindImage(py::module_& module) {
   image.def_property_readonly("width", &Image::width, "Pixels.");
   image.def_property_readonly("height", &Image::height, "Pixels.");
   image.def_property_readonly("hash", &HashOf,
-                              "BLAKE2b-128 as 32 hexadecimal digits: of the encoded bytes where "
-                              "there are any, else of shape and pixels.");
+                              "BLAKE2b-128 in its tree mode as 32 hexadecimal digits: of the "
+                              "encoded bytes where there are any, else of shape and pixels.");
   image.def_property_readonly("bytes", &Image::bytes, "Memory that it holds, in bytes.");
   image.def("encode", &EncodeImage, py::arg("format") = "png", py::kw_only(),
             py::arg("quality") = 90, py::arg("subsampling") = "4:2:0", py::arg("level") = 6,
@@ -295,6 +302,7 @@ void BindImage(py::module_& module) {
       py::arg("memo"));
   image.def("__repr__", &Represent);
   image.def(py::pickle(&Pickle, &Unpickle));
+  module.def("encoded_hash", &EncodedHash, py::arg("encoded"), py::arg("part") = "");
 }
 
 }  // namespace vista::python

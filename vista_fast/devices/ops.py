@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from vista_fast._core import encoded_hash
 from vista_fast.devices.dali import DaliExecutor
 from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_box, resolve_size
@@ -80,9 +81,9 @@ def _decode(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, An
     for call in calls:
         if set(call) != {"encoded"} or not isinstance(call["encoded"], bytes):
             raise InvalidArgumentError(f"dali.decode got {sorted(call)}; give encoded=, the bytes of an image file")
-        wanted[_hash(call["encoded"])] = call["encoded"]
+        wanted[encoded_hash(call["encoded"])] = call["encoded"]
     images = _held_or_made(store, wanted, executor.decode)
-    return [images[_hash(call["encoded"])] for call in calls]
+    return [images[encoded_hash(call["encoded"])] for call in calls]
 
 
 def _zoom(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:
@@ -142,10 +143,6 @@ def _held_or_made(
     pixels = make([wanted[key] for key in missing]) if missing else []
     made = {key: store.hold(DeviceImage(one, key)) for key, one in zip(missing, pixels, strict=True)}
     return {key: image for key, image in images.items() if image is not None} | made
-
-
-def _hash(encoded: bytes) -> str:
-    return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
 def _try(make: Callable[..., _Crop], *arguments: Any) -> _Crop | VistaError:

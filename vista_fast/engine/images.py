@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vista_fast._core import Image
+from vista_fast._core import Image, encoded_hash
 from vista_fast.engine.opening import IMAGE_HASH
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 
@@ -133,13 +132,10 @@ class ImageStore:
 
 def _encoded_hash(encoded: bytes, region: Region | None, at_least: Size | None) -> str:
     """That of the bytes; of a part of the picture, that of the bytes' hash and of what was asked for."""
-    whole = hashlib.blake2b(encoded, digest_size=16)
     if region is None and at_least is None:
-        return whole.hexdigest()
+        return encoded_hash(encoded)
     edges = None if region is None else tuple(map(float, region))
-    asked = f"region={edges} at_least={at_least}".encode()
-    # In a domain of its own, so that no file can be made whose hash is that of a part of another.
-    return hashlib.blake2b(whole.digest() + asked, digest_size=16, person=b"vista_fast part").hexdigest()
+    return encoded_hash(encoded, f"region={edges} at_least={at_least}")
 
 
 def _encoded(source: ImageSource) -> bytes | None:

@@ -12,7 +12,11 @@
 namespace vista {
 namespace {
 
-std::string HexOf(const std::vector<std::uint8_t>& message) { return HashEncoded(message).Hex(); }
+std::string HexOf(const std::vector<std::uint8_t>& message) {
+  Blake2b128 hash;
+  hash.Update(message.data(), message.size());
+  return ImageHash{hash.Finish()}.Hex();
+}
 
 std::vector<std::uint8_t> Counting(std::size_t size) {
   std::vector<std::uint8_t> message(size);

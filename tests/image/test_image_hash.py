@@ -1,4 +1,4 @@
-"""The hash of an Image without encoded bytes: BLAKE2b's tree over shape and pixels, as hashlib makes it of nodes."""
+"""An Image's hash: BLAKE2b's tree over its encoded bytes, or over shape and pixels, as hashlib makes it of nodes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from pictures import noise
 
 import vista_fast as vf
+from vista_fast._core import encoded_hash
 
 LEAF = 65 * 128
 INNER = 32
@@ -28,14 +29,16 @@ def node(data: bytes, size: int, offset: int, level: int, last: bool) -> bytes:
     ).digest()
 
 
-def reference(pixels: np.ndarray) -> str:
-    data = pixels.tobytes()
-    starts = range(0, len(data), LEAF)
+def tree(head: bytes, data: bytes) -> str:
+    starts = range(0, max(len(data), 1), LEAF)
     leaves = [
         node(data[start : start + LEAF], INNER, offset, 0, start == starts[-1]) for offset, start in enumerate(starts)
     ]
-    head = f"vista RGB pixels{pixels.shape[0]}x{pixels.shape[1]}:".encode()
     return node(head + b"".join(leaves), 16, 0, 1, True).hex()
+
+
+def reference(pixels: np.ndarray) -> str:
+    return tree(f"vista RGB pixels{pixels.shape[0]}x{pixels.shape[1]}:".encode(), pixels.tobytes())
 
 
 # 2773 pixels fill a leaf but for a byte; 8320 pixels are three leaves.
@@ -46,6 +49,13 @@ def reference(pixels: np.ndarray) -> str:
 def test_it_is_that_of_hashlib(shape: tuple[int, int]) -> None:
     pixels = noise(*shape, 5)
     assert vf.Image.from_array(pixels).hash == reference(pixels)
+
+
+@pytest.mark.parametrize("size", [0, 1, LEAF - 1, LEAF, LEAF + 1, 9 * LEAF, 20 * LEAF + 77])
+def test_that_of_encoded_bytes_is_that_of_hashlib(size: int) -> None:
+    data = noise(1, size // 3 + 1, 7).tobytes()[:size]
+    assert encoded_hash(data) == tree(b"vista encoded bytes:", data)
+    assert encoded_hash(data, "left half") == tree(b"vista part left half:", data)
 
 
 def test_every_byte_and_the_shape_count() -> None:
