@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.tools.perception import read_lines
-from vista_fast.tools.regions import BOX_SCHEMA, TARGET_SCHEMA, resolve_box
+from vista_fast.tools.perception import ReadingTool, read_lines
+from vista_fast.tools.regions import TARGET_SCHEMA, resolve_box
 from vista_fast.tools.tool import CallContext, Tool
 from vista_fast.types import Observation
 
@@ -48,7 +48,7 @@ class Layout(Tool):
         return Observation(json.dumps({"regions": regions}))
 
 
-class Table(Tool):
+class Table(ReadingTool):
     """Reads a table.
 
     The structure comes from the pixels of the region, the text from reading its lines; a line goes into the cell that
@@ -57,16 +57,7 @@ class Table(Tool):
 
     name = "table"
     description = "Read a table in an image, or in a region of it. Gives back the table as Markdown."
-    parameters: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {"bbox_2d": BOX_SCHEMA, "target_image": TARGET_SCHEMA},
-        "required": [],
-    }
     expects = ("table.structure",)
-
-    def __init__(self, *, min_score: float) -> None:
-        """``min_score``: lines recognised with a lower mean probability are left out."""
-        self.min_score = min_score
 
     async def run(
         self, call: CallContext, /, *, bbox_2d: Sequence[float] | None = None, target_image: int | None = None

@@ -104,7 +104,21 @@ class ImageRotateTool(Rotate):
     alias_of = "rotate"
 
 
-class Ocr(Tool):
+class ReadingTool(Tool):
+    """What tools share that read text in an image or in a region of it."""
+
+    parameters: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": {"bbox_2d": BOX_SCHEMA, "target_image": TARGET_SCHEMA},
+        "required": [],
+    }
+
+    def __init__(self, *, min_score: float) -> None:
+        """``min_score``: lines recognised with a lower mean probability, in [0, 1], are left out."""
+        self.min_score = min_score
+
+
+class Ocr(ReadingTool):
     """Reads printed text.
 
     Detection looks at the whole image, so that all calls for one image share it; a region only chooses which of the
@@ -113,16 +127,7 @@ class Ocr(Tool):
 
     name = "ocr"
     description = "Read the printed text in an image, or in a region of it, line by line."
-    parameters: ClassVar[Mapping[str, Any]] = {
-        "type": "object",
-        "properties": {"bbox_2d": BOX_SCHEMA, "target_image": TARGET_SCHEMA},
-        "required": [],
-    }
     expects = ("ocr.detect",)
-
-    def __init__(self, *, min_score: float) -> None:
-        """``min_score``: lines recognised with a lower mean probability are left out."""
-        self.min_score = min_score
 
     async def run(
         self, call: CallContext, /, *, bbox_2d: Sequence[float] | None = None, target_image: int | None = None
@@ -135,8 +140,9 @@ class Ocr(Tool):
         return Observation("\n".join(line.text for line in lines))
 
 
-class EasyOcr(Tool):
-    """Ocr under the name of VISTA-Gym's tool, with its arguments and its JSON result."""
+class EasyOcr(ReadingTool):
+    """Ocr under the name of VISTA-Gym's tool, with its arguments and its JSON result; ``min_score`` is the default of
+    min_confidence."""
 
     name = "easyocr"
     description = "Read the printed text in an image. Gives back JSON: detections (bbox, text, confidence), all_texts."
@@ -157,10 +163,6 @@ class EasyOcr(Tool):
     }
     expects = ("ocr.detect",)
     alias_of = "ocr"
-
-    def __init__(self, *, min_score: float) -> None:
-        """``min_score``: default of min_confidence."""
-        self.min_score = min_score
 
     async def run(
         self,
