@@ -1,6 +1,6 @@
 """One interface over the libraries that run networks: open a model file, get a Model on numpy arrays."""
 
-from vista_fast.models.backend.choice import Device
+from vista_fast.models.backend.choice import BackendName, Device
 from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
 from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
@@ -17,6 +17,7 @@ from vista_fast.models.backend.torch import Signature, TorchModel, save_torch
 __all__ = [
     "Array",
     "Backend",
+    "BackendName",
     "Device",
     "EngineCache",
     "Model",

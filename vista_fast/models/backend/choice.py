@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Device: TypeAlias = Literal["cpu", "cuda"]
+BackendName: TypeAlias = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch"]
+"""The libraries that run networks."""
 
 SETTING = "VISTA_FAST_BACKEND"
 """The environment variable that names the backend where none is given."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import available_backends
+from vista_fast.models.backend import BackendName, available_backends
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +13,9 @@ class DocumentConfig:
     """How the regions of pages and the cells of tables are found, always in f32.
 
     Attributes:
-        backend: library that runs the layout's network: "openvino" or "onnxruntime"; None takes the first of them that
-            is installed. The table's has a loop that OpenVINO can't convert, and runs on ONNX Runtime.
+        backend: library that runs the layout's network: "openvino" or "onnxruntime" on the CPU, "tensorrt" or
+            "tensorrt_rtx" on a GPU; None takes the first of the CPU's that is installed. The table's has a loop that
+            OpenVINO can't convert, and runs on ONNX Runtime. "torch" opens files of its own only, and not these.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
         score_threshold: a region needs a score above this, in [0, 1].
         overlap_threshold: of two regions of one class whose intersection over union is above this, the one with the
@@ -24,7 +24,7 @@ class DocumentConfig:
             calls are aborted. None waits for ever.
     """
 
-    backend: Literal["openvino", "onnxruntime"] | None = None
+    backend: BackendName | None = None
     threads: int | None = None
     score_threshold: float = 0.5
     overlap_threshold: float = 0.5

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Model, check_signature, find_backend, usable_cores
+from vista_fast.models.backend import Model, check_signature, open_model
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.normalise import network_planes
 from vista_fast.models.weights import find_weight
@@ -50,8 +50,8 @@ class LayoutModel:
         """Load the network. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
         self.config = config = config or DocumentConfig()
         path = layout_weights()
-        budget = config.threads or threads or usable_cores()
-        self._model = find_backend(config.library)(path, threads=budget, precision="f32")
+        # Its shapes are fixed, so that TensorRT needs no profile.
+        self._model = open_model(path, backend=config.library, threads=config.threads or threads)
         check_signature(self._model, path, {"image": 4}, {})
         self._labels = _labels(self._model)
 

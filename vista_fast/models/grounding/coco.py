@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.models.backend import Model, find_backend, usable_cores
+from vista_fast.models.backend import Model, Profile, open_model
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, Pixels
@@ -57,8 +57,13 @@ class CocoDetector:
         """
         config = config or GroundingConfig()
         library = "openvino" if config.library == "torch" else config.library
-        budget = config.threads or threads or usable_cores()
-        self._network: Model = find_backend(library)(_file(), threads=budget, precision=config.precision)
+        self._network: Model = open_model(
+            _file(),
+            backend=library,
+            threads=config.threads or threads,
+            precision=config.precision,
+            profiles=coco_profiles(config.max_batch),
+        )
 
     def detect(self, images: Sequence[Pixels]) -> list[Detections]:
         """Everything found in each image [H, W, 3] RGB, best first: at most 100 things that score 0.05 or more.
@@ -69,6 +74,12 @@ class CocoDetector:
         scores = np.concatenate([outputs[f"scores{stride}"] for stride in _STRIDES], axis=1)
         boxes = np.concatenate([_boxes(outputs[f"sides{stride}"], stride) for stride in _STRIDES], axis=1)
         return [_kept(image, *each) for image, *each in zip(images, scores, boxes, strict=True)]
+
+
+def coco_profiles(max_batch: int) -> tuple[Profile, ...]:
+    """The shapes of ``grounding.coco``: a batch of any size up to that one."""
+    image = (_SIDE, _SIDE)
+    return (Profile.of({"input": ((1, 3, *image), (max_batch, 3, *image), (max_batch, 3, *image))}),)
 
 
 def check_weights() -> None:

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import AbortedError, InvalidArgumentError, OpError
-from vista_fast.models.backend import Model, find_backend, usable_cores
+from vista_fast.models.backend import Model, open_model, usable_cores
 from vista_fast.models.grounding.boxes import Boxes, Scores, corners, sigmoid, without_doubles
 from vista_fast.models.grounding.canvas import Sizing
 from vista_fast.models.grounding.caption import CaptionReader
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.eager import EagerNetwork
 from vista_fast.models.grounding.export import INPUTS, exported
+from vista_fast.models.grounding.profiles import grounding_profiles
 
 Pixels = npt.NDArray[np.uint8]
 """[H, W, 3] RGB."""
@@ -129,8 +130,13 @@ class GroundingDino:
             except OpError:
                 path = None
             if path is not None:
-                load = find_backend(self.config.library)
-                return load(path, threads=self._threads, precision=self.config.precision)
+                return open_model(
+                    path,
+                    backend=self.config.library,
+                    threads=self._threads,
+                    precision=self.config.precision,
+                    profiles=grounding_profiles(canvas, self.config.max_batch, _max_tokens(self._folder)),
+                )
         self._eager = self._eager or EagerNetwork(self._folder)
         return self._eager
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import AbortedError, InvalidArgumentError
+from vista_fast.errors import AbortedError, InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models.backend import find_backend
 from vista_fast.models.grounding import coco
 from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
-from vista_fast.models.grounding.found import find_grounding_dino
+from vista_fast.models.grounding.found import HUB_NAMES, find_grounding_dino
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -81,6 +81,22 @@ def _register(engine: Engine, config: GroundingConfig) -> Grounder:
     grounder = Grounder(DETECT, _model_name(folder))
     _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
     return grounder
+
+
+def which_answers(config: GroundingConfig | None = None) -> tuple[str | None, str]:
+    """The name of the model that ``register_grounding`` would take here, and why; None where there is none. Loads
+    nothing."""
+    wanted = (config or GroundingConfig()).model
+    try:
+        folder = None if wanted == "coco" else find_grounding_dino(wanted)
+        if folder is not None:
+            return _model_name(folder), f"it is in {folder}"
+        coco.check_weights()
+    except (MissingExtraError, NotFoundError) as error:
+        return None, f"no Grounding DINO is here (`hf download {HUB_NAMES[0]}` gets one), and {error}"
+    if wanted == "coco":
+        return coco.NAME, "it is asked for"
+    return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `hf download {HUB_NAMES[0]}` gets one"
 
 
 def _model_name(folder: Path) -> str:

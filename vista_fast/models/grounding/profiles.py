@@ -18,7 +18,7 @@ def grounding_profiles(canvas: tuple[int, int], max_batch: int, longest: int = _
     """
     image = (3, *canvas)
     usual = min(_USUAL, longest)
-    tokens = ((1, _SHORT), (max_batch, usual), (max_batch, longest))
+    tokens = ((1, min(_SHORT, longest)), (max_batch, usual), (max_batch, longest))
     return (
         Profile.of(
             {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Precision, available_backends
+from vista_fast.models.backend import BackendName, Precision, available_backends
 from vista_fast.models.ocr.weights import DETECTOR, RECOGNISER
 
 
@@ -15,14 +15,15 @@ class OcrConfig:
     """How text is found and read.
 
     Attributes:
-        backend: library that runs the networks: "openvino" or "onnxruntime"; None takes the first of them that is
-            installed.
+        backend: library that runs the networks: "openvino" or "onnxruntime" on the CPU, "tensorrt" or "tensorrt_rtx" on
+            a GPU, or "torch", which opens files of its own only; None takes the first of the CPU's that is installed.
         detector: the detection network: the name of PP-OCR weights (``vista-fast weights list``), or the path of an
             ONNX file of PP-OCRv4, v5 or v6.
         recogniser: the recognition network, likewise; the file has its charset in it.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
-        precision: "f32", or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ). What else is in a
-            batch moves boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
+        precision: "f32"; or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ; TensorRT); or "f16"
+            (TensorRT). On a CPU what else is in a batch moves boxes not at all, and scores by at most 1e-4 in f32 and
+            0.02 in bf16.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
@@ -38,7 +39,7 @@ class OcrConfig:
             calls are aborted. None waits for ever.
     """
 
-    backend: Literal["openvino", "onnxruntime"] | None = None
+    backend: BackendName | None = None
     detector: str = DETECTOR
     recogniser: str = RECOGNISER
     threads: int | None = None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vista_fast.models.backend import check_signature, open_model
 from vista_fast.models.segmentation.config import SegmentationConfig
+from vista_fast.models.segmentation.profiles import MASK_SIDE, decoder_profiles
 from vista_fast.models.segmentation.prompt import SIDE, Prompt
 from vista_fast.models.weights import find_weight
 
@@ -20,8 +21,6 @@ Embedding: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 ``high_res_feats_1`` [1, 64, 128, 128]; 16.8 MB."""
 
 FEATURES = ("image_embed", "high_res_feats_0", "high_res_feats_1")
-MASK_SIDE = 256
-"""Side of the square masks that the decoder gives, each of which covers the whole image."""
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -49,7 +48,7 @@ class SegmentationModel:
         budget = config.threads or threads
         encoder, decoder = encoder_weights(), decoder_weights()
         self._encoder = open_model(encoder, threads=budget)
-        self._decoder = open_model(decoder, threads=budget)
+        self._decoder = open_model(decoder, backend=config.library, threads=budget, profiles=decoder_profiles())
         features = dict.fromkeys(FEATURES, 4)
         prompt = {"point_coords": 3, "point_labels": 2, "mask_input": 4, "has_mask_input": 1}
         check_signature(self._encoder, encoder, {"image": 4}, features)

@@ -16,20 +16,17 @@ from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.masks import facts_of, mask_at, overlay
 from vista_fast.models.segmentation.model import (
     FEATURES,
-    MASK_SIDE,
     Embedding,
     SegmentationModel,
     decoder_weights,
     encoder_weights,
 )
+from vista_fast.models.segmentation.profiles import DECODE_BATCH, MASK_SIDE
 from vista_fast.models.segmentation.prompt import Prompt
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
     from vista_fast.engine import Engine
-
-DECODE_BATCH = 8
-"""Prompts in a batch: the cores of a CPU are full with two, and each takes some 60 MB while it is decoded."""
 
 _registered: RegisteredOnce[SegmentationConfig] = RegisteredOnce("segments images")
 
@@ -49,7 +46,7 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
 
     Raises:
         InvalidArgumentError: the engine already has them with another config.
-        MissingExtraError: ONNX Runtime, which alone reads the encoder, is not installed.
+        MissingExtraError: ONNX Runtime, which alone reads the encoder, or the decoder's library is not installed.
         NotFoundError: the weights are not here; the message says how to get them.
     """
     _registered.register(engine, config, lambda: _register(engine, config))
@@ -58,7 +55,8 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
 def _register(engine: Engine, config: SegmentationConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    find_backend("onnxruntime")
+    for library in ("onnxruntime", config.library):
+        find_backend(library)
     encoder_weights()
     decoder_weights()
     threads = engine.threads
@@ -85,7 +83,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
     engine.register(
         Op(
             "segment.decode",
-            "sam2-hiera-tiny/f32",
+            f"sam2-hiera-tiny/{config.library}/f32",
             policy=BatchPolicy(max_batch=DECODE_BATCH, max_delay=0.005),
             run=decode,
             key=lambda call: f"{call['image'].hash}/{_prompt(call).length}",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from vista_fast.models.backend import Profile
-from vista_fast.models.segmentation.model import MASK_SIDE
-from vista_fast.models.segmentation.ops import DECODE_BATCH
+
+DECODE_BATCH = 8
+"""Prompts in a batch: the cores of a CPU are full with two, and each takes some 60 MB while it is decoded."""
+MASK_SIDE = 256
+"""Side of the square masks that the decoder gives, each of which covers the whole image."""
 
 _FEW, _MANY = 4, 256
 """Points of a prompt, a box being two: of nearly all prompts, and of any that a policy may plausibly give."""
