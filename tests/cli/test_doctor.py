@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from vista_fast.cli.choices import Choice, Found, choices
 from vista_fast.cli.machine import Gpu, Machine, describe
 from vista_fast.cli.main import main
 from vista_fast.models.backend import registry
+from vista_fast.models.grounding import GroundingConfig, coco
+from vista_fast.models.grounding.ops import which_answers
 from vista_fast.models.ocr import OcrConfig
 
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
@@ -110,6 +113,71 @@ def test_triton_is_not_claimed_to_run(machine: Machine, cuda: str | None, why: s
     triton = row(chosen(machine, cuda=cuda), "Triton")
     assert triton.state == "not used"
     assert why in triton.why
+
+
+@pytest.mark.parametrize(
+    ("machine", "cuda", "dali", "why"),
+    [
+        (CPU_BOX, None, "2.4", "no GPU"),
+        (CPU_BOX, None, None, "not installed: the C++ core decodes"),
+        (GPU_BOX, None, "2.4", "built without CUDA"),
+        (GPU_BOX, "13.0", "2.4", "register_dali() gives Ops on the GPU"),
+        (GPU_BOX, "13.0", None, "pip install 'vista-fast[dali]'"),
+    ],
+)
+def test_what_dali_is_for_is_told(machine: Machine, cuda: str | None, dali: str | None, why: str) -> None:
+    versions = FULL | ({"nvidia-dali-cuda130": dali} if dali else {})
+    dali_row = row(choices(Found(machine, versions, None, cuda)), "DALI")
+    assert dali_row.state == "not used"
+    assert why in dali_row.why
+    assert dali is None or dali_row.what == f"DALI {dali}"
+
+
+@pytest.mark.parametrize(
+    ("machine", "cuda", "what", "why"),
+    [
+        (CPU_BOX, "13.0", "CUDA", "no GPU"),
+        (GPU_BOX, None, "CUDA", "built without CUDA"),
+        (GPU_BOX, "13.0", "CUDA 13.0", "when device 'cuda' is asked for"),
+    ],
+)
+def test_what_cuda_is_for_is_told(machine: Machine, cuda: str | None, what: str, why: str) -> None:
+    found = row(chosen(machine, cuda=cuda), "CUDA")
+    assert (found.what, found.state) == (what, "not used")
+    assert why in found.why
+
+
+def test_the_model_that_grounds_is_told() -> None:
+    def grounding(without: str = "", **given: tuple[str | None, str]) -> Choice:
+        versions = {name: version for name, version in FULL.items() if name not in without.split()}
+        rows = choices(Found(CPU_BOX, versions, None, None, **given))
+        return next(each for each in rows if each.job == "grounding")
+
+    assert grounding(grounder=("grounding-dino-tiny", "here")) == Choice(
+        "grounding", "grounding-dino-tiny", "used", "here"
+    )
+    without = grounding("transformers", grounder=("grounding-dino-tiny", "here"))
+    assert without.state == "not used"
+    assert "vista-fast[grounding]" in without.why
+    assert grounding("transformers torch", grounder=("nanodet-g-coco", "here")).state == "used"
+    none = grounding(grounder=(None, "there is none"))
+    assert (none.what, none.state, none.why) == ("no model", "not used", "there is none")
+
+
+def test_the_model_that_grounds_is_the_one_that_the_op_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    missing, why = which_answers()
+    assert missing is None
+    assert "hf download IDEA-Research/grounding-dino-tiny" in why
+    assert "vista-fast weights get nanodet-g-coco-graph" in why
+    monkeypatch.setattr(coco, "check_weights", lambda: None)
+    assert which_answers()[0] == which_answers(GroundingConfig(model="coco"))[0] == coco.NAME
+    folder = tmp_path / "grounding-dino-base"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+    assert which_answers() == ("grounding-dino-base", f"it is in {folder}")
 
 
 def test_triton_is_not_missed_by_commands_that_do_not_use_it() -> None:

@@ -29,13 +29,14 @@ class Choice:
 class Found:
     """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
     compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
-    VISTA_FAST_BACKEND names."""
+    VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why."""
 
     machine: Machine
     versions: Mapping[str, str]
     core: str | None
     torch_cuda: str | None
     setting: str | None = None
+    grounder: tuple[str | None, str] = (None, "it was not looked for")
 
     @property
     def backends(self) -> dict[str, str]:
@@ -74,7 +75,14 @@ PACKAGES = (
 
 def choices(found: Found) -> list[Choice]:
     """One row per job and candidate, the one that is used first."""
-    return [_core(found), *_networks(found), *_generators(found), *_device_code(found)]
+    return [
+        _core(found),
+        *_networks(found),
+        _grounding(found),
+        *_generators(found),
+        *_devices(found),
+        *_device_code(found),
+    ]
 
 
 def torch_cuda() -> str | None:
@@ -140,6 +148,17 @@ def _how_to_get(chosen: Chosen) -> str:
     return f"{chosen.why}; {how_to_install(chosen.name)}"
 
 
+def _grounding(found: Found) -> Choice:
+    """Never missing: the commands run without it."""
+    job = "grounding"
+    name, why = found.grounder
+    if name is None:
+        return Choice(job, "no model", "not used", why)
+    if "grounding-dino" in name.lower() and not {"torch", "transformers"} <= set(found.versions):
+        return Choice(job, name, "not used", f"{why}; its export needs pip install 'vista-fast[grounding]'")
+    return Choice(job, name, "used", why)
+
+
 def _generators(found: Found) -> list[Choice]:
     job = "policy"
     torch, transformers = found.versions.get("torch"), found.versions.get("transformers")
@@ -149,6 +168,27 @@ def _generators(found: Found) -> list[Choice]:
     else:
         rows = [Choice(job, "torch, transformers", "missing", "pip install 'vista-fast[train]'")]
     return rows + _others(found, job, {"vllm": "vLLM"}, "the commands of this version decode with transformers")
+
+
+def _devices(found: Found) -> list[Choice]:
+    """What holds and prepares images and runs networks off the CPU. Nothing does unless it is asked for."""
+    job = "devices"
+    dali = next((found.versions[name] for name in found.versions if name.startswith("nvidia-dali")), None)
+    if not found.machine.gpus:
+        why = "no GPU (nvidia-smi shows none)"
+        of_dali = f"{why}: the C++ core decodes and resizes; register_dali() gives its Ops on the CPU"
+        cuda = Choice(job, "CUDA", "not used", why)
+    elif not found.torch_cuda:
+        of_dali = why = "this torch is built without CUDA, and the device's images are its tensors"
+        cuda = Choice(job, "CUDA", "not used", why)
+    else:
+        of_dali = "the C++ core decodes and resizes; register_dali() gives Ops on the GPU"
+        why = "networks and images go there when device 'cuda' is asked for; the default is the CPU"
+        cuda = Choice(job, f"CUDA {found.torch_cuda}", "not used", why)
+    if dali is None:
+        gets = "; pip install 'vista-fast[dali]' brings it" if found.machine.gpus and found.torch_cuda else ""
+        return [cuda, Choice(job, "DALI", "not used", f"not installed: the C++ core decodes and resizes{gets}")]
+    return [cuda, Choice(job, f"DALI {dali}", "not used", of_dali)]
 
 
 def _device_code(found: Found) -> list[Choice]:
@@ -164,7 +204,7 @@ def _device_code(found: Found) -> list[Choice]:
     else:
         why = "no command launches a kernel in this version; scripts/gpu_check.sh times them"
         rows = [Choice(job, f"Triton {triton}", "not used", why)]
-    return rows + _others(found, job, {"nvidia-dali": "DALI"}, "the C++ core decodes")
+    return rows
 
 
 def _others(found: Found, job: str, names: Mapping[str, str], why: str) -> list[Choice]:

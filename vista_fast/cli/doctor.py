@@ -11,6 +11,7 @@ from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
 from vista_fast.models.backend.choice import SETTING
+from vista_fast.models.grounding.ops import which_answers
 from vista_fast.train.threads import split_threads
 
 
@@ -32,7 +33,9 @@ def examine() -> dict[str, Any]:
     """Everything that doctor prints, as JSON values. "ready" is whether ``vista-fast train`` can run."""
     here = machine.describe()
     versions = installed.versions(choices.PACKAGES)
-    found = choices.Found(here, versions, _core_problem(), choices.torch_cuda(), os.environ.get(SETTING))
+    found = choices.Found(
+        here, versions, _core_problem(), choices.torch_cuda(), os.environ.get(SETTING), which_answers()
+    )
     rows = choices.choices(found)
     extras = {
         name: {
