@@ -29,6 +29,7 @@ LIBRARIES = (
     "openvino",
     "onnxruntime",
     "rapidocr",
+    "easyocr",
     "ray",
 )
 
