@@ -28,9 +28,9 @@ from typing import Any, Literal
 
 import numpy as np
 from _measuring import Options, Peer, Profile, Row, in_turns, options, seconds
-from _ocr_peers import CORES, SMALL, Page, Read, easyocr, fastest_rapidocr
+from _ocr_peers import CORES, Page, Read, easyocr, fastest_rapidocr
 from _profile import profiled
-from _readable import pictures
+from _readable import pictures, receipt
 from _table import finish
 
 import vista_fast as vf
@@ -63,7 +63,7 @@ def ours(precision: Precision, cache_bytes: int = 0) -> Read:
     def read(pages: Sequence[Page]) -> list[str]:
         return asyncio.run(read_all(pages))
 
-    read([SMALL])
+    read([receipt(0)])
     return read
 
 
