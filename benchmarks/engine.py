@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from _limits import wake_up
+from _limits import hand_over
 from _measuring import Options, Peer, Row, in_turns, options, seconds
 from _profile import profiled
 from _ray_peers import SETTLES_WITHIN, RayPeers
@@ -24,8 +24,9 @@ from _table import finish
 import vista_fast as vf
 
 OBJECTS = "making and releasing Python objects under the GIL: each call's arguments, result and Done"
-HAND_OVER = "the wake-up of one sleeping thread by another, twice"
-ROUND = "two C threads that wake each other by semaphores, which only spinning could beat"
+HAND_OVER = "handing the call and the GIL to the puller's thread and back; either waits spinning before it sleeps"
+LOOP = "the wake-up of the loop's thread, which sleeps in its selector, and the hand-over of the GIL"
+ROUND = "two C threads that hand over to each other, spinning"
 NATIVE = "call of a native Op"
 INLINE = "reading the arguments and keeping the engine's account of the call; the caller's thread runs it"
 AMONG_MANY = "the same call among thousands in one submit_many, of as many pixels, divided among them"
@@ -167,9 +168,10 @@ def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[R
             lambda: asyncio.run(executor_awaited()),
         ),
     }
-    rounds = wake_up() or (None, None)
+    rounds = hand_over() or (None, None)
     together = among_many(count)
     rows = []
+    bounds = {NATIVE: INLINE, "await acall": LOOP}
     for name, (ours, theirs) in works.items():
         times = [(ours(), theirs()) for _ in range(given.repeats)]
         limits = (together, together) if name == NATIVE else rounds
@@ -182,7 +184,7 @@ def alone(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> list[R
                     [quantile(mine, share) for mine, _ in times],
                     [Peer("executor", [quantile(other, share) for _, other in times])],
                     limit=limit,
-                    bound_by=INLINE if name == NATIVE else HAND_OVER,
+                    bound_by=bounds.get(name, HAND_OVER),
                     physical=physical,
                     physical_is=AMONG_MANY if name == NATIVE else ROUND,
                 )

@@ -359,6 +359,7 @@ def test_daemon_threads_inside_the_core_do_not_disturb_the_exit() -> None:
         """
         import numpy as np
         pixels = np.zeros((300, 300, 3), np.uint8)
+        vf.Image.from_array(pixels)  # pybind11's first look at numpy gives up the GIL in a way of its own
         started = threading.Event()
         def hash_pictures():
             while True:  # most of the time without the GIL, or asking for it back

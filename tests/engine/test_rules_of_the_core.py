@@ -311,11 +311,11 @@ def threads_of_networks(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch) -> l
 
     loaded: list[int] = []
 
-    def load(path: Any, *, threads: int, precision: str) -> None:
+    def load(path: Any, *, threads: int, **options: Any) -> None:
         loaded.append(threads)
 
     monkeypatch.setattr(ops, "check_installed", lambda config: None)
-    monkeypatch.setattr(reader, "find_backend", lambda name: load)
+    monkeypatch.setattr(reader, "open_model", load)
     for name in ("detection_weights", "recognition_weights"):
         monkeypatch.setattr(reader, name, lambda weights: None)
     monkeypatch.setattr(reader.recognition, "charset", lambda network: [])
