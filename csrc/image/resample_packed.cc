@@ -54,9 +54,8 @@ PackedAxis::PackedAxis(const Axis& axis)
   groups_ = (most + kGroup - 1) / kGroup;
   const int steps = (axis.outputs() + pixels_ - 1) / pixels_;
   offset_.resize(static_cast<std::size_t>(steps));
-  gather_.resize(static_cast<std::size_t>(steps) * kWindow);
-  digits_.resize(static_cast<std::size_t>(steps) * static_cast<std::size_t>(groups_) * kDigits *
-                 kWindow);
+  gather_.resize(static_cast<std::size_t>(steps));
+  digits_.resize(static_cast<std::size_t>(steps) * static_cast<std::size_t>(groups_) * kDigits);
   for (int step = 0; step < steps; ++step) {
     const int first = step * pixels_;
     PackStep(axis, step, first, std::min(pixels_, axis.outputs() - first));
@@ -67,9 +66,9 @@ PackedAxis::PackedAxis(const Axis& axis)
 void PackedAxis::PackStep(const Axis& axis, int step, int first_pixel, int pixels) {
   const int start = axis.first(first_pixel);
   offset_[static_cast<std::size_t>(step)] = 3 * (start - axis.begin());
-  std::uint8_t* gather = &gather_[static_cast<std::size_t>(step) * kWindow];
-  std::int8_t* digits = &digits_[static_cast<std::size_t>(step) *
-                                 static_cast<std::size_t>(groups_) * kDigits * kWindow];
+  std::uint8_t* gather = gather_[static_cast<std::size_t>(step)].bytes;
+  Block* digits =
+      &digits_[static_cast<std::size_t>(step) * static_cast<std::size_t>(groups_) * kDigits];
   for (int p = 0; p < pixels; ++p) {
     const int i = first_pixel + p;
     const int shift = 3 * (axis.first(i) - start);
@@ -80,18 +79,25 @@ void PackedAxis::PackStep(const Axis& axis, int step, int first_pixel, int pixel
       Words words = {};
       const int count = std::min(kGroup, axis.count(i) - tap);
       fits_ = fits_ && AddDigits(axis.weights(i) + tap, count, 0, &words);
-      std::int8_t* to = digits + tap / kGroup * (kDigits * kWindow) + 3 * kGroup * p;
+      Block* to = digits + tap / kGroup * kDigits;
       for (const std::uint32_t word : words) {
-        for (int c = 0; c < 3; ++c) std::memcpy(to + kGroup * c, &word, sizeof word);
-        to += kWindow;
+        for (int c = 0; c < 3; ++c)
+          std::memcpy(to->bytes + kGroup * (3 * p + c), &word, sizeof word);
+        ++to;
       }
     }
   }
 }
 
 PackedTaps PackedAxis::taps() const {
-  return {offset_.data(), gather_.data(), digits_.data(), static_cast<int>(offset_.size()),
-          groups_,        pixels_,        input_bytes_,   output_bytes_};
+  return {offset_.data(),
+          gather_.front().bytes,
+          reinterpret_cast<const std::int8_t*>(digits_.front().bytes),
+          static_cast<int>(offset_.size()),
+          groups_,
+          pixels_,
+          input_bytes_,
+          output_bytes_};
 }
 
 PackedColumns::PackedColumns(const Axis& axis)

@@ -10,6 +10,11 @@
 
 namespace vista {
 
+// A vector's bytes, where they are loaded fastest.
+struct alignas(64) Block {
+  std::uint8_t bytes[64];
+};
+
 // A PackedTaps and its memory.
 class PackedAxis {
  public:
@@ -26,8 +31,8 @@ class PackedAxis {
   void PackStep(const Axis& axis, int step, int first_pixel, int pixels);
 
   std::vector<int> offset_;
-  std::vector<std::uint8_t> gather_;
-  std::vector<std::int8_t> digits_;
+  std::vector<Block> gather_;  // [steps]
+  std::vector<Block> digits_;  // [steps, groups_, kDigits]
   int groups_ = 0;
   int pixels_ = 0;
   int input_bytes_ = 0;

@@ -5,6 +5,9 @@
 
 #include "image/resample_kernels.h"
 
+// What each step of a loop does: a call would hand its vectors over in memory.
+#define VISTA_INLINE inline __attribute__((always_inline))
+
 namespace vista::vnni {
 namespace {
 
@@ -22,7 +25,7 @@ inline __m512i Rounded(__m512i sum) { return _mm512_maskz_srai_epi32(kAll, sum, 
 inline __m512i NextDigit(__m512i sum) { return _mm512_maskz_slli_epi32(kAll, sum, 8); }
 
 // In each quarter the 4 bytes of a, those of b, c and d, clipped to 0..255.
-inline __m512i Clip(__m512i a, __m512i b, __m512i c, __m512i d) {
+VISTA_INLINE __m512i Clip(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm512_packus_epi16(_mm512_packs_epi32(Rounded(a), Rounded(b)),
                              _mm512_packs_epi32(Rounded(c), Rounded(d)));
 }
@@ -31,7 +34,7 @@ inline __m512i Clip(__m512i a, __m512i b, __m512i c, __m512i d) {
 // `weights(g, digit)` give them. Digits are summed up from the highest, so that one register holds
 // a sum.
 template <int kGroups, typename Bytes, typename Weights>
-inline __m512i WeighHeld(const Bytes& bytes, const Weights& weights) {
+VISTA_INLINE __m512i WeighHeld(const Bytes& bytes, const Weights& weights) {
   __m512i held[kGroups][4];
   for (int g = 0; g < kGroups; ++g) {
     for (int v = 0; v < 4; ++v) held[g][v] = bytes(g, v);
@@ -52,7 +55,7 @@ inline __m512i WeighHeld(const Bytes& bytes, const Weights& weights) {
 
 // The same for any number of groups, each looked at once.
 template <typename Bytes, typename Weights>
-inline __m512i WeighAny(int groups, const Bytes& bytes, const Weights& weights) {
+VISTA_INLINE __m512i WeighAny(int groups, const Bytes& bytes, const Weights& weights) {
   __m512i sums[kDigits][4];
   for (int v = 0; v < 4; ++v) {
     sums[0][v] = _mm512_set1_epi32(kHalf);
@@ -77,7 +80,7 @@ inline __m512i WeighAny(int groups, const Bytes& bytes, const Weights& weights) 
 inline int Held(int groups) { return groups <= kMostHeld ? groups : 0; }
 
 template <int kGroups, typename Bytes, typename Weights>
-inline __m512i Weigh(int groups, const Bytes& bytes, const Weights& weights) {
+VISTA_INLINE __m512i Weigh(int groups, const Bytes& bytes, const Weights& weights) {
   if constexpr (kGroups > 0) {
     return WeighHeld<kGroups>(bytes, weights);
   } else {
@@ -110,7 +113,7 @@ inline bool Pack(const std::uint8_t* const* rows, const std::int32_t* weights, i
 }
 
 template <int kGroups>
-inline __m512i WeighRows(const Group* groups, int count, std::size_t at, __mmask64 mask) {
+VISTA_INLINE __m512i WeighRows(const Group* groups, int count, std::size_t at, __mmask64 mask) {
   // Four bytes of a column side by side: of each quarter's first four columns, then of the others.
   __m512i quads[4];
   int loaded = -1;
@@ -171,7 +174,7 @@ inline __mmask64 MaskOf(int bytes) {
 // One step of kPackedRows rows, 16 bytes of each, of which the last may be meaningless: quarters
 // hold 4 bytes of each row.
 template <int kGroups, bool kAtEnd>
-inline __m512i Step(const std::uint8_t* const* rows, const PackedTaps& taps, int step) {
+VISTA_INLINE __m512i Step(const std::uint8_t* const* rows, const PackedTaps& taps, int step) {
   const __m512i gather = _mm512_loadu_si512(taps.gather + 64 * static_cast<std::ptrdiff_t>(step));
   const std::int8_t* digits =
       taps.digits + static_cast<std::ptrdiff_t>(step) * taps.groups * (kDigits * 64);
@@ -192,8 +195,8 @@ inline __m512i Step(const std::uint8_t* const* rows, const PackedTaps& taps, int
 // Calls `store(byte, bytes)` for each step: where its output begins in a row, and what it makes,
 // of which the next step overwrites what is not its own.
 template <int kGroups, typename Store>
-inline void ForEachStep(const std::uint8_t* const* rows, const PackedTaps& taps,
-                        const Store& store) {
+VISTA_INLINE void ForEachStep(const std::uint8_t* const* rows, const PackedTaps& taps,
+                              const Store& store) {
   static_assert(kPackedRows == 4);
   const int reach = 64 + 12 * (taps.groups - 1);
   const int stride = 3 * taps.pixels;
@@ -255,7 +258,15 @@ void PackedQuad(const std::uint8_t* const* rows, const PackedTaps& taps, std::ui
 template <int kGroups>
 void WeighQuads(const std::uint8_t* const* quads, const std::int32_t* digits, int count,
                 std::size_t size, std::uint8_t* out) {
-  const auto weights = [&](int g, int d) { return _mm512_set1_epi32(digits[kDigits * g + d]); };
+  // Loaded once: to the compiler the output might overwrite them.
+  __m512i held[kGroups > 0 ? kGroups : 1][kDigits];
+  for (int g = 0; g < kGroups; ++g) {
+    for (int d = 0; d < kDigits; ++d) held[g][d] = _mm512_set1_epi32(digits[kDigits * g + d]);
+  }
+  const auto weights = [&](int g, int d) {
+    if constexpr (kGroups > 0) return held[g][d];
+    return _mm512_set1_epi32(digits[kDigits * g + d]);
+  };
   for (std::size_t i = 0; i < size; i += 64) {
     const auto bytes = [&](int g, int v) {
       return _mm512_loadu_si512(quads[g] + 4 * i + 64 * static_cast<std::size_t>(v));

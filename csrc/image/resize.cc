@@ -68,10 +68,10 @@ void ResizeInQuads(const PixelView& source, const Axis& horizontal, const Axis& 
                    const PackedColumns& columns, Pixels* out) {
   const int slots = columns.most() + 1;
   const std::size_t stride = out->stride();
-  const std::size_t quad_bytes = kPackedRows * stride + kQuadSlack;
-  std::vector<std::uint8_t> ring(static_cast<std::size_t>(slots) * quad_bytes);
+  const std::size_t quad_blocks = (kPackedRows * stride + kQuadSlack) / sizeof(Block) + 1;
+  std::vector<Block> ring(static_cast<std::size_t>(slots) * quad_blocks);
   const auto slot = [&](int quad) {
-    return ring.data() + static_cast<std::size_t>(quad % slots) * quad_bytes;
+    return ring[static_cast<std::size_t>(quad % slots) * quad_blocks].bytes;
   };
   std::vector<const std::uint8_t*> quads(static_cast<std::size_t>(columns.most()));
   int ready = 0;  // the quads up to here have been resized
