@@ -37,9 +37,10 @@ Call = tuple[str, str, Box]  # a trajectory, the data URL of its image, the regi
 
 
 class ToolServer:
-    """Runs ``verl_tool.servers.serve`` with pixel_reasoner while its ``with`` block lasts."""
+    """Runs ``verl_tool.servers.serve`` with pixel_reasoner while its ``with`` block lasts: with as many ``workers`` as
+    suit the machine, or, where that is None, as its README and its scripts for pixel_reasoner start it."""
 
-    def __init__(self, checkout: Path, python: str, workers: int) -> None:
+    def __init__(self, checkout: Path, python: str, workers: int | None = None) -> None:
         self._checkout, self._python, self._workers = checkout, python, workers
         self._own = threading.local()
         self._runs = count()
@@ -89,19 +90,22 @@ class ToolServer:
         return rate
 
     def _settings(self) -> list[str]:
-        """Its best here: a backend per worker and no more, each 256 requests at most, else serve starts more of them;
-        no hash of each request, as none comes twice."""
         settings: dict[str, object] = {
             "tool_type": "pixel_reasoner",
             "host": "127.0.0.1",
             "port": self._port,
-            "workers_per_tool": self._workers,
-            "uvi_workers": self._workers,
-            "router_workers": self._workers,
-            "max_concurrent_requests": 256,
-            "enable_hashing": False,
+            "workers_per_tool": self._workers or 4,
             "log_directory": self._folder.name,
         }
+        if self._workers is not None:
+            # A backend per worker and no more, each 256 requests at most, else serve starts more of them; no hash of
+            # each request, as none comes twice.
+            settings |= {
+                "uvi_workers": self._workers,
+                "router_workers": self._workers,
+                "max_concurrent_requests": 256,
+                "enable_hashing": False,
+            }
         return [f"--{name}={value}" for name, value in settings.items()]
 
     def _modules(self) -> str:
