@@ -104,7 +104,7 @@ std::size_t CompletionQueue::ServeTakers(std::span<sched::Completion> completion
 }
 
 std::optional<sched::Completion> CompletionQueue::TakeOne(std::uint64_t token, std::uint64_t rounds,
-                                                          Duration timeout) {
+                                                          Duration timeout, bool spins) {
   // Further in, the thread that drains is on its way.
   constexpr std::size_t kLookedAt = 16;
   std::unique_lock lock(mutex_);
@@ -120,10 +120,11 @@ std::optional<sched::Completion> CompletionQueue::TakeOne(std::uint64_t token, s
   }
   Taker taker(token);
   takers_.push_back(&taker);
-  lock.unlock();
-  if (timeout > kLongestSpin)
+  if (spins && timeout > kLongestSpin) {
+    lock.unlock();
     SpinUntil([&] { return taker.has_completion.load(std::memory_order_relaxed); });
-  lock.lock();
+    lock.lock();
+  }
   taker.changed.wait_for(lock, timeout,
                          [&] { return taker.completion || rounds_ != rounds || closed_; });
   std::erase(takers_, &taker);
@@ -207,8 +208,11 @@ void BlockingSlot::Deliver(std::span<sched::Completion> completions) {
   arrived_.notify_one();
 }
 
+bool BlockingSlot::Spin() const {
+  return SpinUntil([this] { return there_.load(std::memory_order_acquire); });
+}
+
 bool BlockingSlot::WaitFor(Duration timeout) {
-  if (SpinUntil([this] { return there_.load(std::memory_order_acquire); })) return true;
   std::unique_lock lock(mutex_);
   return arrived_.wait_for(lock, timeout, [this] { return there_.load(); });
 }

@@ -53,9 +53,10 @@ class CompletionQueue final : public sched::CompletionSink {
   // For a thread that blocks on one future: hands it the Completion with that token, past the
   // thread that drains, which saves a wake-up. Needs no GIL. Nothing when the future is to be
   // looked at once more: `timeout` has passed, or a round of draining has ended since the caller
-  // read rounds(), which it does before it looks.
+  // read rounds(), which it does before it looks. `spins`: it looks again and again for a moment
+  // before it sleeps.
   std::optional<sched::Completion> TakeOne(std::uint64_t token, std::uint64_t rounds,
-                                           Duration timeout);
+                                           Duration timeout, bool spins);
   // How often what was drained has been settled.
   [[nodiscard]] std::uint64_t rounds();
   void EndRound();
@@ -94,7 +95,8 @@ class CompletionQueue final : public sched::CompletionSink {
 class BlockingSlot final : public sched::CompletionSink {
  public:
   void Deliver(std::span<sched::Completion> completions) override;
-  // True when the Completion is there. Needs no GIL.
+  // True when the Completion is there. Neither needs the GIL; the first doesn't sleep.
+  [[nodiscard]] bool Spin() const;
   bool WaitFor(Duration timeout);
   [[nodiscard]] const sched::Completion& completion() const { return completion_; }
 

@@ -100,11 +100,12 @@ void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<Completion
 
 // Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
 py::object TakeOne(CompletionQueue& queue, const py::object& future, std::uint64_t rounds,
-                   double timeout) {
+                   double timeout, bool spins) {
   std::optional<sched::Completion> taken;
   {
     const GilReleased no_gil;
-    taken = queue.TakeOne(reinterpret_cast<std::uint64_t>(future.ptr()), rounds, Slice(timeout));
+    taken =
+        queue.TakeOne(reinterpret_cast<std::uint64_t>(future.ptr()), rounds, Slice(timeout), spins);
   }
   if (!taken) return py::none();
   // The queue's own reference to the future, which the caller holds too.

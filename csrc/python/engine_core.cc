@@ -303,7 +303,7 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
     accepted = in_place ? engine_->scheduler().SubmitInPlace(&call, slot, &id, &here)
                         : engine_->scheduler().Submit({&call, 1}, slot, {&id, 1});
     if (here) engine_->Run(*here);
-    is_there = accepted.ok() && slot->WaitFor(kSignalInterval);
+    is_there = accepted.ok() && (slot->Spin() || slot->WaitFor(kSignalInterval));
   }
   if (!accepted.ok()) Raise(accepted);
   try {

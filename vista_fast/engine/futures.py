@@ -65,11 +65,13 @@ class CallFuture(concurrent.futures.Future[Any]):
         if queue is None or self.done():
             return timeout
         until = math.inf if timeout is None else time.monotonic() + timeout
+        spins = True
         while True:
             rounds, left = queue.rounds(), max(0.0, until - time.monotonic())
             if self.done():
                 return timeout
-            completion = queue.take_one(self, rounds, left)
+            completion = queue.take_one(self, rounds, left, spins)
+            spins = False
             if completion is not None:
                 self.settle(*completion)
                 return timeout
