@@ -111,7 +111,7 @@ python-asan: $(VENV)/.dev-extra
 	rm -f $(ASAN_PYTHON)/path/vista_fast/_core*.so && cp $(ASAN_PYTHON)/csrc/python/_core*.so $(ASAN_PYTHON)/path/vista_fast/
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider engine image integrations protocol rollout report
+	  $(BIN)/python -m pytest -q -p no:cacheprovider engine image integrations rollout report
 
 # Each target for FUZZ_SECONDS; "fuzz-short" is part of the tests.
 FUZZ_SECONDS ?= 600
