@@ -30,10 +30,10 @@ using BatchResults = Result<std::vector<Result<Value>>>;
 
 // The Batch that a puller's thread has leased and not ended; 0 when there is none. It is kept here,
 // not in a Python variable, because an exception may come between a call into the core and the
-// storing of what that gave.
+// storing of what that gave. Its results are empty until it has run.
 struct HeldBatch {
   sched::BatchId id = 0;
-  BatchResults results = Status::Internal("this Batch was given up before it had run");
+  std::optional<BatchResults> results;
 };
 
 class EngineCore final : public sched::Listener {

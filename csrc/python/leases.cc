@@ -67,9 +67,15 @@ py::object EngineCore::Lease(sched::OpId op, HeldBatch* held) {
 bool EngineCore::EndHeld(HeldBatch* held) {
   if (held->id == 0) return true;
   sched::Scheduler& scheduler = engine_->scheduler();
-  BatchResults results = std::exchange(held->results, HeldBatch().results);
-  const bool kept = results.ok() ? scheduler.Complete(held->id, std::move(results).value())
-                                 : scheduler.Fail(held->id, results.status());
+  std::optional<BatchResults> results = std::exchange(held->results, std::nullopt);
+  bool kept = false;
+  if (!results) {
+    kept = scheduler.Fail(held->id, Status::Internal("this Batch was given up before it had run"));
+  } else if (results->ok()) {
+    kept = scheduler.Complete(held->id, std::move(*results).value());
+  } else {
+    kept = scheduler.Fail(held->id, results->status());
+  }
   if (kept) held->id = 0;
   return kept;
 }
