@@ -10,7 +10,7 @@ import PIL.Image
 
 from vista_fast.engine.futures import LoopFuture
 from vista_fast.engine.loops import LoopQueues
-from vista_fast.types import ImageSource
+from vista_fast.types import ImageSource, PlacedImage
 
 _Outcome = Literal["run", "joined", "cached"]
 _Out = TypeVar("_Out")
@@ -155,6 +155,7 @@ class HeldBatch:
 class EngineCore:
     def __init__(self, threads: int, cache_bytes: int, max_calls: int, max_bytes: int, /) -> None: ...
     def open_images_with(self, open_image: Callable[[Any], Image], /) -> None: ...
+    def redirect(self, op: str, image_type: type, to: str, /) -> None: ...
     def register(
         self,
         *,
@@ -234,7 +235,7 @@ class LoopCaller:
     def acall(
         self,
         op: str,
-        image: ImageSource | None = None,
+        image: ImageSource | PlacedImage | None = None,
         /,
         *,
         flow: Hashable = None,

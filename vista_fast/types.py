@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,35 @@ if TYPE_CHECKING:
 ImageSource: TypeAlias = "Path | str | bytes | PIL.Image.Image | npt.NDArray[np.uint8] | torch.Tensor | Image"
 """What ``Engine.image`` takes: a path, encoded bytes, a data URL, a PIL image, a uint8 array [H, W, 3], a uint8 torch
 tensor [3, H, W], an Image."""
+
+
+class PlacedImage(Protocol):
+    """A picture in the memory of a device, such as ``vista_fast.devices.DeviceImage``; sizes in pixels."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def device(self) -> Any: ...
+    def to_host(self) -> Image: ...
+
+
+SeenImage: TypeAlias = "Image | PlacedImage"
+"""What a policy sees: on the host, or on a device when the images that it was given lie there."""
+
+
+def is_placed(image: SeenImage) -> TypeGuard[PlacedImage]:
+    """Whether the pixels lie on a device."""
+    return hasattr(image, "to_host")
+
+
+def on_host(image: SeenImage) -> Image:
+    """The image itself, or a copy of one that lies on a device, for which this waits."""
+    return image.to_host() if is_placed(image) else cast("Image", image)
+
 
 Verifier: TypeAlias = Callable[[str, str], bool]
 """``verifier(answer, truth)``: whether the answer counts as right."""
@@ -51,7 +80,7 @@ class Observation:
     """
 
     text: str = ""
-    images: tuple[Image, ...] = ()
+    images: tuple[SeenImage, ...] = ()
     error: ToolError | None = None
 
 
@@ -144,7 +173,7 @@ class Trajectory:
     ids: list[int]
     mask: list[int]
     logprobs: list[float]
-    images: list[Image]
+    images: list[SeenImage]
     turns: list[Turn]
     answer: str | None
     reward: Reward | None

@@ -147,6 +147,7 @@ void BindEngine(py::module_& m) {
   py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
       .def(py::init<int, std::size_t, std::size_t, std::size_t>())
       .def("open_images_with", &EngineCore::OpenImagesWith)
+      .def("redirect", &EngineCore::Redirect)
       .def("register", &Register, py::kw_only(), py::arg("name"), py::arg("version"),
            py::arg("max_batch"), py::arg("max_delay"), py::arg("linger"), py::arg("adaptive"),
            py::arg("cacheable"), py::arg("concurrency"), py::arg("max_in_flight"),

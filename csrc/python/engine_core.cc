@@ -82,9 +82,11 @@ EngineCore::EngineCore(int threads, std::size_t cache_bytes, std::size_t max_fli
   for (const auto& [id, native] : engine_->native_ops()) {
     const sched::OpSpec& spec = native->spec();
     Op& op = by_name_[spec.name];
-    op = {
-        id, sched::kNativeLane, native, spec.name, spec.cacheable, sched::IdentityPrefix(spec), {},
-        {}};
+    op.id = id;
+    op.native = native;
+    op.name = spec.name;
+    op.cacheable = spec.cacheable;
+    op.identity_prefix = sched::IdentityPrefix(spec);
     by_id_.push_back(&op);
   }
 }
@@ -142,6 +144,24 @@ const EngineCore::Op& EngineCore::Find(const std::string& name) const {
   return at->second;
 }
 
+void EngineCore::Redirect(const std::string& op, py::object image_type, const std::string& to) {
+  CheckAlive();
+  const Op& target = Find(to);
+  if (const auto& already = Find(op).elsewhere) {
+    Raise(Status::InvalidArgument("calls of '" + op + "' go to '" + already->to->name +
+                                  "' already where their image lies on a device; an engine takes "
+                                  "one device"));
+  }
+  by_name_.at(op).elsewhere = {std::move(image_type), &target};
+}
+
+const EngineCore::Op& EngineCore::Op::For(const py::dict& arguments) const {
+  if (!elsewhere) return *this;
+  PyObject* const image = PyDict_GetItemString(arguments.ptr(), "image");
+  const bool lies_there = image != nullptr && py::isinstance(image, elsewhere->image_type);
+  return lies_there ? *elsewhere->to : *this;
+}
+
 py::dict EngineCore::WithOpenImage(const py::dict& arguments) const {
   PyObject* const image = PyDict_GetItemString(arguments.ptr(), "image");
   if (image == nullptr || image == Py_None || py::isinstance<Object>(image) || !open_image_) {
@@ -197,8 +217,9 @@ Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::C
   return {};
 }
 
-Result<sched::Call> EngineCore::MakeCall(const Op& op, const py::dict& arguments,
+Result<sched::Call> EngineCore::MakeCall(const Op& named, const py::dict& arguments,
                                          const CallOptions& options, TimePoint now) {
+  const Op& op = named.For(arguments);
   sched::Call call;
   call.op = op.id;
   call.flow = options.flow;
@@ -288,13 +309,12 @@ py::object EngineCore::CallAndWait(const std::string& name, py::dict arguments,
                                    const CallOptions& options) {
   CheckAlive();
   ReleaseNow();
-  const Op& op = Find(name);
-  sched::Call call = ValueOrRaise(MakeCall(op, arguments, options, TimeOf(options)));
+  sched::Call call = ValueOrRaise(MakeCall(Find(name), arguments, options, TimeOf(options)));
   const auto slot = std::make_shared<BlockingSlot>();
   sched::RequestId id = 0;
   std::optional<sched::Batch> here;
   // A deadline is kept by whoever waits, so its call runs elsewhere.
-  const bool in_place = op.native != nullptr && call.hard_deadline == kNever;
+  const bool in_place = by_id_[call.op]->native != nullptr && call.hard_deadline == kNever;
   Status accepted;
   bool is_there = false;
   {

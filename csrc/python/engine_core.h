@@ -46,6 +46,9 @@ class EngineCore final : public sched::Listener {
   // What opens the image of a native Op's call that is given as something else: a callable of the
   // source that gives an Image. Set it before the first call.
   void OpenImagesWith(pybind11::object open_image) { open_image_ = std::move(open_image); }
+  // From now on a call of `op` whose image is an instance of `image_type` is one of the Op `to`.
+  // Once per Op.
+  void Redirect(const std::string& op, pybind11::object image_type, const std::string& to);
 
   // An Op with a batch function in Python. `key` and `size` are callables on a call's arguments, or
   // None.
@@ -130,6 +133,14 @@ struct EngineCore::Op {
   std::string identity_prefix;
   pybind11::object key;
   pybind11::object size;
+
+  struct Elsewhere {
+    pybind11::object image_type;
+    const Op* to;
+  };
+  std::optional<Elsewhere> elsewhere;  // where images of another kind go
+  // This Op, or the one that runs a call with these arguments in its place.
+  [[nodiscard]] const Op& For(const pybind11::dict& arguments) const;
 };
 
 // Counts forks from now on; call it once, when the module loads.

@@ -11,8 +11,8 @@ import pytest
 from sklearn.datasets import load_sample_images
 
 import vista_fast as vf
-from vista_fast.devices import DaliOps, DeviceImage, DeviceStore, register_dali
-from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.devices import DeviceImage, DeviceStore, register_dali
+from vista_fast.errors import InvalidArgumentError
 
 pytest.importorskip("nvidia.dali", reason="DALI is not installed; make dali-test installs it and runs these")
 
@@ -27,9 +27,11 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def ops() -> Iterator[tuple[vf.Engine, DaliOps]]:
+def ops() -> Iterator[tuple[vf.Engine, DeviceStore]]:
     with vf.Engine(threads=1) as engine:
-        yield engine, register_dali(engine, DeviceStore("cpu"), max_batch=4)
+        store = DeviceStore("cpu")
+        register_dali(engine, store, max_batch=4)
+        yield engine, store
 
 
 def noise(height: int = 120, width: int = 90) -> np.ndarray:
@@ -95,22 +97,32 @@ def test_a_batch_changes_nothing_and_a_bad_member_fails_alone(ops) -> None:
 
 
 def test_calls_run_where_their_image_lives(ops) -> None:
-    engine, dali = ops
+    engine, store = ops
     host = engine.image(noise())
-    assert isinstance(dali.submit_zoom(host, box=(0, 0, 50, 40), size=(20, 10)).result(), vf.Image)
-    once = dali.submit_zoom(dali.store.put(host), box=(0, 0, 50, 40), size=(20, 10)).result()
-    twice = dali.submit_zoom(once, box=(1, 1, 9, 9)).result()
+    assert isinstance(engine.call("image.zoom", host, box=(0, 0, 50, 40), size=(20, 10)), vf.Image)
+    once = engine.call("image.zoom", store.put(host), box=(0, 0, 50, 40), size=(20, 10))
     assert isinstance(once, DeviceImage)
-    assert (twice.width, twice.height) == (8, 8)
+    twice = engine.submit("image.zoom", once, box=(1, 1, 9, 9)).result()
     np.testing.assert_array_equal(twice.to_host(), np.asarray(once.to_host())[1:9, 1:9])
-    assert dali.submit_zoom(once, box=(1, 1, 9, 9)).result() is twice
+    (again, at_home) = engine.submit_many(
+        "image.zoom", [{"image": once, "box": (1, 1, 9, 9)}, {"image": host, "size": (5, 5)}]
+    ).result()
+    assert again is twice
+    assert isinstance(at_home, vf.Image)
+
+
+def test_an_image_too_large_to_be_held_is_worked_on_all_the_same() -> None:
+    with vf.Engine(threads=1) as engine:
+        store = DeviceStore("cpu", budget_bytes=100)
+        register_dali(engine, store)
+        zoomed = engine.call("image.zoom", store.put(engine.image(noise())), size=(5, 5))
+    assert (zoomed.width, store.stats()["entries"]) == (5, 1)
 
 
 @pytest.mark.parametrize(
     ("op", "arguments", "error", "message"),
     [
-        ("dali.zoom", {"source": "0" * 32}, NotFoundError, "no image with hash"),
-        ("dali.zoom", {}, InvalidArgumentError, "either an image or source"),
+        ("dali.zoom", {}, InvalidArgumentError, "give a DeviceImage"),
         ("dali.zoom", {"image": noise(4, 4), "filter": "lanczos"}, InvalidArgumentError, "bilinear, bicubic"),
         ("dali.zoom", {"image": noise(4, 4), "boxes": []}, InvalidArgumentError, "unknown arguments"),
         ("dali.normalise", {"image": noise(4, 4), "std": (1, 0, 1)}, InvalidArgumentError, "above 0"),

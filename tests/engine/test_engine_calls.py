@@ -295,3 +295,28 @@ def test_many_threads_may_call_at_once(engine: vf.Engine, double: list[int]) -> 
     for thread in threads:
         thread.join(WAIT)
     assert results == {x: 2 * (x % 10) for x in range(40)}
+
+
+def test_a_redirected_op_runs_where_its_image_lives(engine: vf.Engine) -> None:
+    class Elsewhere:
+        pass
+
+    there = Elsewhere()
+    engine.register(vf.Op("test.there", "1", run=lambda calls: [call["image"] for call in calls], cacheable=False))
+    engine.redirect("image.zoom", Elsewhere, "test.there")
+
+    async def gathered() -> list:
+        return await asyncio.gather(engine.acall("image.zoom", there), engine.acall("image.zoom", image=there))
+
+    host = engine.image(np.zeros((4, 4, 3), np.uint8))
+    many = engine.submit_many("image.zoom", [{"image": there}, {"image": host, "size": (2, 2)}]).result()
+    assert many[1].width == 2
+    results = [engine.call("image.zoom", there), engine.submit("image.zoom", there, box=(0, 0, 1, 1)).result()]
+    assert all(result is there for result in (*results, *asyncio.run(gathered()), many[0]))
+    assert engine.takes("image.zoom", Elsewhere)
+    assert not engine.takes("image.rotate", Elsewhere)
+    with pytest.raises(errors.InvalidArgumentError, match=r"go to 'test\.there' already"):
+        engine.redirect("image.zoom", Elsewhere, "test.there")
+    with pytest.raises(errors.NotFoundError, match=r"no Op named 'test\.nowhere'"):
+        engine.redirect("image.rotate", Elsewhere, "test.nowhere")
+    assert not engine.takes("image.rotate", Elsewhere)

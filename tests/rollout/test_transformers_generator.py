@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from vista_fast.devices import DeviceTensor  # noqa: E402
 from vista_fast.errors import AbortedError, InvalidArgumentError  # noqa: E402
 from vista_fast.rollout import Generation, Sampling, TransformersGenerator  # noqa: E402
 from vista_fast.rollout.policy import FastQwenVL, QwenVL  # noqa: E402
@@ -50,6 +52,14 @@ async def test_greedy_equals_the_plain_forward(generator: Any, template: Any, pa
     for n, (result, (ids, images)) in enumerate(zip(results, contexts, strict=True)):
         assert result.token_ids == reference.greedy(ids, images, 3 + 2 * n)
         assert result.finish == "length"
+
+
+def test_patches_on_a_device_are_encoded_as_those_on_the_host(model: Any, patches: Any) -> None:
+    seen = [patches(1), patches(2, rows=2)]
+    there = [replace(seen[0], values=DeviceTensor(torch.from_numpy(seen[0].values.copy()))), seen[1]]
+    policy = QwenVL(model)
+    for one, other in zip(policy.encode(there), policy.encode(seen), strict=True):
+        assert torch.equal(one, other)
 
 
 async def test_several_turns_keep_their_context(generator: Any, template: Any, patches: Any, reference: Any) -> None:

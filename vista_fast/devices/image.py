@@ -8,6 +8,7 @@ from vista_fast._core import Image
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
 
@@ -42,6 +43,11 @@ class DeviceTensor:
             # Else the allocator could hand the memory out again while this stream still reads it.
             self._tensor.record_stream(stream)
         return self._tensor
+
+    def to_host(self) -> npt.NDArray[Any]:
+        """A copy as an array; waits for the device. Not for bfloat16, which numpy doesn't have."""
+        values: npt.NDArray[Any] = self.tensor().cpu().numpy()
+        return values
 
 
 class DeviceImage:

@@ -26,7 +26,7 @@ from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from vista_fast.engine.futures import LoopFuture
-    from vista_fast.types import ImageSource
+    from vista_fast.types import ImageSource, PlacedImage
 
 _CLOSE_AT_EXIT = 1.0
 """Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
@@ -72,6 +72,7 @@ class Engine(LoopCaller):
         self._core = EngineCore(threads, cache_bytes, max_calls, max_bytes)
         self._images = ImageStore(image_bytes)
         self._core.open_images_with(self._images.resolve)
+        self._redirected: dict[str, type] = {}
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
         self._openers = LoopOpeners(self._images.resolve, threads)
@@ -104,6 +105,19 @@ class Engine(LoopCaller):
         )
         self._pullers.serve(op_id, op)
 
+    def redirect(self, op: str, image_type: type, to: str) -> None:
+        """From now on a call of ``op`` whose image is of ``image_type`` is one of the Op ``to``, so that it runs where
+        its image lives. Once per Op.
+
+        Raises NotFoundError for an unknown Op and InvalidArgumentError the second time.
+        """
+        self._core.redirect(op, image_type, to)
+        self._redirected[op] = image_type
+
+    def takes(self, op: str, image_type: type) -> bool:
+        """Whether calls of ``op`` were redirected for images of that type."""
+        return issubclass(image_type, self._redirected.get(op, ()))
+
     @property
     def ops(self) -> tuple[str, ...]:
         """The names of all registered Ops, native ones first."""
@@ -133,7 +147,7 @@ class Engine(LoopCaller):
     def submit(
         self,
         op: str,
-        image: ImageSource | None = None,
+        image: ImageSource | PlacedImage | None = None,
         /,
         *,
         flow: Hashable = None,
@@ -147,7 +161,7 @@ class Engine(LoopCaller):
         """Submits a call and gives its future at once; only while the engine is full does it block for room, and never
         on the thread of a running event loop."""
         if image is not None:
-            self._add_image(image, arguments)
+            self._add_image(op, image, arguments)
         future = CallFuture()
         may_block = not (nested or on_engine_thread() or _on_loop())
         future._request = self._core.submit(
@@ -169,7 +183,7 @@ class Engine(LoopCaller):
     def call(
         self,
         op: str,
-        image: ImageSource | None = None,
+        image: ImageSource | PlacedImage | None = None,
         /,
         *,
         flow: Hashable = None,
@@ -182,7 +196,7 @@ class Engine(LoopCaller):
     ) -> Any:
         """Submits a call and blocks for its result."""
         if image is not None:
-            self._add_image(image, arguments)
+            self._add_image(op, image, arguments)
         return self._core.call(op, arguments, flow, priority, soft_deadline, deadline, room_timeout, nested)
 
     def submit_many(
@@ -238,14 +252,15 @@ class Engine(LoopCaller):
         if self._finalizer.detach() is not None:
             _close(*self._parts, timeout)
 
-    def _add_image(self, image: ImageSource, arguments: dict[str, Any]) -> None:
+    def _add_image(self, op: str, image: ImageSource | PlacedImage, arguments: dict[str, Any]) -> None:
         _check_one_image(arguments)
-        arguments["image"] = image if type(image) is Image else self._images.resolve(image)
+        as_it_is = type(image) is Image or self.takes(op, type(image))
+        arguments["image"] = image if as_it_is else self._images.resolve(image)
 
     def _submit_when_open(
         self,
         future: LoopFuture,
-        image: ImageSource,
+        image: ImageSource | PlacedImage,
         op: str,
         arguments: dict[str, Any],
         flow: Hashable,
@@ -258,7 +273,7 @@ class Engine(LoopCaller):
         """For acall: true when the image has to be opened first, which then happens beside the loop. Deadlines run
         from the call."""
         if not is_encoded(image):
-            self._add_image(image, arguments)
+            self._add_image(op, image, arguments)
             return False
         _check_one_image(arguments)
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.protocol import ParsedTurn, parse_turn
 from vista_fast.rewards import DEFAULT_RULE, RepetitionRule, Scheme, reward
-from vista_fast.types import CallRecord, Observation, Reward, Task, ToolCall, ToolError, TrajectoryStatus
+from vista_fast.types import CallRecord, Observation, Reward, SeenImage, Task, ToolCall, ToolError, TrajectoryStatus
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
+    pass
 
 
 class RecordsCalls(Protocol):
@@ -24,7 +24,7 @@ class RecordsCalls(Protocol):
         call: ToolCall,
         /,
         *,
-        images: Sequence[Image],
+        images: Sequence[SeenImage],
         flow: str | None,
         priority: int,
         deadline: float | None,
@@ -64,7 +64,7 @@ class Episode:
     def __init__(
         self,
         task: Task,
-        images: Sequence[Image],
+        images: Sequence[SeenImage],
         toolbox: RecordsCalls | None,
         *,
         max_turns: int = 3,
@@ -75,7 +75,7 @@ class Episode:
         if max_turns < 1:
             raise InvalidArgumentError(f"max_turns is {max_turns}; an episode has at least 1 turn")
         self.task = task
-        self.images: list[Image] = list(images)
+        self.images: list[SeenImage] = list(images)
         """The ordered list of all images seen so far: the Task's, then those of observations."""
         self.texts: list[str] = []
         """The policy's turns so far."""

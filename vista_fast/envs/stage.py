@@ -15,12 +15,11 @@ from vista_fast.envs.spaces import Pixels
 from vista_fast.errors import AbortedError, DeadlineExceededError, EngineClosedError, InvalidArgumentError
 from vista_fast.protocol import render_observation, render_question, system_prompt
 from vista_fast.rewards import Scheme
-from vista_fast.types import CallRecord, Dataset
+from vista_fast.types import CallRecord, Dataset, SeenImage, on_host
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vista_fast._core import Image
     from vista_fast.engine import Engine
     from vista_fast.tools import Toolbox
 
@@ -147,9 +146,9 @@ class Stage:
         return self._toolbox
 
 
-def pixels(images: Sequence[Image]) -> tuple[Pixels, ...]:
+def pixels(images: Sequence[SeenImage]) -> tuple[Pixels, ...]:
     """Copies of the images' pixels, so that what a user does to an observation changes no shared image."""
-    return tuple(np.array(image, dtype=np.uint8) for image in images)
+    return tuple(np.array(on_host(image), dtype=np.uint8) for image in images)
 
 
 def calls(episode: Episode) -> tuple[CallRecord, ...]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from vista_fast.report.data import StoredStep
 from vista_fast.report.markup import escape, tag
-from vista_fast.types import CallRecord, Trajectory, Turn
+from vista_fast.types import CallRecord, SeenImage, Trajectory, Turn, on_host
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
+    pass
 
 Box: TypeAlias = tuple[float, float, float, float]
 """(left, top, right, bottom) as shares of an image's width and height."""
@@ -67,9 +67,9 @@ def draw(stories: Sequence[Story]) -> str:
     return tag("div", listing, tag("div", *panes, class_="panes"), class_="stories")
 
 
-def data_url(image: Image) -> str:
+def data_url(image: SeenImage) -> str:
     """The image as a JPEG of at most 448 pixels a side, inline."""
-    picture = image.to_pil()
+    picture = on_host(image).to_pil()
     picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=82, optimize=True)
@@ -171,7 +171,7 @@ def _shares(box: Sequence[float], width: int, height: int) -> Box:
     return clamp[0], clamp[1], clamp[2], clamp[3]
 
 
-def _question(trajectory: Trajectory, images: Sequence[Image], looked: Mapping[int, Sequence[Box]]) -> str:
+def _question(trajectory: Trajectory, images: Sequence[SeenImage], looked: Mapping[int, Sequence[Box]]) -> str:
     return tag(
         "div",
         tag("header", "question"),
@@ -206,13 +206,13 @@ def _call_line(record: CallRecord | None) -> str:
     return f"{name}: {outcome}{kind} in {record.latency * 1000:.0f} ms"
 
 
-def _pictures(images: Sequence[Image], first: int, looked: Mapping[int, Sequence[Box]]) -> str:
+def _pictures(images: Sequence[SeenImage], first: int, looked: Mapping[int, Sequence[Box]]) -> str:
     """The images side by side, numbered as the policy numbers them, each with the boxes that calls pointed at."""
     figures = [_picture(image, number, looked.get(number, ())) for number, image in enumerate(images, first)]
     return tag("div", *figures, class_="pictures") if figures else ""
 
 
-def _picture(image: Image, number: int, boxes: Sequence[Box]) -> str:
+def _picture(image: SeenImage, number: int, boxes: Sequence[Box]) -> str:
     frames = [
         tag("span", class_="box", style=f"inset:{top:.2%} {1 - right:.2%} {1 - bottom:.2%} {left:.2%}")
         for left, top, right, bottom in boxes

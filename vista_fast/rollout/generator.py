@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from vista_fast._core import Image
+    from vista_fast.devices import DeviceTensor
+    from vista_fast.types import SeenImage
 
 JOIN_EVERY = 4
 """Waiting requests join at every fourth decode step, so that they are prefilled together; at once when none decodes."""
@@ -26,14 +27,14 @@ Finish: TypeAlias = Literal["stop", "end", "length"]
 class Patches:
     """An Image as the policy's vision encoder takes it.
 
-    ``values`` is float32 [t*h*w, channels*temporal*patch*patch], ``grid`` is (t, h, w) in patches, ``hash`` is the
-    Image's: equal hashes are encoded once per weight version.
+    ``values`` is float32 [t*h*w, channels*temporal*patch*patch], on a device where the Image lies on one, ``grid`` is
+    (t, h, w) in patches, ``hash`` is the Image's: equal hashes are encoded once per weight version.
     """
 
     hash: str
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32] | DeviceTensor
     grid: tuple[int, int, int]
-    image: Image | None = None
+    image: SeenImage | None = None
 
     def visual_tokens(self, merge_size: int) -> int:
         """How many placeholder ids stand for this Image in the context."""

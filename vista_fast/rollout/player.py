@@ -20,9 +20,9 @@ from vista_fast.rollout.vision import Preprocessor
 from vista_fast.types import CallRecord, Observation, Task, ToolError, Trajectory, Turn
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
     from vista_fast.engine import Engine
     from vista_fast.tools import Toolbox
+    from vista_fast.types import SeenImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +271,7 @@ class Player:
 _NOTHING = contextlib.nullcontext()
 
 
-def _images(patches: Sequence[Patches]) -> list[Image]:
+def _images(patches: Sequence[Patches]) -> list[SeenImage]:
     return [image.image for image in patches if image.image is not None]
 
 

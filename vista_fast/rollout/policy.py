@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from vista_fast.devices import DeviceTensor
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.rollout.generator import Patches
 from vista_fast.rollout.kv import KVArena
@@ -99,7 +100,7 @@ class QwenVL:
         return lay_out(ids, grids, self._image_id, self._merge_size, start)
 
     def encode(self, images: Sequence[Patches]) -> list[Tensor]:
-        pixels = torch.from_numpy(np.concatenate([image.values for image in images])).to(self.device)
+        pixels = torch.cat([_pixels(image).to(self.device) for image in images])
         grids = torch.tensor([image.grid for image in images], dtype=torch.int64, device=self.device)
         return list(self._model.model.get_image_features(pixels, grids).pooler_output)
 
@@ -249,3 +250,9 @@ def _as_cache(step: _Step) -> Any:
             return step.write(layer_idx, key_states.transpose(1, 2), value_states.transpose(1, 2))
 
     return RowCache()
+
+
+def _pixels(image: Patches) -> Tensor:
+    if isinstance(image.values, DeviceTensor):
+        return image.values.tensor()
+    return torch.from_numpy(np.array(image.values))  # a copy, because shared values are read-only

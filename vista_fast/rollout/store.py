@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import MissingExtraError, NotFoundError
 from vista_fast.run_folder import storage_errors, whole_file
-from vista_fast.types import CallRecord, Observation, Reward, Task, ToolCall, ToolError, Trajectory, Turn, Verifier
+from vista_fast.types import (
+    CallRecord,
+    Observation,
+    Reward,
+    SeenImage,
+    Task,
+    ToolCall,
+    ToolError,
+    Trajectory,
+    Turn,
+    Verifier,
+    on_host,
+)
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
@@ -77,8 +89,8 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def _distinct(trajectories: Iterable[Trajectory]) -> list[Image]:
-    images: dict[str, Image] = {}
+def _distinct(trajectories: Iterable[Trajectory]) -> list[SeenImage]:
+    images: dict[str, SeenImage] = {}
     for trajectory in trajectories:
         for image in trajectory.images:
             images.setdefault(image.hash, image)
@@ -88,11 +100,11 @@ def _distinct(trajectories: Iterable[Trajectory]) -> list[Image]:
     return list(images.values())
 
 
-def _write_image(path: Path, image: Image) -> None:
+def _write_image(path: Path, image: SeenImage) -> None:
     if path.exists():
         return
     buffer = io.BytesIO()
-    image.to_pil().save(buffer, "PNG", compress_level=1)
+    on_host(image).to_pil().save(buffer, "PNG", compress_level=1)
     with whole_file(path) as partial:
         partial.write_bytes(buffer.getvalue())
 

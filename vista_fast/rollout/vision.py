@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.rollout.generator import Patches
+from vista_fast.types import SeenImage, is_placed, on_host
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
     from vista_fast.engine import Engine
 
 
@@ -43,24 +43,32 @@ class Preprocessor:
         self._arguments: dict[str, Any] = asdict(settings)
 
     async def patches(
-        self, images: Sequence[Image], *, flow: str | None = None, priority: int = 0, deadline: float | None = None
+        self, images: Sequence[SeenImage], *, flow: str | None = None, priority: int = 0, deadline: float | None = None
     ) -> list[Patches]:
         """The Patches of each Image, in order; what is missing is computed in one batch with everyone else's."""
+        taken = images if all(map(self._takes, images)) else await asyncio.to_thread(self._taken, images)
         calls = [
             self._engine.acall(
                 "image.preprocess", image, flow=flow, priority=priority, deadline=deadline, **self._arguments
             )
-            for image in images
+            for image in taken
         ]
         results = await asyncio.gather(*calls)
         return [_patches(image, result) for image, result in zip(images, results, strict=True)]
 
-    def patches_now(self, images: Sequence[Image]) -> list[Patches]:
+    def patches_now(self, images: Sequence[SeenImage]) -> list[Patches]:
         """``patches``, waiting for the result: for training, outside of an event loop."""
-        calls = [self._engine.submit("image.preprocess", image, **self._arguments) for image in images]
+        calls = [self._engine.submit("image.preprocess", image, **self._arguments) for image in self._taken(images)]
         return [_patches(image, call.result()) for image, call in zip(images, calls, strict=True)]
 
+    def _takes(self, image: SeenImage) -> bool:
+        return not is_placed(image) or self._engine.takes("image.preprocess", type(image))
 
-def _patches(image: Image, result: Mapping[str, Any]) -> Patches:
+    def _taken(self, images: Sequence[SeenImage]) -> list[SeenImage]:
+        """Images where the engine can preprocess them: on the host, unless it does so on their device."""
+        return [image if self._takes(image) else on_host(image) for image in images]
+
+
+def _patches(image: SeenImage, result: Mapping[str, Any]) -> Patches:
     t, h, w = (int(side) for side in result["grid_thw"])
     return Patches(image.hash, result["pixel_values"], (t, h, w), image)

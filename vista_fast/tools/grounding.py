@@ -12,10 +12,10 @@ from vista_fast.models.grounding.vocabulary import COCO_CLASSES, classes_of
 from vista_fast.tools.arguments import shown
 from vista_fast.tools.regions import TARGET_SCHEMA
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
-from vista_fast.types import Observation
+from vista_fast.types import Observation, SeenImage
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
+    pass
 
 _MOST = 50
 """Boxes that an Observation tells of; more would be a page of numbers."""
@@ -87,7 +87,7 @@ class Ground(Tool):
         found = await call.op(self.grounder.op, image, caption=caption, box_threshold=limit, text_threshold=words)
         return await _told(call, image, found, range(len(found["scores"])))
 
-    async def _of_classes(self, call: CallContext, image: Image, caption: str, limit: float) -> Observation:
+    async def _of_classes(self, call: CallContext, image: SeenImage, caption: str, limit: float) -> Observation:
         wanted = classes_of(caption)
         if not wanted:
             raise ToolFailure(
@@ -112,7 +112,7 @@ class GroundingDinoTool(Ground):
     alias_of = "ground"
 
 
-async def _told(call: CallContext, image: Image, found: Mapping[str, Any], kept: Sequence[int]) -> Observation:
+async def _told(call: CallContext, image: SeenImage, found: Mapping[str, Any], kept: Sequence[int]) -> Observation:
     kept = [index for index in kept if _whole(found["boxes"][index], image) is not None][:_MOST]
     boxes = [_whole(found["boxes"][index], image) for index in kept]
     result = {
@@ -130,7 +130,7 @@ async def _told(call: CallContext, image: Image, found: Mapping[str, Any], kept:
     return Observation(f"{text}\nImage {call.next_image} is the image with these boxes drawn.", (drawn,))
 
 
-def _whole(box: Sequence[float], image: Image) -> list[int] | None:
+def _whole(box: Sequence[float], image: SeenImage) -> list[int] | None:
     """In whole pixels, rounded outward and clamped; None for a box that is not in the image."""
     left, top, right, bottom = (float(side) for side in box)
     if not all(map(math.isfinite, (left, top, right, bottom))):

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.tools.regions import BOX_SCHEMA, TARGET_SCHEMA, Box, resolve_box
 from vista_fast.tools.tool import CallContext, Tool
-from vista_fast.types import Observation
+from vista_fast.types import Observation, SeenImage
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
+    pass
 
 
 class Zoom(Tool):
@@ -194,7 +194,7 @@ class _Line:
     score: float
 
 
-async def read_lines(call: CallContext, image: Image, box: Box | None, min_score: float) -> list[_Line]:
+async def read_lines(call: CallContext, image: SeenImage, box: Box | None, min_score: float) -> list[_Line]:
     """The text lines of an image whose centre lies in the box, in reading order."""
     found = await call.op("ocr.detect", image)
     quads = [quad for quad in found["quads"] if box is None or _inside(quad.mean(axis=0), box)]
@@ -211,5 +211,5 @@ def _inside(point: npt.NDArray[np.float32], box: Box) -> bool:
     return bool(box[0] <= point[0] < box[2] and box[1] <= point[1] < box[3])
 
 
-def _new_image(call: CallContext, image: Image, what: str) -> Observation:
+def _new_image(call: CallContext, image: SeenImage, what: str) -> Observation:
     return Observation(f"Image {call.next_image} is {what}, {image.width}x{image.height} pixels.", (image,))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vista_fast.errors import DeadlineExceededError
-from vista_fast.types import ErrorKind, Observation
+from vista_fast.types import ErrorKind, Observation, SeenImage, is_placed, on_host
 
 if TYPE_CHECKING:
-    from vista_fast._core import Image
     from vista_fast.engine import Engine, Outcome
 
 
@@ -66,7 +66,7 @@ class CallContext:
     def __init__(
         self,
         engine: Engine,
-        images: Sequence[Image],
+        images: Sequence[SeenImage],
         *,
         flow: str | None = None,
         priority: int = 0,
@@ -81,7 +81,7 @@ class CallContext:
         self._outcomes: list[Outcome] = []
         self._admitted = False
 
-    def image(self, number: int | None = None) -> Image:
+    def image(self, number: int | None = None) -> SeenImage:
         """The image of that 1-based number; None is the latest."""
         if not self.images:
             raise ToolFailure("E3", "There is no image to work on. Answer without this tool.")
@@ -96,15 +96,21 @@ class CallContext:
         """The number that an image given back by this call gets."""
         return len(self.images) + 1
 
-    async def op(self, name: str, image: Image | None = None, **arguments: Any) -> Any:
+    async def op(self, name: str, image: SeenImage | None = None, **arguments: Any) -> Any:
         """Run one Op and return its result."""
         (result,) = await self.ops(name, [arguments if image is None else {"image": image, **arguments}])
         return result
 
     async def ops(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Run several calls of one Op together and return their results in order; a failed one's error is raised."""
+        """Run several calls of one Op together and return their results in order; a failed one's error is raised.
+
+        An image that lies on a device is worked on there by an Op that can (``Engine.redirect``), and copied to the
+        host for another.
+        """
         if not calls:
             return []
+        if any(is_placed(call["image"]) for call in calls if "image" in call):
+            calls = await asyncio.to_thread(self._brought_along, name, calls)
         many = self._engine.submit_many(
             name,
             calls,
@@ -122,6 +128,15 @@ class CallContext:
         self._admitted = True
         self._outcomes.extend(outcome for outcome in many.outcomes() if outcome is not None)
         return results
+
+    def _brought_along(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """The calls with their images where the Op can take them."""
+        return [
+            call
+            if "image" not in call or self._engine.takes(name, type(call["image"]))
+            else {**call, "image": on_host(call["image"])}
+            for call in calls
+        ]
 
     @property
     def outcome(self) -> Outcome:

@@ -22,7 +22,7 @@ from vista_fast.tools.grounding import Ground, GroundingDinoTool
 from vista_fast.tools.perception import EasyOcr, ImageRotateTool, ImageZoomInTool, Ocr, Rotate, Zoom
 from vista_fast.tools.segmentation import Sam2, Segment
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
-from vista_fast.types import CallRecord, Observation, ToolCall, ToolError
+from vista_fast.types import CallRecord, Observation, SeenImage, ToolCall, ToolError, is_placed
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
@@ -116,7 +116,7 @@ class Toolbox:
         self,
         call: ToolCall,
         *,
-        images: Sequence[Image],
+        images: Sequence[SeenImage],
         flow: str | None = None,
         priority: int = 0,
         deadline: float | None = None,
@@ -140,7 +140,7 @@ class Toolbox:
         self,
         call: ToolCall,
         *,
-        images: Sequence[Image],
+        images: Sequence[SeenImage],
         flow: str | None = None,
         priority: int = 0,
         deadline: float | None = None,
@@ -201,7 +201,7 @@ def _usable(tool: Tool, result: object) -> Observation:
     if not isinstance(result, Observation):
         raise ToolFailure("E5", f"{tool.name} gave {type(result).__name__} where an Observation must be")
     for image in result.images:
-        if not isinstance(image, Image):
+        if not (isinstance(image, Image) or is_placed(image)):
             raise ToolFailure("E5", f"{tool.name} gave {type(image).__name__} among its images where an Image must be")
     if not isinstance(result.text, str):
         raise ToolFailure("E5", f"{tool.name} gave {type(result.text).__name__} where its text must be")

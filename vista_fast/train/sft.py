@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
+from vista_fast.devices import DeviceTensor
 from vista_fast.rollout.generator import Patches
 from vista_fast.rollout.template import ChatTemplate
 from vista_fast.rollout.vision import Preprocessor
@@ -174,7 +176,11 @@ def _schedule(step: int, config: SftConfig) -> float:
 def _compact(images: Sequence[Patches]) -> tuple[Patches, ...]:
     """The same patches in half the memory (float16 resolves more than the 256 levels they come from), free of the
     engine."""
-    return tuple(replace(image, values=np.asarray(image.values, dtype=np.float16), image=None) for image in images)
+    return tuple(replace(image, values=np.asarray(_on_host(image), dtype=np.float16), image=None) for image in images)
+
+
+def _on_host(image: Patches) -> npt.NDArray[np.float32]:
+    return image.values.to_host() if isinstance(image.values, DeviceTensor) else image.values
 
 
 def _compact_demonstration(demonstration: Demonstration) -> Demonstration:

@@ -1,0 +1,88 @@
+"""Qwen-VL's patches of images that live on a device: torch's CPU here, a CUDA device in scripts/gpu_check.sh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import vista_fast as vf
+from vista_fast.devices import DeviceStore, DeviceTensor, register_preprocess
+from vista_fast.errors import InvalidArgumentError
+
+LEVEL = 1 / 255 / 0.26
+"""One grey level after the normalisation."""
+
+
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def here(request) -> Iterator[tuple[vf.Engine, DeviceStore]]:
+    with vf.Engine(threads=1) as engine:
+        store = DeviceStore(request.param)
+        register_preprocess(engine, store)
+        yield engine, store
+
+
+def noise(seed: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_the_same_call_gives_the_same_patches_on_the_host_and_on_the_device(here) -> None:
+    engine, store = here
+    images = [engine.image(noise(n, 40 + 31 * n, 150 - 20 * n)) for n in range(4)]
+    options: list[dict] = [
+        {},
+        {"box": (3.5, 2, 90, 44)},
+        {"min_pixels": 28 * 28 * 4, "max_pixels": 28 * 28 * 6},
+        {"patch_size": 16, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
+    ]
+    calls = [{"image": image} | option for image in images for option in options]
+    want = engine.submit_many("image.preprocess", calls).result()
+    there = [call | {"image": store.put(call["image"])} for call in calls]
+    for one, other in zip(engine.submit_many("image.preprocess", there).result(), want, strict=True):
+        assert isinstance(one["pixel_values"], DeviceTensor)
+        assert one["grid_thw"] == tuple(other["grid_thw"])
+        off = np.abs(one["pixel_values"].to_host() - other["pixel_values"])
+        assert off.max() <= 2 * LEVEL
+        assert (off > 1e-4).mean() < 0.01
+    assert engine.stats()["ops"]["device.preprocess"]["batches"] < len(calls)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_the_rounded_float32(here, dtype: str) -> None:
+    engine, store = here
+    image = store.put(engine.image(noise(9, 60, 60)))
+    full = engine.call("image.preprocess", image)["pixel_values"].tensor()
+    half = engine.call("image.preprocess", image, dtype=dtype)["pixel_values"].tensor()
+    torch.testing.assert_close(half, full.to(getattr(torch, dtype)))
+
+
+def test_a_loop_calls_it_too_and_a_bad_member_fails_alone(here) -> None:
+    engine, store = here
+    image = store.put(engine.image(noise(1, 30, 30)))
+
+    async def calls() -> list:
+        given: list[dict] = [{}, {"box": (50, 50, 60, 60)}, {"processor": "clip"}, {"patch_size": 0}, {"colour": 1}]
+        return await asyncio.gather(
+            *(engine.acall("image.preprocess", image, **options) for options in given), return_exceptions=True
+        )
+
+    good, *bad = asyncio.run(calls())
+    assert good["grid_thw"] == (1, 4, 4)
+    assert all(isinstance(error, InvalidArgumentError) for error in bad)
+    messages = ["lies outside", "to_host", "patch_size is 0", "unknown arguments"]
+    assert all(message in str(error) for message, error in zip(messages, bad, strict=True))
+
+
+def test_an_engine_takes_one_device(here) -> None:
+    engine, store = here
+    with pytest.raises(InvalidArgumentError, match=r"device\.preprocess"):
+        register_preprocess(engine, store)
+
+
+def test_an_op_that_is_not_on_the_device_says_how_to_get_the_image_back(here) -> None:
+    engine, store = here
+    with pytest.raises(InvalidArgumentError, match=r"to_host"):
+        engine.call("image.rotate", store.put(engine.image(noise(2, 9, 9))), angle=90)
