@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
+from small_grounding_dino import save_small_model
 from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 
 from vista_fast import errors
@@ -17,7 +18,6 @@ from vista_fast.models.grounding import Detections, GroundingConfig, GroundingDi
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.dino import Query
-from vista_fast.models.grounding.small import save_small_model
 
 BOX, TEXT = 0.35, 0.25
 CAPTIONS = ["a red flower. leaf.", "Temple", "a dog . the big red car. tree. a man on a bench. boat. temple roof."]

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from small_grounding_dino import save_small_model
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Array, BackendName, Precision, Profile, registry
@@ -17,7 +18,6 @@ from vista_fast.models.documents import DocumentConfig, LayoutModel
 from vista_fast.models.grounding import CocoDetector, GroundingConfig
 from vista_fast.models.grounding.coco import GRAPH, WEIGHT
 from vista_fast.models.grounding.dino import GroundingDino, Query
-from vista_fast.models.grounding.small import save_small_model
 from vista_fast.models.ocr import OcrConfig, OcrModel
 from vista_fast.models.segmentation import Prompt, SegmentationConfig
 from vista_fast.models.segmentation.model import FEATURES, SegmentationModel

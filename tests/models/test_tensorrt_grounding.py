@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from small_grounding_dino import save_small_model
 
 from vista_fast.models.backend import EngineCache, compile_engine
 from vista_fast.models.grounding.export import INPUTS, exported
 from vista_fast.models.grounding.profiles import grounding_profiles
-from vista_fast.models.grounding.small import save_small_model
 
 CANVAS = (128, 192)
 

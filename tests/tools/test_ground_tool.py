@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 from sklearn.datasets import load_sample_images
+from small_grounding_dino import save_small_model
 
 import vista_fast as vf
 from vista_fast.models.grounding import GroundingConfig
 from vista_fast.models.grounding.coco import GRAPH, WEIGHT
-from vista_fast.models.grounding.small import save_small_model
 from vista_fast.models.weights import fetch_weight
 from vista_fast.tools import Ground, GroundingDinoTool
 
