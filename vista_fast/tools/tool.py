@@ -130,13 +130,13 @@ class CallContext:
         return results
 
     def _brought_along(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The calls with their images where the Op can take them."""
-        return [
-            call
-            if "image" not in call or self._engine.takes(name, type(call["image"]))
-            else {**call, "image": on_host(call["image"])}
-            for call in calls
-        ]
+        """The calls with their images where the Op can take them; each image is copied once."""
+        given: dict[str, SeenImage] = {call["image"].hash: call["image"] for call in calls if "image" in call}
+        taken = {
+            image_hash: image if self._engine.takes(name, type(image)) else on_host(image)
+            for image_hash, image in given.items()
+        }
+        return [{**call, "image": taken[call["image"].hash]} if "image" in call else call for call in calls]
 
     @property
     def outcome(self) -> Outcome:
