@@ -5,9 +5,9 @@ All read the same 64 pictures, 29 real and 35 drawn, decoded beforehand, on all 
 one instance and one thread per core; for each of its backends the faster of the two, by a trial, takes part.
 
 - f32: every text must be the same as ours, else the benchmark fails.
-- bf16, where the CPU computes in it: how many characters differ from f32 is a row of its own. RapidOCR comes in f32,
-  as its users have it on ONNX Runtime, and in the precision that OpenVINO then chooses by itself. Ratios are wanted
-  where the CPU has AMX.
+- bf16, where the CPU computes in it, of both networks or of recognition alone: how many characters differ from f32 is
+  a row of its own. RapidOCR comes in f32, as its users have it on ONNX Runtime, and in the precision that OpenVINO then
+  chooses by itself. Ratios are wanted where the CPU has AMX.
 - GRPO: 16 of the pictures, each asked for by 8 rollouts at once. Ours runs with its cache, which no repeat shares with
   another. RapidOCR reads for 2 of the 8 rollouts: it shares nothing, so that the others cost as much each.
 
@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from _measuring import Options, Peer, Profile, Row, in_turns, options, seconds
@@ -47,13 +47,18 @@ ALONE = "the networks alone, in the engine's batches, for each different picture
 MOST_DIFFERENT = 0.5
 """Percent of the characters."""
 
-Precision = Literal["f32", "bf16"]
+CONFIGS = {
+    "f32": OcrConfig(),
+    "bf16": OcrConfig(precision="bf16"),
+    "recognition in bf16": OcrConfig(precision="bf16", detector_precision="f32"),
+}
+LOWER = [name for name in CONFIGS if name != "f32"]
 
 
-def ours(precision: Precision, cache_bytes: int = 0) -> Read:
+def ours(config: OcrConfig, cache_bytes: int = 0) -> Read:
     """The ocr tool through an engine, all pages at once."""
     engine = vf.Engine(cache_bytes=cache_bytes)
-    toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(precision=precision))
+    toolbox = vf.Toolbox.default(engine, ocr=config)
 
     async def read_all(pages: Sequence[Page]) -> list[str]:
         images = [engine.image(page) for page in pages]
@@ -94,10 +99,11 @@ class Inputs:
             dealt[there_and_back[place % (2 * number)]].append(index)
         return dealt
 
-    def networks_alone(self, first: int, precision: Precision) -> float:
+    def networks_alone(self, first: int, config: OcrConfig) -> float:
         """Seconds in which the two networks run over inputs as the first pages', on all cores."""
-        load = partial(find_backend(OcrConfig().library), threads=CORES, precision=precision)
-        detection, recognition = load(detection_weights()), load(recognition_weights())
+        load = partial(find_backend(config.library), threads=CORES)
+        detection = load(detection_weights(), precision=config.detects_in)
+        recognition = load(recognition_weights(), precision=config.precision)
         works: list[tuple[Any, tuple[int, ...]]] = [
             (detection, (1, 3, high, wide)) for wide, high in self.sizes[:first]
         ]
@@ -151,10 +157,9 @@ def edits(one: str, other: str) -> int:
 def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> list[Row]:
     """The rows of different pictures."""
     whole, quarters, eighths = [list(range(len(pages)))], inputs.parts(4), inputs.parts(8)
-    readings = {"f32": Reading("ours", ours("f32"), pages, whole)}
-    lower = native_precision() == "bf16" and not given.quick
+    lower = LOWER if native_precision() == "bf16" and not given.quick else []
+    readings = {mine: Reading(f"ours, {mine}", ours(CONFIGS[mine]), pages, whole) for mine in ["f32", *lower]}
     if lower:
-        readings["bf16"] = Reading("ours in bf16", ours("bf16"), pages, whole)
         trial = [pages[index] for index in eighths[0]]
         name, read = fastest_rapidocr("OpenVINO", trial, "its own")
         readings[name] = Reading(name, read, pages, whole)
@@ -166,19 +171,19 @@ def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], gi
         if name in peers and name != "EasyOCR":
             readings["f32"].check_same(reading)
     rows = [row(f"ocr of {len(pages)} pictures, f32", figures, "f32", [*peers], (3.5, 1.25), len(pages), inputs)]
-    if lower:
-        different = readings["f32"].share_different(readings["bf16"])
-        print(f"{different:.3g} % of the characters differ in bf16")
-        others = [name for name in figures if name not in ("f32", "bf16")]
-        wanted = (6.0, 2.0) if has_amx() else (None, None)
-        rows.append(row(f"ocr of {len(pages)} pictures, bf16", figures, "bf16", others, wanted, len(pages), inputs))
-        rows.append(Row("characters that bf16 reads otherwise", "%", "lower", [different], limit=MOST_DIFFERENT))
+    for mine in lower:
+        different = readings["f32"].share_different(readings[mine])
+        others = [name for name in figures if name not in CONFIGS]
+        wanted = (6.0, 2.0) if has_amx() and mine == "bf16" else (None, None)
+        rows.append(row(f"ocr of {len(pages)} pictures, {mine}", figures, mine, others, wanted, len(pages), inputs))
+        name = f"characters otherwise than in f32, {mine}"
+        rows.append(Row(name, "%", "lower", [different], limit=MOST_DIFFERENT))
     return rows
 
 
 def group(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> Row:
     """The row of pictures that a GRPO group asks for."""
-    rollouts, reader, turns = 2 if given.quick else ROLLOUTS, ours("f32", cache_bytes=256 << 20), count(1)
+    rollouts, reader, turns = 2 if given.quick else ROLLOUTS, ours(CONFIGS["f32"], cache_bytes=256 << 20), count(1)
     texts: list[str] = []
 
     def turn() -> float:
@@ -192,7 +197,7 @@ def group(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: 
         if name != "EasyOCR":
             works[name] = lambda read=read: len(theirs) / seconds(lambda: read(theirs))
     figures = in_turns(works, given.repeats)
-    if texts != ours("f32")(pages) * rollouts:
+    if texts != ours(CONFIGS["f32"])(pages) * rollouts:
         raise SystemExit("the rollouts of a group do not all read what one reads")
     name = f"ocr of {len(pages)} pictures by {rollouts} rollouts each (GRPO), f32"
     return row(name, figures, "f32", [each for each in works if each != "f32"], (25, 9), len(pages), inputs, rollouts)
@@ -208,7 +213,7 @@ def marked(page: Page, turn: int) -> Page:
 def row(
     name: str,
     figures: dict[str, list[float]],
-    mine: Precision | Literal["f32"],
+    mine: str,
     peers: Sequence[str],
     wanted: tuple[float | None, float | None],
     pages: int,
@@ -220,7 +225,7 @@ def row(
     def at_least(peer: str) -> float | None:
         return wanted[0] if "ONNX Runtime" in peer else wanted[1] if "OpenVINO, one" in peer else None
 
-    alone = inputs.networks_alone(pages, mine)
+    alone = inputs.networks_alone(pages, CONFIGS[mine])
     beside = [Peer(peer, figures[peer], at_least(peer)) for peer in peers]
     limit = pages * rollouts / alone
     return Row(name, "images/s", "higher", figures[mine], beside, bound_by=BOUND, physical=limit, physical_is=ALONE)
@@ -241,7 +246,7 @@ def main() -> None:
     rows = throughput(pages, inputs, peers, given)
     few = pages[:: max(len(pages) // GROUP, 1)]
     rows.append(group(few, Inputs(few), peers, given))
-    profiles: list[Profile] = profiled(given, f"ocr of {len(few)} pictures", partial(ours("f32"), few))
+    profiles: list[Profile] = profiled(given, f"ocr of {len(few)} pictures", partial(ours(CONFIGS["f32"]), few))
     finish(rows, given, __file__, profiles)
 
 

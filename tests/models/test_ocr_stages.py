@@ -119,6 +119,37 @@ def test_detection_grows_the_blob_and_keeps_reading_order() -> None:
     assert scores == pytest.approx([0.9] * 3, abs=0.08)
 
 
+def test_all_of_four_thousand_lines_on_a_page_are_found() -> None:
+    probability = np.zeros((1, 1, 1600, 1600), np.float32)
+    for top in range(4, 1600, 16):
+        for left in range(4, 1600, 40):
+            probability[0, 0, top : top + 6, left : left + 24] = 0.9
+
+    class Network(Stub):
+        def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return probability
+
+    frame = np.zeros((1600, 1600, 3), np.uint8)
+    ((quads, _),) = detection.detect([frame], Network({}), OcrConfig())
+    assert len(quads) == 4000
+    corners = quads[:, 0].round(-1)
+    assert (np.diff(corners[:, 1]) >= 0).all()
+
+
+def test_each_network_computes_in_its_own_precision(
+    cheap_model: OcrModel, model_at: Callable[..., OcrModel], pages: list[npt.NDArray[np.uint8]]
+) -> None:
+    side = cheap_model.config.limit_side_len
+    mixed = OcrModel(OcrConfig(limit_side_len=side, precision="bf16", detector_precision="f32"), threads=1)
+    low = model_at(side, precision="bf16")
+    ((quads, scores),), ((found, same_scores),) = cheap_model.detect(pages[:1]), mixed.detect(pages[:1])
+    np.testing.assert_array_equal(found, quads)
+    np.testing.assert_array_equal(same_scores, scores)
+    lines = [(pages[0], quad) for quad in quads if padded_width(320, 320, quad, mixed.config) == 320]
+    assert lines
+    assert mixed.recognize(lines) == low.recognize(lines)
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-4), ("bf16", 0.02)])
 def test_batching_does_not_change_what_is_found(
     precision: Precision,

@@ -1,4 +1,4 @@
-"""The settings of text reading. The defaults are RapidOCR 3.10's."""
+"""The settings of text reading. The defaults are RapidOCR 3.10's, but for how many lines a page may have."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class OcrConfig:
         precision: "f32"; or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ; TensorRT); or "f16"
             (TensorRT). On a CPU what else is in a batch moves boxes not at all, and scores by at most 1e-4 in f32 and
             0.02 in bf16.
+        detector_precision: of the detection network, where it is to be another. In bf16 boxes move by a pixel, from
+            which most of the different characters come (benchmarks/ocr.py); "f32" here leaves the boxes as they are.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
@@ -33,7 +35,7 @@ class OcrConfig:
         pixel_threshold: probability above which a pixel of the detection map is text.
         box_threshold: mean probability that a box needs to be kept.
         unclip_ratio: a box grows by area × ratio / perimeter, because the network finds shrunk lines.
-        max_candidates: contours looked at per image.
+        max_candidates: contours looked at per image; of a page with more, the rest goes unread. RapidOCR takes 1,000.
         text_threshold: mean character probability that a line needs to be kept.
         timeout: seconds that a batch may take, the loading of the networks with the first one included; after that its
             calls are aborted. None waits for ever.
@@ -44,6 +46,7 @@ class OcrConfig:
     recogniser: str = RECOGNISER
     threads: int | None = None
     precision: Precision = "f32"
+    detector_precision: Precision | None = None
     limit_side_len: int = 736
     limit_type: Literal["min", "max"] = "min"
     max_side_len: int = 2000
@@ -52,7 +55,7 @@ class OcrConfig:
     pixel_threshold: float = 0.3
     box_threshold: float = 0.5
     unclip_ratio: float = 1.6
-    max_candidates: int = 1000
+    max_candidates: int = 10_000
     text_threshold: float = 0.5
     timeout: float | None = 120.0
 
@@ -60,6 +63,11 @@ class OcrConfig:
     def at_side(cls, side: int, precision: Precision = "f32") -> OcrConfig:
         """Every image is read with its longer side at ``side`` pixels, or smaller as it is."""
         return cls(precision=precision, limit_side_len=side, limit_type="max", max_side_len=side)
+
+    @property
+    def detects_in(self) -> Precision:
+        """The precision of the detection network."""
+        return self.detector_precision or self.precision
 
     @property
     def library(self) -> str:

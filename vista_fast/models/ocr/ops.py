@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend import Precision
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
@@ -58,13 +59,13 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     def width(call: Mapping[str, Any]) -> int:
         return padded_width(call["image"].width, call["image"].height, _quad(call), config)
 
-    def version(weights: Path) -> str:
-        return f"{file_digest(weights)[:16]}/{config.library}/{config.precision}"
+    def version(weights: Path, precision: Precision) -> str:
+        return f"{file_digest(weights)[:16]}/{config.library}/{precision}"
 
     engine.register(
         Op(
             "ocr.detect",
-            version(detection_weights(config.detector)),
+            version(detection_weights(config.detector), config.detects_in),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=lambda calls: _detect(model.get(), calls),
             key=lambda call: "{}x{}".format(*input_size(call)),
@@ -75,7 +76,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     engine.register(
         Op(
             "ocr.recognize",
-            version(recognition_weights(config.recogniser)),
+            version(recognition_weights(config.recogniser), config.precision),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=lambda calls: _recognize(model.get(), calls),
             key=width,

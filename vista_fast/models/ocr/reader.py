@@ -43,10 +43,13 @@ class OcrModel:
             open_model,
             backend=config.library,
             threads=config.threads or threads or usable_cores(),
-            precision=config.precision,
         )
-        self._detection = load(detection_weights(config.detector), profiles=detection_profiles(config))
-        self._recognition = load(recognition_weights(config.recogniser), profiles=recognition_profiles(config))
+        self._detection = load(
+            detection_weights(config.detector), precision=config.detects_in, profiles=detection_profiles(config)
+        )
+        self._recognition = load(
+            recognition_weights(config.recogniser), precision=config.precision, profiles=recognition_profiles(config)
+        )
         # A CPU's caches hold the values between the layers of one page, not of more.
         self._at_once = 1 if RUNS_ON[config.library][0] == "cpu" else None
         self._charset = recognition.charset(self._recognition)
