@@ -21,7 +21,7 @@ import asyncio
 import difflib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from _readable import pictures, receipt
 from _table import finish
 
 import vista_fast as vf
-from vista_fast.models.backend import find_backend, native_precision, run_single
+from vista_fast.models.backend import Precision, find_backend, native_precision, run_single
 from vista_fast.models.ocr import OcrConfig, OcrModel
 from vista_fast.models.ocr.profiles import RECOGNIZE_BATCH
 from vista_fast.models.ocr.reader import detection_size, padded_width
@@ -42,8 +42,9 @@ from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
 PICTURES, GROUP, ROLLOUTS, ROLLOUTS_OF_PEERS = 64, 16, 8, 2
 NOTHING = "No text found in the image."
-BOUND = "the two networks, which run on all cores"
-ALONE = "the networks alone, in the engine's batches, for each different picture once"
+ARITHMETIC = "the networks' operations for each different picture once, at the speed of a large matrix product"
+PER_PIXEL, PER_COLUMN = 21.2e3, 6.2e6
+"""Operations of detection per pixel of its input, and of recognition per column of its own."""
 MOST_DIFFERENT = 0.5
 """Percent of the characters."""
 
@@ -88,16 +89,25 @@ class Inputs:
 
     def parts(self, number: int) -> list[list[int]]:
         """So many disjoint sets of indices of about equal work, by dealing from the most work to the least."""
-        # Operations per pixel of detection's input, and per column of recognition's.
-        work = [
-            21e3 * wide * high + 6.2e6 * sum(lines) for (wide, high), lines in zip(self.sizes, self.widths, strict=True)
-        ]
+        work = [sum(each) for each in self._operations()]
         order = sorted(range(len(work)), key=lambda index: -work[index])
         there_and_back = [*range(number), *reversed(range(number))]
         dealt: list[list[int]] = [[] for _ in range(number)]
         for place, index in enumerate(order):
             dealt[there_and_back[place % (2 * number)]].append(index)
         return dealt
+
+    def _operations(self) -> list[tuple[float, float]]:
+        """Of detection and of recognition, for each page."""
+        return [
+            (PER_PIXEL * wide * high, PER_COLUMN * sum(lines))
+            for (wide, high), lines in zip(self.sizes, self.widths, strict=True)
+        ]
+
+    def least_seconds(self, first: int, config: OcrConfig) -> float:
+        """In which the operations for the first pages could run at the speed of a large matrix product."""
+        finding, reading = (sum(each) for each in zip(*self._operations()[:first], strict=True))
+        return finding / product_speed(config.detects_in) + reading / product_speed(config.precision)
 
     def networks_alone(self, first: int, config: OcrConfig) -> float:
         """Seconds in which the two networks run over inputs as the first pages', on all cores."""
@@ -225,10 +235,22 @@ def row(
     def at_least(peer: str) -> float | None:
         return wanted[0] if "ONNX Runtime" in peer else wanted[1] if "OpenVINO, one" in peer else None
 
-    alone = inputs.networks_alone(pages, CONFIGS[mine])
+    config, images = CONFIGS[mine], pages * rollouts
+    alone = images / inputs.networks_alone(pages, config)
+    bound = f"the two networks, which alone, in the engine's batches, give {alone:.3g} images/s on all cores"
+    limit = images / inputs.least_seconds(pages, config)
     beside = [Peer(peer, figures[peer], at_least(peer)) for peer in peers]
-    limit = pages * rollouts / alone
-    return Row(name, "images/s", "higher", figures[mine], beside, bound_by=BOUND, physical=limit, physical_is=ALONE)
+    return Row(name, "images/s", "higher", figures[mine], beside, None, bound, limit, ARITHMETIC)
+
+
+@cache
+def product_speed(precision: Precision, side: int = 2048) -> float:
+    """Operations a second of a product of two square matrices on all cores."""
+    import torch
+
+    torch.set_num_threads(CORES)
+    matrix = torch.ones((side, side), dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    return 2 * side**3 / min(seconds(lambda: matrix @ matrix) for _ in range(9))
 
 
 def has_amx() -> bool:
