@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cerrno>
 #include <exception>
 #include <iterator>
@@ -173,12 +174,17 @@ py::list CompletionQueue::Drain() {
   return out;
 }
 
-bool CompletionQueue::Wait() {
+bool CompletionQueue::Wait(std::optional<double> timeout) {
   const GilReleased no_gil;
   std::unique_lock lock(mutex_);
   // Not on the descriptor: others may close it, and its counter may be at its maximum.
-  signalled_.wait(lock, [this] { return !waiting_.empty() || poked_ || closed_; });
-  return !waiting_.empty() || poked_;
+  const auto is_over = [this] { return !waiting_.empty() || poked_ || closed_; };
+  if (timeout) {
+    signalled_.wait_for(lock, std::chrono::duration<double>(*timeout), is_over);
+  } else {
+    signalled_.wait(lock, is_over);
+  }
+  return !closed_ || !waiting_.empty() || poked_;
 }
 
 void CompletionQueue::Poke() {

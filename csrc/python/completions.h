@@ -47,9 +47,9 @@ class CompletionQueue final : public sched::CompletionSink {
   void PutBack(std::span<sched::Completion> completions);
   // What Take gives, as (future, value, error, outcome).
   pybind11::list Drain();
-  // Blocks without the GIL until there is something to drain or a Poke; false once it is closed and
-  // empty.
-  bool Wait();
+  // Blocks without the GIL until there is something to drain, a Poke, or `timeout` seconds are
+  // over; false once it is closed and empty.
+  bool Wait(std::optional<double> timeout);
   // For a thread that blocks on one future: hands it the Completion with that token, past the
   // thread that drains, which saves a wake-up. Needs no GIL. Nothing when the future is to be
   // looked at once more: `timeout` has passed, or a round of draining has ended since the caller

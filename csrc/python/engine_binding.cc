@@ -124,7 +124,7 @@ void BindCompletions(py::module_& m) {
       .def("take_one", &TakeOne)
       .def("rounds", &CompletionQueue::rounds)
       .def("end_round", &CompletionQueue::EndRound)
-      .def("wait", &CompletionQueue::Wait)
+      .def("wait", &CompletionQueue::Wait, py::arg("timeout") = py::none())
       .def_property_readonly("closed", &CompletionQueue::closed)
       .def("close", &CompletionQueue::Close);
   py::class_<Many>(m, "Many")

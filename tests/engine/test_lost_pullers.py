@@ -102,3 +102,25 @@ def test_all_calls_of_a_lost_batch_are_aborted(engine: vf.Engine) -> None:
     assert [type(error) for error in lost.result(WAIT, return_exceptions=True)] == [AbortedError] * 3
     again = engine.submit_many("three", [{"x": x} for x in range(3)])
     assert again.result(WAIT) == [0, 1, 2]
+
+
+def test_a_puller_for_which_there_is_no_thread_is_replaced_later(
+    engine: vf.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = threading.Event()
+    start = threading.Thread.start
+
+    def refuse_once(thread: threading.Thread) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    core = CoreThatRaisesOnce(engine._core, "complete", "before")
+    engine._pullers._core = core  # type: ignore[assignment]
+    engine.register(vf.Op("one", "1", run=lambda calls: [1] * len(calls)))
+    monkeypatch.setattr(threading.Thread, "start", refuse_once)
+    with pytest.raises(AbortedError):
+        engine.submit("one", x=1).result(WAIT)
+    assert refused.wait(WAIT)
+    assert engine.submit("one", x=2).result(WAIT) == 1

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _CLOSE_AT_EXIT = 1.0
 """Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
 
+_TRY_AGAIN = 1.0
+"""Seconds until a lost puller for which there was no thread is tried again."""
+
 _JOIN_TIMEOUT = 0.5
 """Seconds that a thread of a closed engine gets to end; one that runs a user's function may never."""
 
@@ -307,7 +310,7 @@ class Engine(LoopCaller):
 def _drain(core: EngineCore, queue: CompletionQueue, pullers: Pullers) -> None:
     """Settles plain futures, many per wake-up, and replaces lost pullers, until the queue is closed."""
     mark_engine_thread()
-    while queue.wait():
+    while queue.wait(_TRY_AGAIN if pullers.missing else None):
         settle_calls(queue)
         pullers.replace_lost()
 

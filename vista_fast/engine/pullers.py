@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from vista_fast._core import HeldBatch, mark_engine_thread
+from vista_fast.errors import ResourceExhaustedError
 
 if TYPE_CHECKING:
     from vista_fast._core import EngineCore
@@ -21,18 +22,34 @@ class Pullers:
         self._lock = threading.Lock()
         self._ops: dict[int, Op] = {}
         self._threads: set[threading.Thread] = set()
+        self._missing: list[int] = []
 
     def serve(self, op_id: int, op: Op) -> None:
-        """Starts the pullers of an Op."""
+        """Starts the pullers of an Op. Raises ResourceExhaustedError when the system has no more threads."""
         self._ops[op_id] = op
-        for _ in range(op.concurrency):
-            self._start(op_id)
+        try:
+            for _ in range(op.concurrency):
+                self._start(op_id)
+        except RuntimeError as error:
+            raise ResourceExhaustedError(
+                f"the {op.concurrency} threads of Op '{op.name}' could not be started ({error}); ask for fewer "
+                "(concurrency), or raise the limits of this process"
+            ) from error
 
     def replace_lost(self) -> None:
         """Starts a puller for each one that was lost: one that never returned, or not in time. Should it come back, it
-        finds its Lease void and ends."""
-        for op_id in self._core.take_lost_pullers():
-            self._start(op_id)
+        finds its Lease void and ends. Where the system has no thread left, it is ``missing`` until the next call."""
+        missing, self._missing = [*self._missing, *self._core.take_lost_pullers()], []
+        for op_id in missing:
+            try:
+                self._start(op_id)
+            except RuntimeError:
+                self._missing.append(op_id)
+
+    @property
+    def missing(self) -> bool:
+        """Whether a lost puller is still to be replaced."""
+        return bool(self._missing)
 
     def join(self, timeout: float) -> None:
         """Waits for the pullers of a closed engine; one that has not ended after ``timeout`` seconds is abandoned."""
@@ -48,7 +65,12 @@ class Pullers:
         thread = threading.Thread(target=self._pull, args=(op_id, op.run), name=f"vista-{op.name}", daemon=True)
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            with self._lock:
+                self._threads.discard(thread)
+            raise
 
     def _pull(self, op_id: int, run: BatchFunction) -> None:
         mark_engine_thread()
