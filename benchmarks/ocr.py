@@ -240,7 +240,9 @@ def row(
     bound = f"the two networks, which alone, in the engine's batches, give {alone:.3g} images/s on all cores"
     limit = images / inputs.least_seconds(pages, config)
     beside = [Peer(peer, figures[peer], at_least(peer)) for peer in peers]
-    return Row(name, "images/s", "higher", figures[mine], beside, None, bound, limit, ARITHMETIC)
+    return Row(
+        name, "images/s", "higher", figures[mine], beside, bound_by=bound, physical=limit, physical_is=ARITHMETIC
+    )
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Puts this folder on the path of imports, for what tests of several folders share."""
+"""For all tests. That it lies here puts this folder on the path of imports, for what several folders share."""
 
 import signal
 

@@ -38,9 +38,9 @@ SeenImage: TypeAlias = "Image | PlacedImage"
 """What a policy sees: on the host, or on a device when the images that it was given lie there."""
 
 
-def is_placed(image: SeenImage) -> TypeGuard[PlacedImage]:
+def is_placed(image: object) -> TypeGuard[PlacedImage]:
     """Whether the pixels lie on a device."""
-    return hasattr(image, "to_host")
+    return hasattr(image, "to_host") and hasattr(image, "hash")
 
 
 def on_host(image: SeenImage) -> Image:

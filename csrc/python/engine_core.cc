@@ -147,15 +147,20 @@ const EngineCore::Op& EngineCore::Find(const std::string& name) const {
 void EngineCore::Redirect(const std::string& op, py::object image_type, const std::string& to) {
   CheckAlive();
   const Op& target = Find(to);
+  if (PyType_Check(image_type.ptr()) == 0) {
+    Raise(Status::InvalidArgument(
+        "image_type is no type: " + py::repr(image_type).cast<std::string>() +
+        "; pass the class of images that '" + to + "' takes"));
+  }
   if (const auto& already = Find(op).elsewhere) {
-    Raise(Status::InvalidArgument("calls of '" + op + "' go to '" + already->to->name +
-                                  "' already where their image lies on a device; an engine takes "
-                                  "one device"));
+    Raise(Status::InvalidArgument("calls of '" + op + "' with another kind of image go to '" +
+                                  already->to->name + "' already; call '" + to +
+                                  "' by its own name, or use another Engine"));
   }
   by_name_.at(op).elsewhere = {std::move(image_type), &target};
 }
 
-const EngineCore::Op& EngineCore::Op::For(const py::dict& arguments) const {
+const EngineCore::Op& EngineCore::Op::ThatRuns(const py::dict& arguments) const {
   if (!elsewhere) return *this;
   PyObject* const image = PyDict_GetItemString(arguments.ptr(), "image");
   const bool lies_there = image != nullptr && py::isinstance(image, elsewhere->image_type);
@@ -219,7 +224,7 @@ Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::C
 
 Result<sched::Call> EngineCore::MakeCall(const Op& named, const py::dict& arguments,
                                          const CallOptions& options, TimePoint now) {
-  const Op& op = named.For(arguments);
+  const Op& op = named.ThatRuns(arguments);
   sched::Call call;
   call.op = op.id;
   call.flow = options.flow;

@@ -140,7 +140,7 @@ struct EngineCore::Op {
   };
   std::optional<Elsewhere> elsewhere;  // where images of another kind go
   // This Op, or the one that runs a call with these arguments in its place.
-  [[nodiscard]] const Op& For(const pybind11::dict& arguments) const;
+  [[nodiscard]] const Op& ThatRuns(const pybind11::dict& arguments) const;
 };
 
 // Counts forks from now on; call it once, when the module loads.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import threading
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -47,8 +49,22 @@ def test_an_image_above_the_budget_is_given_but_not_held() -> None:
 
 def test_an_equal_image_is_held_once() -> None:
     store = DeviceStore("cpu")
-    assert store.put(image(0)) is store.put(image(0))
-    assert store.stats()["bytes"] == 300
+    held = store.put(image(0))
+    assert store.put(image(0)) is held
+    assert store.hold(held) is held
+    assert store.stats() == {"entries": 1, "bytes": 300, "budget": 1 << 30}
+
+
+def test_the_image_that_was_copied_comes_back_while_there_is_one() -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(buffer, "PNG")
+    host = vf.Image.decode(buffer.getvalue())
+    there = DeviceStore("cpu").put(host)
+    assert there.to_host() is host
+    del host
+    copy = there.to_host()
+    assert copy.hash != there.hash
+    np.testing.assert_array_equal(copy, np.zeros((4, 5, 3), np.uint8))
 
 
 def test_threads_keep_the_budget() -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 import vista_fast as vf
 from vista_fast.devices import DeviceImage, DeviceStore, DeviceTensor, register_preprocess
 from vista_fast.envs.stage import pixels
 from vista_fast.report.stories import data_url
 from vista_fast.rollout.vision import Preprocessor, VisionSettings
+from vista_fast.tools.tool import CallContext, Tool
 
 
 def noise(height: int = 60, width: int = 80) -> np.ndarray:
@@ -67,10 +69,49 @@ def test_the_policy_sees_what_it_sees_of_the_host_image(registered: bool) -> Non
             assert np.abs(values - want.values).max() <= 2 / 255 / 0.26
 
 
-def test_a_trajectory_is_stored_with_a_copy(tmp_path: Path) -> None:
-    from vista_fast.rollout.store import _write_image
-
-    image = DeviceStore("cpu").put(vf.Image.from_array(noise()))
-    _write_image(tmp_path / "one.png", image)
+async def test_a_tool_copies_an_image_once_however_many_ops_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = []
+    to_host = DeviceImage.to_host
+    monkeypatch.setattr(DeviceImage, "to_host", lambda self: copies.append(self) or to_host(self))
     with vf.Engine(threads=1) as engine:
-        np.testing.assert_array_equal(engine.image(tmp_path / "one.png"), noise())
+        host = engine.image(noise())
+        there = DeviceStore("cpu").put(host)
+        context = CallContext(engine, [there])
+        for _ in range(3):
+            calls = [{"image": there, "angle": 90}, {"image": host, "angle": 90}, {"image": noise(), "angle": 90}]
+            first, second, third = await context.ops("image.rotate", calls)
+            assert first.hash == second.hash == third.hash
+    assert copies == [there]
+
+
+def test_a_tensor_is_no_image_to_show() -> None:
+    class Tells(Tool):
+        name = "tells"
+        description = "Gives what it should not."
+        parameters: ClassVar[dict] = {"type": "object", "properties": {}}
+
+        async def run(self, call: CallContext, /, **_) -> vf.Observation:
+            return vf.Observation(images=(DeviceTensor(torch.zeros(2, 2, 3)),))  # type: ignore[arg-type]
+
+    with vf.Engine(threads=1) as engine:
+        seen = asyncio.run(vf.Toolbox(engine, [Tells()]).call(vf.ToolCall("tells"), images=[]))
+    assert seen.error is not None
+    assert "DeviceTensor among its images" in seen.text
+
+
+def test_a_call_may_be_expected_in_both_places() -> None:
+    ran: list[int] = []
+
+    def note(calls: list[dict]) -> list[int]:
+        ran.append(len(calls))
+        return [0] * len(calls)
+
+    policy = vf.BatchPolicy(max_batch=2, max_delay=10.0)
+    with vf.Engine(threads=1) as engine:
+        engine.register(vf.Op("test.there", "1", policy=policy, run=note, cacheable=False, image_types=(DeviceImage,)))
+        engine.redirect("image.zoom", DeviceImage, "test.there")
+        there = DeviceStore("cpu").put(engine.image(noise()))
+        with engine.expect("image.zoom", flow="a"), engine.expect("image.zoom", flow="b"):
+            first = engine.submit("image.zoom", there, flow="a")
+            second = engine.submit("image.zoom", there, flow="b")
+            assert (first.result(5), second.result(5), ran) == (0, 0, [2])

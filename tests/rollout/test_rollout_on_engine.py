@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ pytest.importorskip("transformers")
 
 from rollout_doubles import Script, answer  # noqa: E402
 
-from vista_fast import Engine, Toolbox  # noqa: E402
+from vista_fast import Engine, Op, Toolbox  # noqa: E402
+from vista_fast.devices import DeviceImage, DeviceStore, register_preprocess  # noqa: E402
 from vista_fast.errors import InvalidArgumentError  # noqa: E402
 from vista_fast.rollout import (  # noqa: E402
     ChatTemplate,
@@ -32,7 +34,7 @@ from vista_fast.rollout import (  # noqa: E402
     summarize,
     write_trajectories,
 )
-from vista_fast.types import Task  # noqa: E402
+from vista_fast.types import Task, on_host  # noqa: E402
 
 VISION = VisionSettings(patch_size=4, min_pixels=24 * 24, max_pixels=32 * 32)
 ZOOM = '<think>x</think><tool_call>{"name": "zoom", "arguments": {"bbox_2d": [0, 0, 0.5, 1]}}</tool_call>'
@@ -66,6 +68,32 @@ async def test_a_group_that_asks_for_the_same_runs_it_once(engine: Engine, templ
     assert outcomes.count("run") == 1
     pixels = np.asarray(trajectories[0].images[1])
     assert pixels.shape[0] > pixels.shape[1]  # the left half of a 120 x 90 image
+
+
+async def test_a_rollout_plays_where_its_images_are_placed(
+    template: ChatTemplate, model: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    def left_half(calls: list[dict[str, Any]]) -> list[DeviceImage]:
+        images = [call["image"] for call in calls]
+        return [DeviceImage(one.pixels()[:, : one.width // 2].contiguous(), "5" * 32) for one in images]
+
+    config = replace(CONFIG, group_size=2, max_turns=2, sampling=Sampling(max_tokens=12, temperature=0.8))
+    config = replace(config, forced_prefix=ZOOM[: -len("</tool_call>")])
+    with Engine(threads=1) as engine, TransformersGenerator(model, tokenizer, max_slots=2) as generator:
+        store = DeviceStore("cpu")
+        register_preprocess(engine, store)
+        engine.register(Op("test.left", "1", run=left_half, cacheable=False, image_types=(DeviceImage,)))
+        engine.redirect("image.zoom", DeviceImage, "test.left")
+        placed = replace(config, place=store.put)
+        trajectories = await rollout([drawn(3)], Toolbox.default(engine), generator, template, placed)
+        read = read_trajectories(write_trajectories(tmp_path, "one", trajectories), engine)
+    seen = [image for trajectory in trajectories for image in trajectory.images]
+    assert seen
+    assert all(isinstance(image, DeviceImage) for image in seen)
+    for one, other in zip(trajectories, read, strict=True):
+        assert other.ids == one.ids
+        for stored, image in zip(other.images, one.images, strict=True):
+            np.testing.assert_array_equal(stored, on_host(image))
 
 
 async def test_training_sees_the_pixels_and_the_log_probabilities_of_sampling(

@@ -193,5 +193,8 @@ def _dali() -> Any:
 
 def _filter(name: str) -> str:
     if name not in _FILTERS:
-        raise InvalidArgumentError(f"filter is {name!r}; DALI resizes as the native Ops do with {', '.join(_FILTERS)}")
+        raise InvalidArgumentError(
+            f"filter is {name!r}; DALI resizes as the native Ops do with {' or '.join(_FILTERS)}: "
+            "pass image.to_host() for another"
+        )
     return _FILTERS[name]

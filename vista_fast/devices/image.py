@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from vista_fast._core import Image
@@ -35,6 +36,11 @@ class DeviceTensor:
         """Where it lies."""
         return self._tensor.device
 
+    @property
+    def bytes(self) -> int:
+        """Of device memory."""
+        return int(self._tensor.numel()) * int(self._tensor.element_size())
+
     def tensor(self) -> torch.Tensor:
         """The tensor, for work on the current stream, which waits for it; not to be written to."""
         stream = stream_of(self.device)
@@ -55,14 +61,14 @@ class DeviceImage:
 
     ``hash`` names it as it names an Image: the same for an Image that was copied there, for a result that of its
     source and of what was done. Made from ``pixels``, uint8 [height, width, 3] and contiguous, when a DeviceTensor is.
-    The pixels come to the host only through ``to_host``.
+    The pixels come to the host only through ``to_host``. ``source`` is the Image that was copied, if one was.
 
     Raises InvalidArgumentError for other pixels.
     """
 
-    __slots__ = ("_pixels", "hash")
+    __slots__ = ("_pixels", "_source", "hash")
 
-    def __init__(self, pixels: torch.Tensor, image_hash: str) -> None:
+    def __init__(self, pixels: torch.Tensor, image_hash: str, source: Image | None = None) -> None:
         import torch
 
         if pixels.dtype != torch.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.numel():
@@ -72,6 +78,8 @@ class DeviceImage:
         if not pixels.is_contiguous():
             raise InvalidArgumentError("the pixels of a DeviceImage have gaps; pass pixels.contiguous()")
         self._pixels = DeviceTensor(pixels)
+        # Weak: what lies on the device must not keep memory of the host.
+        self._source = None if source is None else weakref.ref(source)
         self.hash = image_hash
 
     @property
@@ -87,7 +95,7 @@ class DeviceImage:
     @property
     def bytes(self) -> int:
         """Of device memory."""
-        return self.height * self.width * 3
+        return self._pixels.bytes
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +107,13 @@ class DeviceImage:
         return self._pixels.tensor()
 
     def to_host(self) -> Image:
-        """A copy as an Image; waits for the device."""
+        """The Image that was copied to the device, while there is one; else a copy, whose hash is that of its pixels.
+
+        Waits for the device.
+        """
+        source = None if self._source is None else self._source()
+        if source is not None:
+            return source
         return Image.from_array(self.pixels().cpu().numpy())
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vista_fast._core import encoded_hash
 from vista_fast.devices.calls import box_of, in_place, parse_each, refuse_unknown, taken_image, three_numbers
-from vista_fast.devices.dali import DaliExecutor
+from vista_fast.devices.dali import DaliExecutor, Filter
 from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_size
 from vista_fast.devices.store import DeviceStore
@@ -51,15 +51,16 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
         "dali.zoom": lambda calls: _zoom(executor, store, calls),
         "dali.normalise": lambda calls: _normalise(executor, store, calls),
     }
+    policy = BatchPolicy(max_batch=max_batch, max_delay=0.002)
     for name, run in runs.items():
-        policy = BatchPolicy(max_batch=max_batch, max_delay=0.002)
-        engine.register(Op(name, executor.version, policy=policy, run=run, key=_key, cacheable=False))
+        op = Op(name, executor.version, policy=policy, run=run, key=_key, cacheable=False, image_types=(DeviceImage,))
+        engine.register(op)
     engine.redirect("image.zoom", DeviceImage, "dali.zoom")
 
 
 def _key(call: Mapping[str, Any]) -> str:
     """Calls of one pipeline: one filter and one normalisation."""
-    return repr([call.get("filter", "bicubic"), call.get("mean"), call.get("std")])
+    return repr([call.get("filter") or "bicubic", call.get("mean"), call.get("std")])
 
 
 def _decode(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:
@@ -89,8 +90,8 @@ def _normalise(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str,
     crops = [crop for crop in parsed if isinstance(crop, _Crop)]
     if not crops:
         return list(parsed)
-    mean = three_numbers(calls[0].get("mean", IMAGENET_MEAN), "mean")
-    std = three_numbers(calls[0].get("std", IMAGENET_STD), "std")
+    mean = three_numbers(calls[0].get("mean") or IMAGENET_MEAN, "mean")
+    std = three_numbers(calls[0].get("std") or IMAGENET_STD, "std")
     if min(std) <= 0:
         raise InvalidArgumentError(f"std is {std}; give three numbers above 0")
     normalised = executor.normalise(*_columns(crops), crops[0].filter, mean, std)
@@ -105,7 +106,7 @@ class _Crop:
         self.image = taken_image(store, call)
         self.box = box_of(call, self.image)
         self.size = resolve_size(call.get("size"), self.box)
-        self.filter = call.get("filter", "bicubic")
+        self.filter: Filter = call.get("filter") or "bicubic"
 
     def hash_by(self, version: str) -> str:
         """Of the result, in a domain of its own, so that no file has the hash of a part of another."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast.devices.calls import box_of, in_place, parse_each, refuse_unknown, taken_image, three_numbers
 from vista_fast.devices.image import DeviceImage, DeviceTensor
+from vista_fast.devices.recent import Recent
 from vista_fast.devices.store import DeviceStore
 from vista_fast.errors import InvalidArgumentError
 
@@ -18,38 +19,46 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 
+Patches: TypeAlias = dict[str, Any]
+"""``pixel_values`` and ``grid_thw`` of one call."""
+
 _DTYPES = ("float32", "float16", "bfloat16")
 _SIDES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
 _PIXELS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280}
 _KNOWN = {"box", "processor", "mean", "std", "dtype", *_SIDES, *_PIXELS}
 
 
-def register_preprocess(engine: Engine, store: DeviceStore, *, max_batch: int = 256) -> None:
+def register_preprocess(
+    engine: Engine, store: DeviceStore, *, budget_bytes: int = 1 << 30, max_batch: int = 32
+) -> None:
     """Give the engine ``device.preprocess``, on the device of ``store``; once per engine.
 
     It takes what ``image.preprocess`` takes for processor "qwen_vl", and ``dtype`` ("float32", "float16" or
     "bfloat16"), and gives {"pixel_values": DeviceTensor [h * w, 3 * temporal_patch_size * patch_size**2], "grid_thw":
     (1, h, w)}: the numbers of ``image.preprocess`` but for one grey level in some samples (kernels.calls.CropPatchify).
-    All images of a batch are cropped, resized, normalised and cut into patches in one launch, whose results are parts
-    of one tensor: on a CUDA device by the Triton kernel, on the CPU by its reference in torch.
+    All different calls of a batch are cropped, resized, normalised and cut into patches in one launch: on a CUDA
+    device by the Triton kernel, on the CPU by its reference in torch. What comes of it is held within
+    ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the host's: an equal call gets
+    the held one.
 
     ``image.preprocess`` of a DeviceImage is ``device.preprocess`` from then on.
 
     Raises:
-        InvalidArgumentError: the engine has this Op already.
+        InvalidArgumentError: the engine has this Op already, or the budget is below 0.
         MissingExtraError: the device is a CUDA device and Triton is not installed.
     """
     from vista_fast.engine import BatchPolicy, Op
 
-    run = _kernel(store.device)
+    run, held = _kernel(store.device), Recent[Patches](budget_bytes)
     engine.register(
         Op(
             "device.preprocess",
             f"{VERSION}/{store.device.type}",
             policy=BatchPolicy(max_batch=max_batch, max_delay=0.002),
-            run=lambda calls: _preprocess(run, store, calls),
+            run=lambda calls: _preprocess(run, store, held, calls),
             key=_key,
             cacheable=False,
+            image_types=(DeviceImage,),
         )
     )
     engine.redirect("image.preprocess", DeviceImage, "device.preprocess")
@@ -70,70 +79,83 @@ def _key(call: Mapping[str, Any]) -> str:
     return repr([call.get(name) for name in (*_SIDES, "mean", "std", "dtype")])
 
 
-def _preprocess(run: Any, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:
+def _preprocess(run: Any, store: DeviceStore, held: Recent[Patches], calls: list[dict[str, Any]]) -> list[Any]:
     parsed = parse_each(lambda call: _Region(store, call), calls)
-    regions = [region for region in parsed if isinstance(region, _Region)]
-    if not regions:
-        return list(parsed)
-    launch = _launch(regions, calls[0])
-    values = run(launch).split(launch.grid_thw.prod(1).tolist())
+    regions = {region.asked: region for region in parsed if isinstance(region, _Region)}
+    patches = {asked: held.find(asked) for asked in regions}
+    missing = [asked for asked, found in patches.items() if found is None]
+    if missing:
+        for asked, one in zip(missing, _made(run, [regions[asked] for asked in missing]), strict=True):
+            patches[asked] = held.hold(asked, one, one["pixel_values"].bytes)
+    return in_place(parsed, [patches[region.asked] for region in parsed if isinstance(region, _Region)])
+
+
+def _made(run: Any, regions: Sequence[_Region]) -> list[Patches]:
+    launch = _launch(regions)
+    counts: list[int] = launch.grid_thw.prod(1).tolist()
+    # Copies: a part would keep the memory of all.
+    rows = [DeviceTensor(part.clone()) for part in run(launch).split(counts)]
     grids = launch.grid_thw.tolist()
-    made = [
-        {"pixel_values": DeviceTensor(rows), "grid_thw": tuple(grid)} for rows, grid in zip(values, grids, strict=True)
-    ]
-    return in_place(parsed, made)
+    return [{"pixel_values": values, "grid_thw": tuple(grid)} for values, grid in zip(rows, grids, strict=True)]
 
 
-def _launch(regions: list[_Region], call: Mapping[str, Any]) -> CropPatchify:
+def _launch(regions: Sequence[_Region]) -> CropPatchify:
     import torch
 
-    from vista_fast.kernels.calls import CLIP_MEAN, CLIP_STD, CropPatchify
+    from vista_fast.kernels.calls import CropPatchify
     from vista_fast.kernels.ragged import RaggedImages
 
     images = {region.image.hash: region.image for region in regions}
     numbers = {image_hash: number for number, image_hash in enumerate(images)}
-    sides = regions[0].sides
+    first = regions[0]
     return CropPatchify(
         RaggedImages.pack([image.pixels() for image in images.values()]),
         torch.tensor([numbers[region.image.hash] for region in regions]),
         torch.tensor([region.box for region in regions]),
         torch.tensor([region.size for region in regions]),
-        patch_size=sides["patch_size"],
-        merge_size=sides["merge_size"],
-        temporal_patch_size=sides["temporal_patch_size"],
-        mean=three_numbers(call.get("mean", CLIP_MEAN), "mean"),
-        std=three_numbers(call.get("std", CLIP_STD), "std"),
-        dtype=getattr(torch, regions[0].dtype),
+        patch_size=first.sides["patch_size"],
+        merge_size=first.sides["merge_size"],
+        temporal_patch_size=first.sides["temporal_patch_size"],
+        mean=first.mean,
+        std=first.std,
+        dtype=getattr(torch, first.dtype),
     )
 
 
 class _Region:
-    """One call's image on the device, its box, and the size that its patches tile."""
+    """One call's image on the device, its box, the size that its patches tile, and their numbers.
+
+    ``asked`` is all of it as text: what makes calls equal.
+    """
 
     def __init__(self, store: DeviceStore, call: Mapping[str, Any]) -> None:
-        from vista_fast.kernels.calls import qwen_size
+        from vista_fast.kernels.calls import CLIP_MEAN, CLIP_STD, qwen_size
 
         refuse_unknown(call, _KNOWN)
-        if call.get("processor", "qwen_vl") != "qwen_vl":
+        given = {name: value for name, value in call.items() if value is not None}
+        if given.get("processor", "qwen_vl") != "qwen_vl":
             raise InvalidArgumentError(
-                f"processor is {call['processor']!r}; on a device there is qwen_vl: pass image.to_host() for another"
+                f"processor is {given['processor']!r}; on a device there is qwen_vl: pass image.to_host() for another"
             )
-        self.dtype = call.get("dtype", "float32")
+        self.dtype = given.get("dtype", "float32")
         if self.dtype not in _DTYPES:
             raise InvalidArgumentError(f"dtype is {self.dtype!r}; choose from {', '.join(_DTYPES)}")
-        self.sides = _whole_numbers(call, _SIDES)
-        self.image = taken_image(store, call)
-        self.box = box_of(call, self.image)
+        self.mean = three_numbers(given.get("mean", CLIP_MEAN), "mean")
+        self.std = three_numbers(given.get("std", CLIP_STD), "std")
+        self.sides = _whole_numbers(given, _SIDES)
+        self.image = taken_image(store, given)
+        self.box = box_of(given, self.image)
         left, top, right, bottom = self.box
         factor = self.sides["patch_size"] * self.sides["merge_size"]
-        self.size = qwen_size(bottom - top, right - left, factor, **_whole_numbers(call, _PIXELS))
+        self.size = qwen_size(bottom - top, right - left, factor, **_whole_numbers(given, _PIXELS))
+        self.asked = repr([self.image.hash, self.box, self.size, self.sides, self.mean, self.std, self.dtype])
 
 
 def _whole_numbers(call: Mapping[str, Any], defaults: Mapping[str, int]) -> dict[str, int]:
     numbers = {}
     for name, default in defaults.items():
         value = call.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value) or value < 1:
             raise InvalidArgumentError(f"{name} is {value!r}; give a whole number above 0")
-        numbers[name] = value
+        numbers[name] = int(value)
     return numbers

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from vista_fast.devices.image import DeviceImage
+from vista_fast.devices.recent import Recent
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 
 if TYPE_CHECKING:
@@ -28,18 +27,13 @@ class DeviceStore:
     """
 
     def __init__(self, device: str | torch.device = "cuda", budget_bytes: int = 1 << 30) -> None:
-        if budget_bytes < 0:
-            raise InvalidArgumentError(f"budget_bytes is {budget_bytes}; it must be at least 0")
         self.device = _device(device)
-        self._budget = budget_bytes
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._images: OrderedDict[str, DeviceImage] = OrderedDict()
+        self._images: Recent[DeviceImage] = Recent(budget_bytes)
 
     def put(self, image: Image) -> DeviceImage:
         """``image`` on the device; copied there unless it is held."""
         held = self.find(image.hash)
-        return held if held is not None else self.hold(DeviceImage(self._upload(image), image.hash))
+        return held if held is not None else self.hold(DeviceImage(self._upload(image), image.hash, image))
 
     def hold(self, image: DeviceImage) -> DeviceImage:
         """Holds ``image``, and lets go of the least recently used ones that no longer fit. Returns the image of that
@@ -49,25 +43,11 @@ class DeviceStore:
         """
         if image.device != self.device:
             raise InvalidArgumentError(f"{image!r} does not lie on {self.device}; hold it in a store of its device")
-        if image.bytes > self._budget:
-            return image
-        with self._lock:
-            held = self._images.setdefault(image.hash, image)
-            if held is image:
-                self._bytes += image.bytes
-            self._images.move_to_end(image.hash)
-            while self._bytes > self._budget:
-                _, oldest = self._images.popitem(last=False)
-                self._bytes -= oldest.bytes
-        return held
+        return self._images.hold(image.hash, image, image.bytes)
 
     def find(self, image_hash: str) -> DeviceImage | None:
         """The held image of that hash, now the latest used."""
-        with self._lock:
-            image = self._images.get(image_hash)
-            if image is not None:
-                self._images.move_to_end(image_hash)
-            return image
+        return self._images.find(image_hash)
 
     def get(self, image_hash: str) -> DeviceImage:
         """The held image of that hash; NotFoundError when there is none (any more)."""
@@ -81,8 +61,7 @@ class DeviceStore:
 
     def stats(self) -> dict[str, int]:
         """How many images are held, their bytes and the budget."""
-        with self._lock:
-            return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
+        return self._images.stats()
 
     def _upload(self, image: Image) -> torch.Tensor:
         import numpy as np

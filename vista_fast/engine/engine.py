@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from vista_fast._core import CompletionQueue, EngineCore, Image, LoopCaller, mark_engine_thread, on_engine_thread
 from vista_fast.engine.expectation import Expectation
@@ -23,6 +23,7 @@ from vista_fast.engine.prometheus import prometheus_text
 from vista_fast.engine.pullers import Pullers
 from vista_fast.engine.trace import Trace
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.types import is_placed
 
 if TYPE_CHECKING:
     from vista_fast.engine.futures import LoopFuture
@@ -52,7 +53,8 @@ class Engine(LoopCaller):
     behalf of an admitted one: it never waits for room). Arguments are JSON-like values, bytes, numpy arrays and
     Images. The image, when an Op takes one, may be given by position, and then as anything that ``image`` opens, or as
     the hash of an Image that the engine holds; it is opened on the calling thread, but for ``acall``, which reads and
-    decodes beside its loop. That of a native Op may be so by its name too, in ``submit_many`` as well.
+    decodes beside its loop. That of a native Op may be so by its name too, in ``submit_many`` as well. An image that
+    lies on a device goes to Ops that take it (``Op.image_types``, ``redirect``).
     """
 
     def __init__(
@@ -75,7 +77,8 @@ class Engine(LoopCaller):
         self._core = EngineCore(threads, cache_bytes, max_calls, max_bytes)
         self._images = ImageStore(image_bytes)
         self._core.open_images_with(self._images.resolve)
-        self._redirected: dict[str, type] = {}
+        self._image_types: dict[str, tuple[type, ...]] = {}
+        self._redirected: dict[str, str] = {}
         self._pullers = Pullers(self._core)
         self._loops = LoopQueues()
         self._openers = LoopOpeners(self._images.resolve, threads)
@@ -106,6 +109,7 @@ class Engine(LoopCaller):
             key=op.key,
             size=op.size,
         )
+        self._image_types[op.name] = op.image_types
         self._pullers.serve(op_id, op)
 
     def redirect(self, op: str, image_type: type, to: str) -> None:
@@ -115,11 +119,12 @@ class Engine(LoopCaller):
         Raises NotFoundError for an unknown Op and InvalidArgumentError the second time.
         """
         self._core.redirect(op, image_type, to)
-        self._redirected[op] = image_type
+        self._image_types[op] = (*self._image_types.get(op, ()), image_type)
+        self._redirected[op] = to
 
     def takes(self, op: str, image_type: type) -> bool:
-        """Whether calls of ``op`` were redirected for images of that type."""
-        return issubclass(image_type, self._redirected.get(op, ()))
+        """Whether ``op`` takes images of that type as they are: an Image, one of its own, or one that is redirected."""
+        return image_type is Image or issubclass(image_type, self._image_types.get(op, ()))
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -225,8 +230,10 @@ class Engine(LoopCaller):
 
     def expect(self, op: str, *, flow: Hashable = None) -> Expectation:
         """Says that a call of this Op may come from this flow soon, so that a Batch may wait for it (at most its
-        policy's max_delay). The call's submission ends it; so does leaving its ``with`` block."""
-        return Expectation(self._core, self._core.expect(op, flow))
+        policy's max_delay). The call's submission ends it; so does leaving its ``with`` block. Where the Op is
+        redirected, so does the place to which its calls may go, and only that block ends the one that got no call."""
+        places = [op, self._redirected[op]] if op in self._redirected else [op]
+        return Expectation(self._core, [self._core.expect(place, flow) for place in places])
 
     def stats(self) -> dict[str, Any]:
         """Counts since the engine was made; times are in seconds.
@@ -257,8 +264,15 @@ class Engine(LoopCaller):
 
     def _add_image(self, op: str, image: ImageSource | PlacedImage, arguments: dict[str, Any]) -> None:
         _check_one_image(arguments)
-        as_it_is = type(image) is Image or self.takes(op, type(image))
-        arguments["image"] = image if as_it_is else self._images.resolve(image)
+        if type(image) is Image or self.takes(op, type(image)):
+            arguments["image"] = image
+        elif is_placed(image):
+            raise InvalidArgumentError(
+                f"{op} runs on the host, and {image!r} does not lie there; pass its to_host(), or register the Op's "
+                "counterpart on the device (vista_fast.devices)"
+            )
+        else:
+            arguments["image"] = self._images.resolve(cast("ImageSource", image))
 
     def _submit_when_open(
         self,

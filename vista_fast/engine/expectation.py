@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
 class Expectation:
     """Open until the call comes, or until it is released. Use it in a ``with`` block around the turn."""
 
-    def __init__(self, core: EngineCore, token: int) -> None:
+    def __init__(self, core: EngineCore, tokens: Sequence[int]) -> None:
         self._core = core
-        self._token = token
+        self._tokens = tokens
 
     def release(self) -> None:
         """The call won't come. Does nothing when it came, or when this was released already."""
-        self._core.release(self._token)
+        for token in self._tokens:
+            self._core.release(token)
 
     def __enter__(self) -> Expectation:
         return self

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from vista_fast._core import Image, encoded_hash
 from vista_fast.engine.opening import IMAGE_HASH
 from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.types import is_placed
 
 if TYPE_CHECKING:
     import PIL.Image
 
-    from vista_fast.types import ImageSource, PlacedImage
+    from vista_fast.types import ImageSource
 
 
 Region: TypeAlias = tuple[float, float, float, float]
@@ -37,9 +38,7 @@ class ImageStore:
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._decoding: dict[str, Future[Image | None]] = {}
 
-    def open(
-        self, source: ImageSource | PlacedImage, region: Region | None = None, at_least: Size | None = None
-    ) -> Image:
+    def open(self, source: ImageSource, region: Region | None = None, at_least: Size | None = None) -> Image:
         """The Image of a source; encoded bytes that are held already are not decoded again."""
         encoded = None if isinstance(source, Image) else _encoded(source)
         if encoded is None:
@@ -53,7 +52,7 @@ class ImageStore:
         held = self._find(image_hash)
         return held if held is not None else self._decode_once(encoded, image_hash, region, at_least)
 
-    def resolve(self, given: ImageSource | PlacedImage) -> Image:
+    def resolve(self, given: ImageSource) -> Image:
         """The Image of a call's argument: a source as for ``open``, or the hash of a held Image."""
         if isinstance(given, str) and IMAGE_HASH.fullmatch(given):
             return self.get(given)
@@ -140,7 +139,7 @@ def _encoded_hash(encoded: bytes, region: Region | None, at_least: Size | None) 
     return encoded_hash(encoded, f"region={edges} at_least={at_least}")
 
 
-def _encoded(source: ImageSource | PlacedImage) -> bytes | None:
+def _encoded(source: ImageSource) -> bytes | None:
     """The encoded bytes of a source that has them."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source)
@@ -179,11 +178,8 @@ def _from_pixels(source: Any) -> Image:
         return Image.from_array(source)
     if hasattr(source, "detach") and hasattr(source, "permute"):
         return Image.from_array(_tensor_pixels(source))
-    if hasattr(source, "to_host"):
-        raise InvalidArgumentError(
-            f"{source!r} lies on a device, and this Op runs on the host; pass its to_host(), or register the Op's "
-            "counterpart there (vista_fast.devices)"
-        )
+    if is_placed(source):
+        raise InvalidArgumentError(f"{source!r} does not lie on the host; pass its to_host()")
     raise InvalidArgumentError(
         f"an image source is of type {type(source).__name__}; pass a path, bytes, a data URL, a PIL image, "
         "a uint8 array [height, width, 3], a torch tensor [3, height, width] or an Image"

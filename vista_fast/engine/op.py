@@ -57,7 +57,8 @@ class Op:
     ``size(arguments)`` its amount of work. At most ``max_in_flight`` calls are in running Batches, and at most
     ``max_queue`` wait for one (more wait for room as they do when the engine is full); with None there is no such
     limit. A Batch that runs longer than ``timeout`` seconds is given up and its puller replaced; with None it may
-    run for ever, and holds its puller.
+    run for ever, and holds its puller. Besides an Image, and what one is opened from, ``run`` takes the image as one of
+    ``image_types``, such as a DeviceImage.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Op:
     concurrency: int = 1
     max_in_flight: int | None = None
     max_queue: int | None = None
+    image_types: tuple[type, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -8,12 +8,12 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
     from vista_fast.engine.futures import LoopFuture
-    from vista_fast.types import ImageSource, PlacedImage
+    from vista_fast.types import ImageSource
 
 IMAGE_HASH = re.compile(r"[0-9a-f]{32}")
 
@@ -21,7 +21,7 @@ Submit = Callable[["Image", float], int]
 """Submits a call with its opened image, so many seconds after it was made, and gives the number of its Request."""
 
 
-def is_encoded(source: ImageSource | PlacedImage) -> bool:
+def is_encoded(source: object) -> TypeGuard[str | bytes | Path]:
     """Whether a source has to be read or decoded: a path, encoded bytes, a data URL; not the hash of a held Image."""
     if isinstance(source, str):
         return IMAGE_HASH.fullmatch(source) is None
@@ -35,7 +35,7 @@ class LoopOpeners:
         self._open = open_image
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, "vista-opener")
 
-    def submit_when_open(self, future: LoopFuture, source: ImageSource | PlacedImage, submit: Submit) -> None:
+    def submit_when_open(self, future: LoopFuture, source: ImageSource, submit: Submit) -> None:
         """Opens the source, then submits on the future's loop. What goes wrong is the future's exception."""
         loop = future.get_loop()
         made = time.monotonic()

@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.protocol import ParsedTurn, parse_turn
 from vista_fast.rewards import DEFAULT_RULE, RepetitionRule, Scheme, reward
 from vista_fast.types import CallRecord, Observation, Reward, SeenImage, Task, ToolCall, ToolError, TrajectoryStatus
-
-if TYPE_CHECKING:
-    pass
 
 
 class RecordsCalls(Protocol):

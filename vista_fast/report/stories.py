@@ -8,14 +8,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from vista_fast.report.data import StoredStep
 from vista_fast.report.markup import escape, tag
 from vista_fast.types import CallRecord, SeenImage, Trajectory, Turn, on_host
-
-if TYPE_CHECKING:
-    pass
 
 Box: TypeAlias = tuple[float, float, float, float]
 """(left, top, right, bottom) as shares of an image's width and height."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.rewards import Scheme
 from vista_fast.rollout.generator import Sampling
 from vista_fast.rollout.vision import VisionSettings
+
+if TYPE_CHECKING:
+    from vista_fast._core import Image
+    from vista_fast.types import SeenImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class RolloutConfig:
         priority: of the trajectories' calls in the engine.
         expect: tell the engine, while a turn decodes, that its calls may come soon.
         prefetch: start reading the Tasks' images before they are asked for.
+        place: what puts a Task's image where tools and policy are to work on it, such as ``DeviceStore.put``; None
+            leaves it on the host.
         seed: with the Task's id, the rollout's number and the turn, decides every draw.
         label: prefix of groups and flows, to tell rollouts that run at the same time apart.
     """
@@ -50,6 +58,7 @@ class RolloutConfig:
     priority: int = 0
     expect: bool = True
     prefetch: bool = False
+    place: Callable[[Image], SeenImage] | None = None
     seed: int = 0
     label: str = ""
 

@@ -90,7 +90,9 @@ class Stage:
             images = [await asyncio.to_thread(self._engine.image, source) for source in task.images]
             if self.config.prefetch and self.toolbox is not None:
                 self.toolbox.prefetch(images)
-            return await self.preprocessor.patches(images, priority=self.config.priority)
+            place = self.config.place
+            seen = images if place is None else [await asyncio.to_thread(place, image) for image in images]
+            return await self.preprocessor.patches(seen, priority=self.config.priority)
         except (EngineClosedError, DeadlineExceededError, AbortedError):
             raise
         except VistaError as error:

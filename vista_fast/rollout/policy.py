@@ -100,7 +100,7 @@ class QwenVL:
         return lay_out(ids, grids, self._image_id, self._merge_size, start)
 
     def encode(self, images: Sequence[Patches]) -> list[Tensor]:
-        pixels = torch.cat([_pixels(image).to(self.device) for image in images])
+        pixels = _pixels(images, self.device)
         grids = torch.tensor([image.grid for image in images], dtype=torch.int64, device=self.device)
         return list(self._model.model.get_image_features(pixels, grids).pooler_output)
 
@@ -252,7 +252,13 @@ def _as_cache(step: _Step) -> Any:
     return RowCache()
 
 
-def _pixels(image: Patches) -> Tensor:
-    if isinstance(image.values, DeviceTensor):
-        return image.values.tensor()
-    return torch.from_numpy(np.array(image.values))  # a copy, because shared values are read-only
+def _pixels(images: Sequence[Patches], device: torch.device) -> Tensor:
+    """The patches of all images on the device, with one copy of those that lie on the host when all do."""
+    rows = [image.values for image in images]
+    on_host = [values for values in rows if not isinstance(values, DeviceTensor)]
+    if len(on_host) == len(rows):
+        return torch.from_numpy(np.concatenate(on_host)).to(device)
+    tensors = [
+        values.tensor() if isinstance(values, DeviceTensor) else torch.from_numpy(values.copy()) for values in rows
+    ]
+    return torch.cat([values.to(device) for values in tensors])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from vista_fast.engine.opening import left_of
+from vista_fast.engine.placing import Placing
 from vista_fast.rollout.generator import Patches
-from vista_fast.types import SeenImage, is_placed, on_host
+from vista_fast.types import SeenImage
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -31,7 +34,8 @@ class VisionSettings:
 
 
 class Preprocessor:
-    """Patches of Images by the engine's op ``image.preprocess``, whose cache shares them.
+    """Patches of Images by the engine's op ``image.preprocess``, which shares them: its cache does, or on a device the
+    Op that stands for it there.
 
     Args:
         engine: the engine that holds the Images.
@@ -46,10 +50,12 @@ class Preprocessor:
         self, images: Sequence[SeenImage], *, flow: str | None = None, priority: int = 0, deadline: float | None = None
     ) -> list[Patches]:
         """The Patches of each Image, in order; what is missing is computed in one batch with everyone else's."""
-        taken = images if all(map(self._takes, images)) else await asyncio.to_thread(self._taken, images)
+        made = time.monotonic()
+        taken = await Placing(self._engine).beside_loop("image.preprocess", images)
+        left = left_of(deadline, time.monotonic() - made)
         calls = [
             self._engine.acall(
-                "image.preprocess", image, flow=flow, priority=priority, deadline=deadline, **self._arguments
+                "image.preprocess", image, flow=flow, priority=priority, deadline=left, **self._arguments
             )
             for image in taken
         ]
@@ -58,15 +64,9 @@ class Preprocessor:
 
     def patches_now(self, images: Sequence[SeenImage]) -> list[Patches]:
         """``patches``, waiting for the result: for training, outside of an event loop."""
-        calls = [self._engine.submit("image.preprocess", image, **self._arguments) for image in self._taken(images)]
+        taken = Placing(self._engine).now("image.preprocess", images)
+        calls = [self._engine.submit("image.preprocess", image, **self._arguments) for image in taken]
         return [_patches(image, call.result()) for image, call in zip(images, calls, strict=True)]
-
-    def _takes(self, image: SeenImage) -> bool:
-        return not is_placed(image) or self._engine.takes("image.preprocess", type(image))
-
-    def _taken(self, images: Sequence[SeenImage]) -> list[SeenImage]:
-        """Images where the engine can preprocess them: on the host, unless it does so on their device."""
-        return [image if self._takes(image) else on_host(image) for image in images]
 
 
 def _patches(image: SeenImage, result: Mapping[str, Any]) -> Patches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from vista_fast.models.grounding.ops import COCO, Grounder
 from vista_fast.models.grounding.vocabulary import COCO_CLASSES, classes_of
@@ -13,9 +13,6 @@ from vista_fast.tools.arguments import shown
 from vista_fast.tools.regions import TARGET_SCHEMA
 from vista_fast.tools.tool import CallContext, Tool, ToolFailure
 from vista_fast.types import Observation, SeenImage
-
-if TYPE_CHECKING:
-    pass
 
 _MOST = 50
 """Boxes that an Observation tells of; more would be a page of numbers."""

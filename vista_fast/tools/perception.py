@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from vista_fast.errors import InvalidArgumentError
 from vista_fast.tools.regions import BOX_SCHEMA, TARGET_SCHEMA, Box, resolve_box
 from vista_fast.tools.tool import CallContext, Tool
 from vista_fast.types import Observation, SeenImage
-
-if TYPE_CHECKING:
-    pass
 
 
 class Zoom(Tool):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vista_fast.engine.placing import Placing
 from vista_fast.errors import DeadlineExceededError
-from vista_fast.types import ErrorKind, Observation, SeenImage, is_placed, on_host
+from vista_fast.types import ErrorKind, Observation, SeenImage, is_placed
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine, Outcome
@@ -78,6 +78,7 @@ class CallContext:
         self._flow = flow
         self._priority = priority
         self._expiry = None if deadline is None else time.monotonic() + deadline
+        self._placing = Placing(engine)
         self._outcomes: list[Outcome] = []
         self._admitted = False
 
@@ -104,13 +105,15 @@ class CallContext:
     async def ops(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Run several calls of one Op together and return their results in order; a failed one's error is raised.
 
-        An image that lies on a device is worked on there by an Op that can (``Engine.redirect``), and copied to the
-        host for another.
+        An image that lies on a device is worked on there by an Op that takes it, and copied to the host, once, for
+        others.
         """
         if not calls:
             return []
-        if any(is_placed(call["image"]) for call in calls if "image" in call):
-            calls = await asyncio.to_thread(self._brought_along, name, calls)
+        seen = [call for call in calls if is_placed(call.get("image"))]
+        if seen:
+            taken = iter(await self._placing.beside_loop(name, [call["image"] for call in seen]))
+            calls = [{**call, "image": next(taken)} if is_placed(call.get("image")) else call for call in calls]
         many = self._engine.submit_many(
             name,
             calls,
@@ -128,15 +131,6 @@ class CallContext:
         self._admitted = True
         self._outcomes.extend(outcome for outcome in many.outcomes() if outcome is not None)
         return results
-
-    def _brought_along(self, name: str, calls: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """The calls with their images where the Op can take them; each image is copied once."""
-        given: dict[str, SeenImage] = {call["image"].hash: call["image"] for call in calls if "image" in call}
-        taken = {
-            image_hash: image if self._engine.takes(name, type(image)) else on_host(image)
-            for image_hash, image in given.items()
-        }
-        return [{**call, "image": taken[call["image"].hash]} if "image" in call else call for call in calls]
 
     @property
     def outcome(self) -> Outcome:

@@ -24,8 +24,8 @@ class OcrConfig:
         precision: "f32"; or "bf16" (OpenVINO on CPUs with AMX: about 2× faster, text may differ; TensorRT); or "f16"
             (TensorRT). On a CPU what else is in a batch moves boxes not at all, and scores by at most 1e-4 in f32 and
             0.02 in bf16.
-        detector_precision: of the detection network, where it is to be another. In bf16 boxes move by a pixel, from
-            which most of the different characters come (benchmarks/ocr.py); "f32" here leaves the boxes as they are.
+        detector_precision: of the detection network; None takes ``precision``. In bf16 boxes move by a pixel, and with
+            them what is read of small or unclear lines; "f32" here leaves the boxes as they are.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".

@@ -76,6 +76,34 @@ def test_a_loop_calls_it_too_and_a_bad_member_fails_alone(here) -> None:
     assert all(message in str(error) for message, error in zip(messages, bad, strict=True))
 
 
+def test_equal_calls_share_one_result(here) -> None:
+    engine, store = here
+    there = store.put(engine.image(noise(5, 33, 47)))
+    calls = [{"image": there}, {"image": there, "box": None, "patch_size": 14.0}, {"image": there, "processor": None}]
+    one, *others = engine.submit_many("image.preprocess", calls).result()
+    again = engine.call("image.preprocess", there, box=(0, 0, 47, 33))
+    assert all(other["pixel_values"] is one["pixel_values"] for other in (*others, again))
+    assert one["pixel_values"].bytes == int(np.prod(one["pixel_values"].shape)) * 4
+
+
+def test_nothing_is_held_beyond_the_budget() -> None:
+    with vf.Engine(threads=1) as engine:
+        store = DeviceStore("cpu")
+        register_preprocess(engine, store, budget_bytes=0)
+        there = store.put(engine.image(noise(6, 33, 47)))
+        first, second = (engine.call("image.preprocess", there)["pixel_values"] for _ in range(2))
+        assert first is not second
+        with pytest.raises(InvalidArgumentError, match="budget_bytes is -1"):
+            register_preprocess(engine, store, budget_bytes=-1)
+
+
+def test_it_is_called_by_its_own_name_too(here) -> None:
+    engine, store = here
+    host = engine.image(noise(7, 33, 47))
+    by_name = engine.call("device.preprocess", host)
+    assert engine.call("device.preprocess", store.put(host))["pixel_values"] is by_name["pixel_values"]
+
+
 def test_an_engine_takes_one_device(here) -> None:
     engine, store = here
     with pytest.raises(InvalidArgumentError, match=r"device\.preprocess"):
@@ -84,5 +112,10 @@ def test_an_engine_takes_one_device(here) -> None:
 
 def test_an_op_that_is_not_on_the_device_says_how_to_get_the_image_back(here) -> None:
     engine, store = here
+    there = store.put(engine.image(noise(2, 9, 9)))
+    with pytest.raises(InvalidArgumentError, match=r"image\.rotate runs on the host.*to_host"):
+        engine.call("image.rotate", there, angle=90)
+    with pytest.raises(InvalidArgumentError, match=r"does not lie on the host; pass its to_host"):
+        engine.call("image.rotate", image=there, angle=90)
     with pytest.raises(InvalidArgumentError, match=r"to_host"):
-        engine.call("image.rotate", store.put(engine.image(noise(2, 9, 9))), angle=90)
+        engine.image(there)
