@@ -108,6 +108,7 @@ python-asan: $(VENV)/.dev-extra
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 	$(BIN)/ninja -C $(ASAN_PYTHON) -j $(JOBS)
 	rm -rf $(ASAN_PYTHON)/path && mkdir $(ASAN_PYTHON)/path && cp -r vista_fast $(ASAN_PYTHON)/path/
+	cp -r kernels $(ASAN_PYTHON)/path/vista_fast/
 	rm -f $(ASAN_PYTHON)/path/vista_fast/_core*.so && cp $(ASAN_PYTHON)/csrc/python/_core*.so $(ASAN_PYTHON)/path/vista_fast/
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
