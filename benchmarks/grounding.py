@@ -20,6 +20,7 @@ from _measuring import Options, Peer, Row, in_turns, options, seconds
 from _pictures import Pixels, photographs
 from _profile import profiled
 from _table import finish
+from _torchvision import torchvision
 
 import vista_fast as vf
 from vista_fast.models.grounding import GroundingConfig, GroundingDino, register_grounding
@@ -114,6 +115,7 @@ def row(folder: Path, given: Options, side: int) -> tuple[Row, Any]:
 
 def main() -> None:
     given = options(__doc__, repeats=5)
+    torchvision()  # before transformers imports it
     side = 96 if given.quick else 384
     with tempfile.TemporaryDirectory() as place:
         os.environ["VISTA_FAST_WEIGHTS"] = f"{place}/weights"

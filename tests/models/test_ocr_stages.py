@@ -136,6 +136,21 @@ def test_all_of_four_thousand_lines_on_a_page_are_found() -> None:
     assert (np.diff(corners[:, 1]) >= 0).all()
 
 
+@pytest.mark.parametrize(("specks", "lines"), [(900, 1), (1100, 0)])
+def test_of_noise_only_the_first_contours_are_looked_at(specks: int, lines: int) -> None:
+    probability = np.zeros((1, 1, 640, 640), np.float32)
+    probability[0, 0, 10:22, 20:120] = 0.9
+    for index in range(specks):  # contours come from the bottom up
+        probability[0, 0, 630 - 8 * (index // 60), 8 + 10 * (index % 60)] = 0.9
+
+    class Network(Stub):
+        def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+            return probability
+
+    ((quads, _),) = detection.detect([np.zeros((640, 640, 3), np.uint8)], Network({}), OcrConfig())
+    assert len(quads) == lines
+
+
 def test_each_network_computes_in_its_own_precision(
     cheap_model: OcrModel, model_at: Callable[..., OcrModel], pages: list[npt.NDArray[np.uint8]]
 ) -> None:
@@ -185,6 +200,7 @@ def test_hardly_any_pixels_read_as_nothing(model_at: Callable[..., OcrModel], sh
         {"limit_side_len": 8},
         {"limit_type": "median"},
         {"threads": 0},
+        {"max_candidates": 0},
         {"text_threshold": 1.5},
         {"min_side_len": 3000},
     ],

@@ -1,4 +1,4 @@
-"""The settings of text reading. The defaults are RapidOCR 3.10's, but for how many lines a page may have."""
+"""The settings of text reading. The defaults are RapidOCR 3.10's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class OcrConfig:
         pixel_threshold: probability above which a pixel of the detection map is text.
         box_threshold: mean probability that a box needs to be kept.
         unclip_ratio: a box grows by area × ratio / perimeter, because the network finds shrunk lines.
-        max_candidates: contours looked at per image; of a page with more, the rest goes unread. RapidOCR takes 1,000.
+        max_candidates: contours looked at per image, and as many again while at least half of the latest are lines: of
+            noise no more than RapidOCR looks at, of a page of thousands of lines all.
         text_threshold: mean character probability that a line needs to be kept.
         timeout: seconds that a batch may take, the loading of the networks with the first one included; after that its
             calls are aborted. None waits for ever.
@@ -55,7 +56,7 @@ class OcrConfig:
     pixel_threshold: float = 0.3
     box_threshold: float = 0.5
     unclip_ratio: float = 1.6
-    max_candidates: int = 10_000
+    max_candidates: int = 1000
     text_threshold: float = 0.5
     timeout: float | None = 120.0
 
@@ -84,6 +85,8 @@ class OcrConfig:
                 "min_side_len must be at least 30 and below max_side_len, "
                 f"got {self.min_side_len} and {self.max_side_len}"
             )
+        if self.max_candidates < 1:
+            raise InvalidArgumentError(f"max_candidates must be at least 1, got {self.max_candidates}")
         if self.threads is not None and self.threads < 1:
             raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
         for name in ("pixel_threshold", "box_threshold", "text_threshold"):

@@ -82,8 +82,14 @@ def _quads(
 
     text = cv2.dilate((probability > config.pixel_threshold).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    found = [_quad(contour, probability, frame_size, config) for contour in contours[: config.max_candidates]]
-    kept = [entry for entry in found if entry is not None]
+    kept: list[tuple[npt.NDArray[np.float32], float]] = []
+    for first in range(0, len(contours), config.max_candidates):
+        some = contours[first : first + config.max_candidates]
+        found = [_quad(contour, probability, frame_size, config) for contour in some]
+        lines = [line for line in found if line is not None]
+        kept += lines
+        if 2 * len(lines) < len(some):
+            break
     if not kept:
         return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
     quads = np.stack([quad for quad, _ in kept])
