@@ -5,7 +5,6 @@ module      what it holds
 ==========  ============================================================================================
 image       ``DeviceImage``, ``DeviceTensor``: what lies on a device, and the event after which it may be read
 store       ``DeviceStore``: the images that a device holds, least recently used first out
-recent      ``Recent``: what was used most recently, within a budget of bytes
 region      boxes of numbers as boxes of pixels, by the rule of the native Ops
 calls       the arguments of calls over such images
 dali        ``DaliExecutor``: batches of decode, zoom and normalise in DALI pipelines

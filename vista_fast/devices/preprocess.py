@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast.devices.calls import box_of, in_place, parse_each, refuse_unknown, taken_image, three_numbers
 from vista_fast.devices.image import DeviceImage, DeviceTensor
-from vista_fast.devices.recent import Recent
 from vista_fast.devices.store import DeviceStore
+from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vista_fast.devices.image import DeviceImage
-from vista_fast.devices.recent import Recent
+from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 
 if TYPE_CHECKING:

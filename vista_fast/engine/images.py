@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
-from collections import OrderedDict
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast._core import Image, encoded_hash
 from vista_fast.engine.opening import IMAGE_HASH
+from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.types import is_placed
 
@@ -32,10 +32,8 @@ class ImageStore:
     """The Images that an engine holds, least recently used first out. Any thread may use it."""
 
     def __init__(self, budget_bytes: int) -> None:
-        self._budget = budget_bytes
-        self._bytes = 0
+        self._images: Recent[Image] = Recent(budget_bytes)
         self._lock = threading.Lock()
-        self._images: OrderedDict[str, Image] = OrderedDict()
         self._decoding: dict[str, Future[Image | None]] = {}
 
     def open(self, source: ImageSource, region: Region | None = None, at_least: Size | None = None) -> Image:
@@ -49,7 +47,7 @@ class ImageStore:
                 )
             return self._hold(source if isinstance(source, Image) else _from_pixels(source))
         image_hash = _encoded_hash(encoded, region, at_least)
-        held = self._find(image_hash)
+        held = self._images.find(image_hash)
         return held if held is not None else self._decode_once(encoded, image_hash, region, at_least)
 
     def resolve(self, given: ImageSource) -> Image:
@@ -60,7 +58,7 @@ class ImageStore:
 
     def get(self, image_hash: str) -> Image:
         """The held Image of that hash; NotFoundError when there is none (any more)."""
-        image = self._find(image_hash)
+        image = self._images.find(image_hash)
         if image is None:
             raise NotFoundError(
                 f"no image with hash {image_hash} is held; open its source again with Engine.image, "
@@ -70,8 +68,7 @@ class ImageStore:
 
     def stats(self) -> dict[str, int]:
         """How many Images are held, their bytes and the budget."""
-        with self._lock:
-            return {"entries": len(self._images), "bytes": self._bytes, "budget": self._budget}
+        return self._images.stats()
 
     def _decode_once(self, encoded: bytes, image_hash: str, region: Region | None, at_least: Size | None) -> Image:
         """Threads that open the same bytes at once wait for the first of them to decode."""
@@ -88,7 +85,7 @@ class ImageStore:
         try:
             with self._lock:
                 # Looked up again: another thread may have decoded it since.
-                if (held := self._touch(image_hash)) is not None:
+                if (held := self._images.find(image_hash)) is not None:
                     return held
                 decoding = self._decoding.setdefault(image_hash, mine)
             if decoding is mine:
@@ -104,31 +101,8 @@ class ImageStore:
             if not mine.done():
                 mine.set_result(None)
 
-    def _find(self, image_hash: str) -> Image | None:
-        with self._lock:
-            return self._touch(image_hash)
-
-    def _touch(self, image_hash: str) -> Image | None:
-        """The held Image, now the latest used. Needs the lock."""
-        image = self._images.get(image_hash)
-        if image is not None:
-            self._images.move_to_end(image_hash)
-        return image
-
     def _hold(self, image: Image) -> Image:
-        image_hash, size = image.hash, image.bytes
-        if size > self._budget:
-            return image
-        with self._lock:
-            held = self._images.get(image_hash)
-            if held is None:
-                held = self._images[image_hash] = image
-                self._bytes += size
-            self._images.move_to_end(image_hash)
-            while self._bytes > self._budget:
-                _, oldest = self._images.popitem(last=False)
-                self._bytes -= oldest.bytes
-        return held
+        return self._images.hold(image.hash, image, image.bytes)
 
 
 def _encoded_hash(encoded: bytes, region: Region | None, at_least: Size | None) -> str:
