@@ -121,6 +121,21 @@ def encoded_hash(encoded: bytes, part: str = "") -> str:
     """The hash of an Image that is decoded from these bytes; of one that is a ``part`` of their picture, which says
     what was asked for."""
 
+def lay_planes(
+    pixels: npt.NDArray[np.uint8],
+    size: tuple[int, int],
+    *,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+    canvas: npt.NDArray[np.float32],
+) -> None:
+    """Resize pixels, uint8 [height, width, 3], to ``size`` (width, height), bilinear as Pillow does, normalise them,
+    (value / 255 - mean) / std of each channel, and write them to the top left of ``canvas``, float32
+    [3, height, width], without the GIL. What lies beside them stays.
+
+    Raises InvalidArgumentError for shapes that don't fit.
+    """
+
 def mark_engine_thread() -> None: ...
 def on_engine_thread() -> bool: ...
 

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "image/box.h"
-#include "image/resize.h"
 
 namespace vista {
 namespace {
@@ -142,9 +141,23 @@ Status WritePlanes(const PixelView& source, const PlaneOptions& options, const P
     }
   }
   if (layout.count == 1) return {};
-  const Result<Pixels> thumbnail = Resize(image, layout.size, Filter::kBicubic);
-  if (!thumbnail.ok()) return thumbnail.status();
-  Normalise(thumbnail.value().view(), table.value(), out, plane);
+  return LayPlanes(image, layout.size, Filter::kBicubic, table.value(), layout.size, out);
+}
+
+Status LayPlanes(const PixelView& source, Size size, Filter filter, const NormalisationTable& table,
+                 Size canvas, float* out) {
+  if (size.width > canvas.width || size.height > canvas.height) {
+    return Status::InvalidArgument("the resized image of " + Text(size) +
+                                   " does not fit into the canvas of " + Text(canvas));
+  }
+  const Result<Pixels> resized = Resize(source, size, filter);
+  if (!resized.ok()) return resized.status();
+  const auto along = static_cast<std::size_t>(canvas.width);
+  const std::size_t plane = along * static_cast<std::size_t>(canvas.height);
+  const PixelView view = resized.value().view();
+  for (int y = 0; y < size.height; ++y, out += along) {
+    Normalise(Region(view, {0, y, size.width, y + 1}), table, out, plane);
+  }
   return {};
 }
 

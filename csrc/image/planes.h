@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "image/normalise.h"
 #include "image/pixels.h"
+#include "image/resize.h"
 
 namespace vista {
 
@@ -48,5 +49,10 @@ Result<PlaneLayout> LayOutPlanes(Size image, const PlaneOptions& options);
 // come row by row, the whole image last.
 Status WritePlanes(const PixelView& source, const PlaneOptions& options, const PlaneLayout& layout,
                    float* out);
+
+// Resizes the whole source, normalises it and writes it to the top left of a canvas of floats
+// [3, canvas.height, canvas.width]; what lies beside it is left as it is. `size` must fit in.
+Status LayPlanes(const PixelView& source, Size size, Filter filter, const NormalisationTable& table,
+                 Size canvas, float* out);
 
 }  // namespace vista

@@ -7,6 +7,7 @@ namespace vista::python {
 void BindEngine(pybind11::module_& m);
 void BindGather(pybind11::module_& m);
 void BindImage(pybind11::module_& m);
+void BindPlanes(pybind11::module_& m);
 }  // namespace vista::python
 
 PYBIND11_MODULE(_core, m) {
@@ -16,4 +17,5 @@ PYBIND11_MODULE(_core, m) {
   vista::python::BindEngine(m);
   vista::python::BindGather(m);
   vista::python::BindImage(m);
+  vista::python::BindPlanes(m);
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from vista_fast._core import lay_planes
 
 _GRID = 32
 
@@ -53,20 +54,10 @@ class Sizing:
 
     def lay(self, pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], tuple[int, int]]:
         """The canvas [3, H, W] of an image [height, width, 3], zero beside it, and the height and width it covers."""
-        from PIL import Image
-
         high, wide = self.resized(*pixels.shape[:2])
-        small = np.asarray(Image.fromarray(pixels).resize((wide, high), Image.Resampling.BILINEAR))
         canvas = np.zeros((3, *self.canvas(*pixels.shape[:2])), np.float32)
-        for channel, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
-            canvas[channel, :high, :wide] = _normalised(mean, std)[small[..., channel]]
+        lay_planes(pixels, (wide, high), mean=self.mean, std=self.std, canvas=canvas)
         return canvas, (high, wide)
-
-
-@lru_cache
-def _normalised(mean: float, std: float) -> npt.NDArray[np.float32]:
-    """What each of the 256 values of a channel becomes."""
-    return ((np.arange(256) / 255 - mean) / std).astype(np.float32)
 
 
 def _up(side: float) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vista_fast._core import lay_planes
 from vista_fast.models.backend import Model, Profile, open_model
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.config import GroundingConfig
@@ -36,9 +37,9 @@ _OUTPUTS = {
     "Identity_4": "sides16",
     "Identity_5": "sides32",
 }
-_MEAN = np.array([103.53, 116.28, 123.675], np.float32)
-_STD = np.array([57.375, 57.12, 58.395], np.float32)
-"""Of blue, green and red."""
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue, in units of 255."""
 _LOWEST = 0.05
 """Scores below this are noise."""
 _OVERLAP = 0.6
@@ -104,11 +105,10 @@ def _file() -> Path:
 
 
 def _network_input(pixels: Pixels) -> npt.NDArray[np.float32]:
-    from PIL import Image
-
-    small = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    normalised: npt.NDArray[np.float32] = (np.asarray(small, np.float32)[..., ::-1] - _MEAN) / _STD
-    return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+    """Blue, green and red [3, 416, 416] of an image stretched to the square."""
+    planes = np.empty((3, _SIDE, _SIDE), np.float32)
+    lay_planes(pixels, (_SIDE, _SIDE), mean=_MEAN, std=_STD, canvas=planes)
+    return planes[::-1]
 
 
 def _boxes(sides: npt.NDArray[np.float32], stride: int) -> npt.NDArray[np.float32]:
