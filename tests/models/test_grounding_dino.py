@@ -169,6 +169,20 @@ def test_a_network_is_exported_once(folder: Path, exports: Path, model: Groundin
     assert not list(exports.glob("*.part"))
 
 
+def test_networks_of_all_canvases_share_the_weights(
+    folder: Path, exports: Path, model: GroundingDino, photographs: list[np.ndarray]
+) -> None:
+    model.detect([Query(photographs[0], "leaf")])
+    model.detect([Query(photographs[2], "leaf")])
+    networks = list(exports.glob("*.onnx"))
+    stored = sum(path.stat().st_size for path in (exports / "tensors").iterdir())
+    weights = (folder / "model.safetensors").stat().st_size
+    assert len(networks) >= 2
+    assert stored < 1.5 * weights
+    assert all(path.stat().st_size < 0.5 * weights for path in networks)
+    assert not list((exports / "tensors").glob("*.part"))
+
+
 def test_what_can_not_be_exported_runs_as_transformers_has_it(
     folder: Path, tmp_path: Path, photographs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,12 +18,13 @@ import numpy as np
 from vista_fast.errors import MissingExtraError, OpError
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.found import weight_file
+from vista_fast.models.onnx_files import share_tensors
 from vista_fast.models.weights import weights_folder
 
 if TYPE_CHECKING:
     import torch
 
-_REVISION = "1"
+_REVISION = "2"
 """Raised with every change of what is exported, so that files of before are not taken for it."""
 _OPSET = 17
 INPUTS = ("pixels", "covered", "input_ids", "attention_mask", "phrases", "positions")
@@ -40,11 +41,12 @@ def exports_folder() -> Path:
 def exported(folder: Path, canvas: tuple[int, int]) -> Path:
     """The ONNX file of the model in a folder for canvases of that height and width, exported now if it is not there.
 
-    Batch and number of tokens vary. Its size is that of the weights. However many processes ask, one exports.
+    Batch and number of tokens vary. The weights lie beside it, once for all canvases. However many processes ask, one
+    exports.
 
     Raises:
         OpError: torch can't export a model of this configuration.
-        MissingExtraError: torch or transformers is not installed.
+        MissingExtraError: torch, transformers or onnx is not installed.
     """
     name = f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
     path = exports_folder() / name
@@ -56,6 +58,7 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
             part = path.with_name(f"{name}.{os.getpid()}.part")
             try:
                 _export(folder, canvas, part)
+                share_tensors(part)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.onnx_files import onnx_package
 
 REVISION = 1
 """Raised with every change of what is written, so that files of before are not taken for it."""
@@ -34,12 +35,7 @@ def to_onnx(graph: Path, weights: Path, target: Path, outputs: Mapping[str, str]
         InvalidArgumentError: the graph has an operation that is not among those which are known here.
         MissingExtraError: the package onnx is not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise MissingExtraError(
-            "making an ONNX file needs onnx, which is not installed: pip install 'vista-fast[grounding]'"
-        ) from error
+    onnx = onnx_package()
     described = json.loads(graph.read_text(encoding="utf-8"))
     made = _Conversion(described["modelTopology"]["node"], _weights(described["weightsManifest"], weights))
     onnx.save(made.model(outputs), str(target))
