@@ -5,11 +5,12 @@ All read the same 64 pictures, 29 real and 35 drawn, decoded beforehand, on all 
 one instance and one thread per core; for each of its backends the faster of the two, by a trial, takes part.
 
 - f32: every text must be the same as ours, else the benchmark fails.
-- bf16, where the CPU computes in it, of both networks or of recognition alone: how many characters differ from f32 is
-  a row of its own. RapidOCR comes in f32, as its users have it on ONNX Runtime, and in the precision that OpenVINO then
-  chooses by itself. Ratios are wanted where the CPU has AMX.
-- GRPO: 16 of the pictures, each asked for by 8 rollouts at once. Ours runs with its cache, which no repeat shares with
-  another. RapidOCR reads for 2 of the 8 rollouts: it shares nothing, so that the others cost as much each.
+- bf16, where the CPU computes in it: how many characters differ from f32 is a row of its own. RapidOCR comes in f32, as
+  its users have it on ONNX Runtime, and in the precision that OpenVINO then chooses by itself. Ratios are wanted where
+  the CPU has AMX.
+- GRPO: 16 of the pictures, each asked for by 8 rollouts at once, in f32 and in bf16. Ours runs with its cache, which no
+  repeat shares with another. RapidOCR reads for 2 of the 8 rollouts: it shares nothing, so that the others cost as much
+  each.
 
 RapidOCR on ONNX Runtime reads a quarter of the 64 in each repeat, EasyOCR an eighth, another one each time; the parts
 are of about equal work. Needs the extras bench and tasks; EasyOCR takes part where it is installed.
@@ -51,9 +52,7 @@ MOST_DIFFERENT = 0.5
 CONFIGS = {
     "f32": OcrConfig(),
     "bf16": OcrConfig(precision="bf16"),
-    "recognition in bf16": OcrConfig(precision="bf16", detector_precision="f32"),
 }
-LOWER = [name for name in CONFIGS if name != "f32"]
 
 
 def ours(config: OcrConfig, cache_bytes: int = 0) -> Read:
@@ -167,9 +166,8 @@ def edits(one: str, other: str) -> int:
 def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> list[Row]:
     """The rows of different pictures."""
     whole, quarters, eighths = [list(range(len(pages)))], inputs.parts(4), inputs.parts(8)
-    lower = LOWER if native_precision() == "bf16" and not given.quick else []
-    readings = {mine: Reading(f"ours, {mine}", ours(CONFIGS[mine]), pages, whole) for mine in ["f32", *lower]}
-    if lower:
+    readings = {mine: Reading(f"ours, {mine}", ours(CONFIGS[mine]), pages, whole) for mine in precisions(given)}
+    if "bf16" in readings:
         trial = [pages[index] for index in eighths[0]]
         name, read = fastest_rapidocr("OpenVINO", trial, "its own")
         readings[name] = Reading(name, read, pages, whole)
@@ -181,36 +179,51 @@ def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], gi
         if name in peers and name != "EasyOCR":
             readings["f32"].check_same(reading)
     rows = [row(f"ocr of {len(pages)} pictures, f32", figures, "f32", [*peers], (3.5, 1.25), len(pages), inputs)]
-    for mine in lower:
-        different = readings["f32"].share_different(readings[mine])
+    if "bf16" in readings:
+        different = readings["f32"].share_different(readings["bf16"])
         others = [name for name in figures if name not in CONFIGS]
-        wanted = (6.0, 2.0) if has_amx() and mine == "bf16" else (None, None)
-        rows.append(row(f"ocr of {len(pages)} pictures, {mine}", figures, mine, others, wanted, len(pages), inputs))
-        name = f"characters otherwise than in f32, {mine}"
-        rows.append(Row(name, "%", "lower", [different], limit=MOST_DIFFERENT))
+        wanted = (6.0, 2.0) if has_amx() else (None, None)
+        rows.append(row(f"ocr of {len(pages)} pictures, bf16", figures, "bf16", others, wanted, len(pages), inputs))
+        rows.append(Row("characters otherwise than in f32, bf16", "%", "lower", [different], limit=MOST_DIFFERENT))
     return rows
 
 
-def group(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> Row:
-    """The row of pictures that a GRPO group asks for."""
-    rollouts, reader, turns = 2 if given.quick else ROLLOUTS, ours(CONFIGS["f32"], cache_bytes=256 << 20), count(1)
-    texts: list[str] = []
+def group(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> list[Row]:
+    """The rows of pictures that a GRPO group asks for."""
+    rollouts = 2 if given.quick else ROLLOUTS
+    asked_of_peers = [page for _ in range(ROLLOUTS_OF_PEERS) for page in pages]
+    works = {mine: group_turn(mine, pages, rollouts) for mine in precisions(given)}
+    others = [name for name in peers if name != "EasyOCR"]
+    for name in others:
+        works[name] = lambda read=peers[name]: len(asked_of_peers) / seconds(lambda: read(asked_of_peers))
+    figures = in_turns(works, given.repeats)
+    name = f"ocr of {len(pages)} pictures by {rollouts} rollouts each (GRPO)"
+    return [
+        row(f"{name}, {mine}", figures, mine, others, (25, 9), len(pages), inputs, rollouts)
+        for mine in precisions(given)
+    ]
+
+
+def group_turn(mine: str, pages: Sequence[Page], rollouts: int) -> Callable[[], float]:
+    """Reads the pages for all rollouts at once; gives images per second. Fails the benchmark where one of the rollouts
+    reads otherwise than one that asks alone."""
+    reader, turns = ours(CONFIGS[mine], cache_bytes=256 << 20), count(1)
+    alone = ours(CONFIGS[mine])(pages)
 
     def turn() -> float:
         asked = [marked(page, next_turn) for next_turn in [next(turns)] for _ in range(rollouts) for page in pages]
-        taken = seconds(lambda: texts.__setitem__(slice(None), reader(asked)))
+        texts: list[str] = []
+        taken = seconds(lambda: texts.extend(reader(asked)))
+        if texts != alone * rollouts:
+            raise SystemExit(f"the rollouts of a group, in {mine}, do not all read what one reads")
         return len(asked) / taken
 
-    theirs = [page for _ in range(ROLLOUTS_OF_PEERS) for page in pages]
-    works: dict[str, Callable[[], float]] = {"f32": turn}
-    for name, read in peers.items():
-        if name != "EasyOCR":
-            works[name] = lambda read=read: len(theirs) / seconds(lambda: read(theirs))
-    figures = in_turns(works, given.repeats)
-    if texts != ours(CONFIGS["f32"])(pages) * rollouts:
-        raise SystemExit("the rollouts of a group do not all read what one reads")
-    name = f"ocr of {len(pages)} pictures by {rollouts} rollouts each (GRPO), f32"
-    return row(name, figures, "f32", [each for each in works if each != "f32"], (25, 9), len(pages), inputs, rollouts)
+    return turn
+
+
+def precisions(given: Options) -> list[str]:
+    """Those of ours that take part."""
+    return ["f32", "bf16"] if native_precision() == "bf16" and not given.quick else ["f32"]
 
 
 def marked(page: Page, turn: int) -> Page:
@@ -251,7 +264,7 @@ def product_speed(precision: Precision, side: int = 2048) -> float:
     import torch
 
     torch.set_num_threads(CORES)
-    matrix = torch.ones((side, side), dtype=torch.bfloat16 if precision == "bf16" else torch.float32)
+    matrix = torch.ones((side, side), dtype=torch.float32 if precision == "f32" else torch.bfloat16)
     return 2 * side**3 / min(seconds(lambda: matrix @ matrix) for _ in range(9))
 
 
@@ -269,7 +282,7 @@ def main() -> None:
         peers["EasyOCR"] = reader
     rows = throughput(pages, inputs, peers, given)
     few = pages[:: max(len(pages) // GROUP, 1)]
-    rows.append(group(few, Inputs(few), peers, given))
+    rows.extend(group(few, Inputs(few), peers, given))
     profiles: list[Profile] = profiled(given, f"ocr of {len(few)} pictures", partial(ours(CONFIGS["f32"]), few))
     finish(rows, given, __file__, profiles)
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -163,6 +164,20 @@ def test_each_network_computes_in_its_own_precision(
     lines = [(pages[0], quad) for quad in quads if padded_width(320, 320, quad, mixed.config) == 320]
     assert lines
     assert mixed.recognize(lines) == low.recognize(lines)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "detects_in"),
+    [
+        ({}, "f32"),
+        ({"precision": "bf16"}, "mixed"),
+        ({"precision": "bf16", "detector_precision": "bf16"}, "bf16"),
+        ({"precision": "bf16", "backend": "tensorrt"}, "bf16"),
+        ({"precision": "f16", "backend": "tensorrt"}, "f16"),
+    ],
+)
+def test_detection_keeps_its_first_layers_in_f32_where_a_library_can(chosen: dict[str, Any], detects_in: str) -> None:
+    assert OcrConfig(**({"backend": "openvino"} | chosen)).detects_in == detects_in
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("f32", 1e-4), ("bf16", 0.02)])

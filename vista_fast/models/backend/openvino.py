@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ import numpy as np
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
 from vista_fast.models.backend.openvino_graph import rearrange
+from vista_fast.models.backend.openvino_split import split
+
+_IN_F32 = 1 / 8
+"""The share of the convolutions of a network in "mixed" that compute in f32. On PP-OCR's detection they are the ones of
+many pixels and few channels, which take about as long in bf16, and whose rounding moves all that comes after them."""
 
 _core_lock = threading.Lock()
 _core: Any = None
@@ -33,46 +39,65 @@ def openvino_core() -> Any:
 
 
 class OpenVinoModel:
-    """A compiled model with one infer request per calling thread."""
+    """A network as one compiled model, or as two of which the second takes what the first gives; with one infer request
+    of each per calling thread."""
 
     def __init__(self, path: Path, *, threads: int, precision: Precision, device: str = "cpu") -> None:
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
         if precision == "f16":
             raise InvalidArgumentError(
-                "openvino runs f32 or bf16 on CPUs, got precision 'f16'; choose one of them, or tensorrt on a GPU"
+                "openvino runs f32, bf16 or mixed on CPUs, got precision 'f16'; choose one of them, or tensorrt on a "
+                "GPU"
             )
-        core = openvino_core()
         existing(path)
         try:
-            model = core.read_model(path)
+            model = openvino_core().read_model(path)
             info = dict(model.get_rt_info().items())
             rearrange(model)
-            # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
-            self._model: Any = core.compile_model(
-                model,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": precision,
-                    "INFERENCE_NUM_THREADS": threads,
-                    "NUM_STREAMS": 1,
-                    "ENABLE_CPU_PINNING": False,
-                },
-            )
+            parts = _in_parts(model, precision)
+            self._parts: list[Any] = [_compiled(part, each, threads) for part, each in parts]
         except Exception as error:  # the library has its own classes
             raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
-        self.inputs = tuple(_spec(port) for port in self._model.inputs)
-        self.outputs = tuple(_spec(port) for port in self._model.outputs)
+        self.inputs = tuple(_spec(port) for port in self._parts[0].inputs)
+        self.outputs = tuple(_spec(port) for port in self._parts[-1].outputs)
         self._local = threading.local()
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
         arrays = check_batch(self.inputs, batch)
-        request = getattr(self._local, "request", None)
-        if request is None:
-            request = self._local.request = self._model.create_infer_request()
-        request.infer(arrays, share_inputs=True)
-        return {spec.name: request.get_output_tensor(at).data.copy() for at, spec in enumerate(self.outputs)}
+        requests = getattr(self._local, "requests", None)
+        if requests is None:
+            requests = self._local.requests = [part.create_infer_request() for part in self._parts]
+        requests[0].infer(arrays, share_inputs=True)
+        for before, request in pairwise(requests):
+            request.set_input_tensor(before.get_output_tensor(0))
+            request.infer()
+        return {spec.name: requests[-1].get_output_tensor(at).data.copy() for at, spec in enumerate(self.outputs)}
+
+
+def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:
+    """What is to be compiled one after the other, and in which precision."""
+    if precision != "mixed":
+        return [(model, precision)]
+    parts = split(model, _IN_F32)
+    if parts is None:
+        raise ValueError("no one tensor passes from its first layers to the others, as 'mixed' needs; choose 'bf16'")
+    return list(zip(parts, ("f32", "bf16"), strict=True))
+
+
+def _compiled(model: Any, precision: str, threads: int) -> Any:
+    # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
+    return openvino_core().compile_model(
+        model,
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        },
+    )
 
 
 def _spec(port: Any) -> TensorSpec:

@@ -90,6 +90,8 @@ class TorchModel:
     ) -> None:
         import torch
 
+        if precision == "mixed":
+            raise InvalidArgumentError("torch runs f32, f16 or bf16, got precision 'mixed'; use openvino for it")
         if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
             raise InvalidArgumentError(
                 f"torch has no device {device!r} here; choose 'cpu', or install a build for CUDA"
