@@ -163,15 +163,13 @@ def edits(one: str, other: str) -> int:
     return sum(max(to - at, until - start) for kind, at, to, start, until in steps if kind != "equal")
 
 
-def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> list[Row]:
+def throughput(
+    pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], low_peers: dict[str, Read], given: Options
+) -> list[Row]:
     """The rows of different pictures."""
     whole, quarters, eighths = [list(range(len(pages)))], inputs.parts(4), inputs.parts(8)
     readings = {mine: Reading(f"ours, {mine}", ours(CONFIGS[mine]), pages, whole) for mine in precisions(given)}
-    if "bf16" in readings:
-        trial = [pages[index] for index in eighths[0]]
-        name, read = fastest_rapidocr("OpenVINO", trial, "its own")
-        readings[name] = Reading(name, read, pages, whole)
-    for name, read in peers.items():
+    for name, read in (low_peers | peers).items():
         parts = quarters if "ONNX Runtime" in name else eighths if name == "EasyOCR" else whole
         readings[name] = Reading(name, read, pages, parts if not given.quick else whole)
     figures = in_turns({name: reading.turn for name, reading in readings.items()}, given.repeats)
@@ -181,27 +179,29 @@ def throughput(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], gi
     rows = [row(f"ocr of {len(pages)} pictures, f32", figures, "f32", [*peers], (3.5, 1.25), len(pages), inputs)]
     if "bf16" in readings:
         different = readings["f32"].share_different(readings["bf16"])
-        others = [name for name in figures if name not in CONFIGS]
-        wanted = (6.0, 2.0) if has_amx() else (None, None)
-        rows.append(row(f"ocr of {len(pages)} pictures, bf16", figures, "bf16", others, wanted, len(pages), inputs))
+        beside, wanted = [*low_peers, *peers], (6.0, 2.0) if has_amx() else (None, None)
+        rows.append(row(f"ocr of {len(pages)} pictures, bf16", figures, "bf16", beside, wanted, len(pages), inputs))
         rows.append(Row("characters otherwise than in f32, bf16", "%", "lower", [different], limit=MOST_DIFFERENT))
     return rows
 
 
-def group(pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], given: Options) -> list[Row]:
+def group(
+    pages: Sequence[Page], inputs: Inputs, peers: dict[str, Read], low_peers: dict[str, Read], given: Options
+) -> list[Row]:
     """The rows of pictures that a GRPO group asks for."""
     rollouts = 2 if given.quick else ROLLOUTS
     asked_of_peers = [page for _ in range(ROLLOUTS_OF_PEERS) for page in pages]
     works = {mine: group_turn(mine, pages, rollouts) for mine in precisions(given)}
-    others = [name for name in peers if name != "EasyOCR"]
-    for name in others:
-        works[name] = lambda read=peers[name]: len(asked_of_peers) / seconds(lambda: read(asked_of_peers))
+    pools = {name: read for name, read in peers.items() if name != "EasyOCR"}
+    for name, read in (low_peers | pools).items():
+        works[name] = lambda read=read: len(asked_of_peers) / seconds(lambda: read(asked_of_peers))
     figures = in_turns(works, given.repeats)
     name = f"ocr of {len(pages)} pictures by {rollouts} rollouts each (GRPO)"
-    return [
-        row(f"{name}, {mine}", figures, mine, others, (25, 9), len(pages), inputs, rollouts)
-        for mine in precisions(given)
-    ]
+    rows = [row(f"{name}, f32", figures, "f32", [*pools], (25, 9), len(pages), inputs, rollouts)]
+    if "bf16" in figures:
+        beside = [*low_peers, *pools]
+        rows.append(row(f"{name}, bf16", figures, "bf16", beside, (None, None), len(pages), inputs, rollouts))
+    return rows
 
 
 def group_turn(mine: str, pages: Sequence[Page], rollouts: int) -> Callable[[], float]:
@@ -280,9 +280,10 @@ def main() -> None:
     peers = dict(fastest_rapidocr(backend, trial) for backend in ("ONNX Runtime", "OpenVINO"))
     if not given.quick and (reader := easyocr()) is not None:
         peers["EasyOCR"] = reader
-    rows = throughput(pages, inputs, peers, given)
+    low_peers = dict([fastest_rapidocr("OpenVINO", trial, "its own")] if "bf16" in precisions(given) else [])
+    rows = throughput(pages, inputs, peers, low_peers, given)
     few = pages[:: max(len(pages) // GROUP, 1)]
-    rows.extend(group(few, Inputs(few), peers, given))
+    rows.extend(group(few, Inputs(few), peers, low_peers, given))
     profiles: list[Profile] = profiled(given, f"ocr of {len(few)} pictures", partial(ours(CONFIGS["f32"]), few))
     finish(rows, given, __file__, profiles)
 

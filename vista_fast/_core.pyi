@@ -133,7 +133,7 @@ def lay_planes(
     (value / 255 - mean) / std of each channel, and write them to the top left of ``canvas``, float32
     [3, height, width], without the GIL. What lies beside them stays.
 
-    Raises InvalidArgumentError for shapes that don't fit.
+    Raises InvalidArgumentError for shapes that don't fit and for a canvas that is read-only.
     """
 
 def mark_engine_thread() -> None: ...

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -20,9 +21,10 @@ namespace {
 using PixelArray = py::array_t<std::uint8_t, py::array::c_style>;
 using Canvas = py::array_t<float, py::array::c_style>;
 
-// In pixels, of an array whose last two sides those are.
-Size SizeOf(const char* what, py::ssize_t height, py::ssize_t width) {
-  if (Status status = CheckSize(what, width, height); !status.ok()) Raise(status);
+constexpr std::int64_t kAnyNumber = std::numeric_limits<std::int64_t>::max();
+
+Size SizeOf(const char* what, py::ssize_t height, py::ssize_t width, std::int64_t pixel_limit) {
+  if (Status status = CheckSize(what, width, height, pixel_limit); !status.ok()) Raise(status);
   return {static_cast<int>(width), static_cast<int>(height)};
 }
 
@@ -33,10 +35,14 @@ void LayOnCanvas(const PixelArray& pixels, std::pair<int, int> size, const Chann
         Status::InvalidArgument("pixels must be uint8 [height, width, 3] and the canvas float32 "
                                 "[3, height, width]"));
   }
-  const Size from = SizeOf("the image", pixels.shape(0), pixels.shape(1));
-  const Size whole = SizeOf("the canvas", canvas.shape(1), canvas.shape(2));
+  if (!canvas.writeable()) {
+    Raise(Status::InvalidArgument("the canvas is read-only; give an array that may be written"));
+  }
+  // Both exist already; only what is allocated here has a limit.
+  const Size from = SizeOf("the image", pixels.shape(0), pixels.shape(1), kAnyNumber);
+  const Size whole = SizeOf("the canvas", canvas.shape(1), canvas.shape(2), kAnyNumber);
   const auto [width, height] = size;
-  const Size to = SizeOf("size", height, width);
+  const Size to = SizeOf("size", height, width, kDefaultPixelLimit);
   const auto table = ValueOrRaise(MakeNormalisationTable(mean, std));
   const PixelView view = {pixels.data(), from, 3 * static_cast<std::ptrdiff_t>(from.width)};
   float* const out = canvas.mutable_data();
@@ -56,7 +62,8 @@ void BindPlanes(py::module_& module) {
       "Resizes pixels, uint8 [height, width, 3], to size (width, height), bilinear as Pillow "
       "does, normalises them, (value / 255 - mean) / std of each channel, and writes them "
       "to the top left of canvas, float32 [3, height, width], without the GIL. What lies "
-      "beside them stays. Raises InvalidArgumentError for shapes that don't fit.");
+      "beside them stays. Raises InvalidArgumentError for shapes that don't fit and for a "
+      "canvas that is read-only.");
 }
 
 }  // namespace vista::python

@@ -59,6 +59,9 @@ def test_what_does_not_fit_is_refused() -> None:
         lay_planes(pixels[..., :2].copy(), (8, 8), mean=MEAN, std=STD, canvas=canvas)
     with pytest.raises(InvalidArgumentError, match="std 0"):
         lay_planes(pixels, (8, 8), mean=MEAN, std=(1, 0, 1), canvas=canvas)
+    canvas.flags.writeable = False
+    with pytest.raises(InvalidArgumentError, match="read-only"):
+        lay_planes(pixels, (8, 8), mean=MEAN, std=STD, canvas=canvas)
     assert not canvas.any()
 
 

@@ -12,7 +12,6 @@ import openvino
 import openvino.opset13 as ops
 import pytest
 
-from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Precision, find_backend, native_precision, run_single
 from vista_fast.models.backend.openvino import openvino_core
 from vista_fast.models.backend.openvino_split import split
@@ -60,6 +59,16 @@ def test_the_cut_is_where_one_tensor_passes() -> None:
         assert [convolutions(part) for part in cut] == [before, 4 - before]
 
 
+def test_an_output_is_never_left_before_the_cut() -> None:
+    source = ops.parameter([1, 3, 8, 8], np.float32, "x")
+    early = convolved(source, 0)
+    late = convolved(convolved(early, 1), 2)
+    cut = split(openvino.Model([ops.relu(early), late], [source], "an early output"), 0.9)
+    assert cut is not None
+    assert [convolutions(part) for part in cut] == [1, 2]
+    assert len(cut[1].outputs) == 2
+
+
 def test_a_network_without_such_a_place_stays_whole() -> None:
     source, other = (ops.parameter([1, 3, 8, 8], np.float32, name) for name in "xy")
     early = convolved(source, 0)
@@ -69,11 +78,11 @@ def test_a_network_without_such_a_place_stays_whole() -> None:
     assert split(openvino.Model([ops.add(convolved(source, 0), other)], [source, other], "two inputs"), 1.0) is None
 
 
-def test_mixed_needs_such_a_place(tmp_path: Path) -> None:
+def test_mixed_is_bf16_where_there_is_no_such_place(tmp_path: Path) -> None:
     source = ops.parameter([1, 3], np.float32, "x")
     openvino.save_model(openvino.Model([ops.relu(source)], [source], "no convolution"), tmp_path / "plain.xml")
-    with pytest.raises(InvalidArgumentError, match="'mixed' needs; choose 'bf16'"):
-        find_backend("openvino")(tmp_path / "plain.xml", threads=1, precision="mixed")
+    model = find_backend("openvino")(tmp_path / "plain.xml", threads=1, precision="mixed")
+    assert run_single(model, np.array([[-1, 0, 2]], np.float32)).tolist() == [[0, 0, 2]]
 
 
 @pytest.mark.skipif(native_precision() != "bf16", reason="this processor does not compute in bf16")

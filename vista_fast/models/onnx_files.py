@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,9 @@ def share_tensors(path: Path) -> None:
 def _stored(content: bytes, folder: Path) -> str:
     name = hashlib.sha256(content).hexdigest()
     target = folder / name
-    if not target.is_file():
-        part = folder / f"{name}.{os.getpid()}.part"
+    if not target.is_file() or target.stat().st_size != len(content):
+        # A name of its own: processes of several containers, with one number each, may share the folder.
+        part = folder / f"{name}.{uuid.uuid4().hex}.part"
         try:
             part.write_bytes(content)
             part.replace(target)

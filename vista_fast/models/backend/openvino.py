@@ -17,7 +17,7 @@ from vista_fast.models.backend.openvino_split import split
 
 _IN_F32 = 1 / 8
 """The share of the convolutions of a network in "mixed" that compute in f32. On PP-OCR's detection they are the ones of
-many pixels and few channels, which take about as long in bf16, and whose rounding moves all that comes after them."""
+many pixels and few channels: they gain least from bf16, and their rounding moves all that comes after them."""
 
 _core_lock = threading.Lock()
 _core: Any = None
@@ -81,9 +81,7 @@ def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:
     if precision != "mixed":
         return [(model, precision)]
     parts = split(model, _IN_F32)
-    if parts is None:
-        raise ValueError("no one tensor passes from its first layers to the others, as 'mixed' needs; choose 'bf16'")
-    return list(zip(parts, ("f32", "bf16"), strict=True))
+    return [(model, "bf16")] if parts is None else list(zip(parts, ("f32", "bf16"), strict=True))
 
 
 def _compiled(model: Any, precision: str, threads: int) -> Any:

@@ -9,9 +9,9 @@ def split(model: Any, share: float) -> tuple[Any, Any] | None:
     """Two ``openvino.Model``s, of which the second takes the only output of the first. The model given is used up.
 
     The cut is the last place that one tensor alone passes, with at most ``share`` of the convolutions before it; None
-    where there is no such place behind a convolution.
+    where there is no such place behind a convolution, and for a network with several inputs or with a state.
     """
-    if len(model.inputs) != 1:
+    if len(model.inputs) != 1 or model.get_sinks():
         return None
     import openvino
     import openvino.opset13 as ops
@@ -37,7 +37,10 @@ def _narrow_place(nodes: list[Any], share: float) -> Any | None:
         if node.get_type_name() == "Constant" or (sources and constant.issuperset(sources)):
             constant.add(node.get_friendly_name())
             continue
-        last_use |= dict.fromkeys((name for name in sources if name not in constant), at)
+        # An output of the network stays in use: it can't lie before the cut.
+        until = len(nodes) if node.get_type_name() == "Result" else at
+        for name in set(sources) - constant:
+            last_use[name] = max(until, last_use.get(name, 0))
     allowed = share * sum(map(_is_convolution, nodes))
     place, passed = None, 0
     live: set[str] = set()

@@ -18,7 +18,7 @@ import numpy as np
 from vista_fast.errors import MissingExtraError, OpError
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.found import weight_file
-from vista_fast.models.onnx_files import share_tensors
+from vista_fast.models.onnx_files import onnx_package, share_tensors
 from vista_fast.models.weights import weights_folder
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
     exports.
 
     Raises:
-        OpError: torch can't export a model of this configuration.
+        OpError: torch can't export a model of this configuration, or it can't be stored.
         MissingExtraError: torch, transformers or onnx is not installed.
     """
     name = f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
@@ -58,7 +58,6 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
             part = path.with_name(f"{name}.{os.getpid()}.part")
             try:
                 _export(folder, canvas, part)
-                share_tensors(part)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
@@ -107,6 +106,7 @@ def _digest(folder: Path) -> str:
 def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
     import torch
 
+    onnx_package()
     model = load_torch(folder)
     batch, tokens = {0: "n"}, {0: "n", 1: "t"}
     axes = {"pixels": batch, "covered": batch, "logits": batch, "boxes": batch}
@@ -124,6 +124,7 @@ def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
                 output_names=list(OUTPUTS),
                 dynamic_axes=axes,
             )
+        share_tensors(target)
     except Exception as error:  # the exporter has classes of its own, and passes on those of the model
         raise OpError(f"the model in {folder} can't be exported to ONNX: {error}; use backend 'torch'") from error
 

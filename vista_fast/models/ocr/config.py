@@ -21,12 +21,12 @@ class OcrConfig:
             ONNX file of PP-OCRv4, v5 or v6.
         recogniser: the recognition network, likewise; the file has its charset in it.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
-        precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it: nearly 2× faster, at most 0.5 % of the
-            characters otherwise; TensorRT); or "f16" (TensorRT). On a CPU what else is in a batch moves boxes not at
-            all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
-        detector_precision: of the detection network; None takes ``precision``, on OpenVINO "mixed" for "bf16". In bf16
-            throughout boxes move by a pixel, and with them what is read of small or unclear lines, for no gain in time;
-            "f32" leaves the boxes as they are.
+        precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it: faster, at most 0.5 % of the characters
+            otherwise by `benchmarks/ocr.py`; TensorRT); or "f16" (TensorRT). On a CPU what else is in a batch moves
+            boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
+        detector_precision: of the detection network; None takes ``precision``, on OpenVINO "mixed" for "bf16". "bf16"
+            is somewhat faster, but moves boxes by a pixel, and with them what is read of small or unclear lines; "f32"
+            leaves the boxes as they are.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
