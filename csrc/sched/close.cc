@@ -18,10 +18,36 @@ void Scheduler::BeginClose() {
 
 bool Scheduler::AwaitIdle(Duration timeout) {
   std::unique_lock lock(mutex_);
-  return idle_.wait_for(lock, timeout, [&] { return requests_.size() == 0; });
+  ++idle_waiters_;
+  const bool is_idle = idle_.wait_for(
+      lock, timeout, [this] { return requests_.size() == 0 && delivering_.load() == 0; });
+  --idle_waiters_;
+  return is_idle;
+}
+
+// Takes the lock only when someone waits for it. The waiter counts itself before it looks at the
+// deliveries, and this does both in the other order, so that one of them sees the other.
+void Scheduler::EndDelivery() {
+  if (delivering_.fetch_sub(1) > 1 || idle_waiters_.load() == 0) return;
+  {
+    const std::lock_guard lock(mutex_);
+  }
+  idle_.notify_all();
+}
+
+void Scheduler::AwaitDelivered() {
+  std::unique_lock lock(mutex_);
+  ++idle_waiters_;
+  idle_.wait(lock, [this] { return delivering_.load() == 0; });
+  --idle_waiters_;
 }
 
 void Scheduler::Stop(const std::string& why) {
+  AbortAll(why);
+  AwaitDelivered();
+}
+
+void Scheduler::AbortAll(const std::string& why) {
   Transaction transaction(this);
   closing_ = true;
   const TimePoint now = clock_->Now();

@@ -6,6 +6,7 @@
 // once.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
@@ -134,9 +135,11 @@ class Scheduler {
 
   // The end (close.cc). From now on Submit refuses and no Batch waits for company.
   void BeginClose();
-  // Blocks until no Request is outstanding, or `timeout` has passed; true in the first case.
+  // Blocks until no Request is outstanding and every Completion is delivered, or `timeout` has
+  // passed; true in the first case.
   bool AwaitIdle(Duration timeout);
-  // Completes what is outstanding as aborted with this message and sends every puller home.
+  // Completes what is outstanding as aborted with this message and sends every puller home. When it
+  // returns, no sink gets anything any more, whichever thread had it in hand.
   void Stop(const std::string& why);
 
   SchedulerStats Stats();
@@ -208,6 +211,11 @@ class Scheduler {
   void Lose(Transaction* transaction, BatchId id, const Status& why, TimePoint now);
   void LoseIfDeserted(Transaction* transaction, BatchId id, TimePoint now);
 
+  // The end (close.cc).
+  void AbortAll(const std::string& why);
+  void EndDelivery();
+  void AwaitDelivered();
+
   const Clock* const clock_;
   Listener* const listener_;
 
@@ -217,6 +225,9 @@ class Scheduler {
   std::condition_variable admitted_;
   bool closing_ = false;
   bool stopped_ = false;
+  // Transactions that have ended and still deliver; counted up under the lock.
+  std::atomic<std::size_t> delivering_{0};
+  std::atomic<std::size_t> idle_waiters_{0};
 
   std::vector<std::unique_ptr<OpState>> ops_;
   std::vector<std::unique_ptr<Lane>> lanes_;

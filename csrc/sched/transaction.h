@@ -21,12 +21,15 @@ class Scheduler::Transaction {
 
   // What a sink or the listener throws ends the process (CompletionSink says why).
   ~Transaction() {
+    const bool delivers = !completions_.empty();
+    if (delivers) scheduler_->delivering_.fetch_add(1);
     lock_.unlock();
     for (Lane* lane : lanes_) lane->work.notify_one();
     if (timer_) scheduler_->timer_.notify_all();
     if (idle_) scheduler_->idle_.notify_all();
     if (admitted_) scheduler_->admitted_.notify_all();
     DeliverAll();
+    if (delivers) scheduler_->EndDelivery();
     for (const OpId op : lost_) scheduler_->listener_->PullerLost(op);
   }
 

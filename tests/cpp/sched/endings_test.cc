@@ -2,6 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <span>
+#include <thread>
+
 #include "harness.h"
 
 namespace vista::sched {
@@ -194,6 +201,41 @@ TEST_F(SchedulerClosing, CompletesWhatWasAcceptedAndRefusesTheRest) {
   Complete(*Take(lane));
   EXPECT_TRUE(scheduler_.AwaitIdle(Duration(0)));
   EXPECT_EQ(sink_->number(0), 10);
+}
+
+// A sink that takes its time, as a thread that loses its core does.
+class SlowSink final : public CompletionSink {
+ public:
+  void Deliver(std::span<Completion>) override {
+    entered.set_value();
+    leave.get_future().wait();
+    left = true;
+  }
+  std::promise<void> entered, leave;
+  std::atomic<bool> left{false};
+};
+
+TEST_F(SchedulerClosing, IsIdleOnceWhatWasCompletedIsDelivered) {
+  const auto [op, lane] = AddOp(Spec("a"));
+  const auto slow = std::make_shared<SlowSink>();
+  scheduler_.Expect(op, 5);
+  Call call = MakeCall(op, 1);
+  RequestId id = 0;
+  ASSERT_TRUE(scheduler_.Submit({&call, 1}, slow, {&id, 1}).ok());
+  scheduler_.BeginClose();
+  const auto batch = Take(lane);
+  std::thread puller([&] { Complete(*batch); });
+  slow->entered.get_future().wait();
+  EXPECT_EQ(scheduler_.Stats().outstanding, 0U);
+  EXPECT_FALSE(scheduler_.AwaitIdle(milliseconds(1)));
+  std::thread closer([&] {
+    scheduler_.Stop("closed");
+    EXPECT_TRUE(slow->left);
+  });
+  slow->leave.set_value();
+  EXPECT_TRUE(scheduler_.AwaitIdle(std::chrono::seconds(30)));
+  closer.join();
+  puller.join();
 }
 
 TEST_F(SchedulerClosing, AbortsWhatIsLeftWhereverItIs) {
