@@ -29,7 +29,9 @@ CallOptions ReadOptions(const GivenOptions& given) {
   options.soft_deadline = ReadSeconds(given.soft_deadline);
   options.deadline = ReadSeconds(given.deadline);
   options.room_timeout = ReadSeconds(given.room_timeout);
-  options.nested = serves_calls || PyObject_IsTrue(given.nested.ptr()) == 1;
+  const int nested = PyObject_IsTrue(given.nested.ptr());
+  if (nested < 0) throw py::error_already_set();
+  options.nested = serves_calls || nested == 1;
   return options;
 }
 

@@ -168,7 +168,10 @@ Result<Value> ToValue(py::handle object, int depth) {
   if (py::isinstance<Object>(object))
     return Value{ObjectRef(object.cast<std::shared_ptr<Object>>())};
   if (IsArray(object)) return ArrayToValue(object);
-  if (IsNumpyScalar(object)) return ToValue(object.attr("item")(), depth + 1);
+  if (IsNumpyScalar(object)) {
+    if (const py::object item = object.attr("item")(); !IsNumpyScalar(item))
+      return ToValue(item, depth + 1);
+  }
   return Status::InvalidArgument(
       "an argument is of type " + TypeName(object) +
       "; pass None, bool, int, float, str, bytes, list, tuple, dict, ndarray or Image");
@@ -193,6 +196,15 @@ Status AppendDict(const py::dict& source, int depth, std::string* out, Canonical
     if (Status status = Append(item, depth + 1, out, writer); !status.ok()) return status;
   }
   return {};
+}
+
+// A numpy scalar that Python has a number for; longdouble gives itself.
+Status AppendScalar(py::handle object, int depth, std::string* out, CanonicalWriter* writer) {
+  if (IsNumpyScalar(object)) {
+    if (const py::object item = object.attr("item")(); !IsNumpyScalar(item))
+      return Append(item, depth + 1, out, writer);
+  }
+  return Status::FailedPrecondition("an argument of type " + TypeName(object) + " has no identity");
 }
 
 Status Append(py::handle object, int depth, std::string* out, CanonicalWriter* writer) {
@@ -229,11 +241,8 @@ Status Append(py::handle object, int depth, std::string* out, CanonicalWriter* w
     if (!view.ok()) return view.status();
     return writer->Identity(
         Tensor(view.value().dtype, view.value().shape, view.value().array.data(), nullptr));
-  } else if (IsNumpyScalar(object)) {
-    return Append(object.attr("item")(), depth + 1, out, writer);
   } else {
-    return Status::FailedPrecondition("an argument of type " + TypeName(object) +
-                                      " has no identity");
+    return AppendScalar(object, depth, out, writer);
   }
   return {};
 }
@@ -283,6 +292,7 @@ py::object FromObject(const ObjectRef& object) {
 struct Frozen {
   std::size_t bytes = 0;
   bool shared_parts = false;
+  bool too_deep = false;
 };
 
 py::object FreezeArray(py::handle object, Frozen* frozen) {
@@ -304,7 +314,7 @@ py::object FreezeParts(py::handle object, int depth, Frozen* frozen) {
   } else if (PyBytes_Check(raw)) {
     frozen->bytes += static_cast<std::size_t>(PyBytes_GET_SIZE(raw));
   } else if (depth > kMaxValueDepth) {
-    return py::reinterpret_borrow<py::object>(object);
+    frozen->too_deep = true;
   } else if (PyTuple_CheckExact(raw)) {
     const auto source = py::reinterpret_borrow<py::tuple>(object);
     py::tuple copy(source.size());
@@ -362,9 +372,13 @@ py::object FromValue(const Value& value) {
   return py::none();
 }
 
-Value Freeze(py::handle result) {
+Result<Value> Freeze(py::handle result) {
   Frozen frozen;
   py::object shared = FreezeParts(result, 0, &frozen);
+  if (frozen.too_deep) {
+    return Status::InvalidArgument("is nested deeper than " + std::to_string(kMaxValueDepth) +
+                                   " levels, or contains itself; flatten it");
+  }
   return Value{ObjectRef(
       std::make_shared<Foreign>(shared.release().ptr(), frozen.bytes, frozen.shared_parts))};
 }

@@ -25,8 +25,9 @@ Status AppendIdentity(pybind11::handle object, std::string* out);
 pybind11::object FromValue(const Value& value);
 
 // A result of a Python Op, made safe to share: arrays become read-only and own their memory, lists
-// and dicts are rebuilt.
-Value Freeze(pybind11::handle result);
+// and dicts are rebuilt. kInvalidArgument for one that is nested too deep; the message goes on from
+// "a result".
+Result<Value> Freeze(pybind11::handle result);
 
 // Roughly what the arguments of a Python Op keep alive, in bytes: arrays, byte strings and bound
 // Objects, one level deep.

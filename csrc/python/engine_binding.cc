@@ -68,16 +68,15 @@ sched::OpId Register(EngineCore& core, std::string name, std::string version, st
   return core.Register(std::move(spec), std::move(key), std::move(size));
 }
 
-py::list TakeMany(Many& many) {
-  const std::vector<sched::Completion> taken = many.completions->Take();
-  py::list out(taken.size());
-  for (std::size_t i = 0; i < taken.size(); ++i) {
-    Seen seen = See(taken[i]);
-    out[i] =
-        py::make_tuple(taken[i].token, std::move(seen.value), std::move(seen.error), seen.outcome);
+// Appends what has arrived as (place, value, error, outcome). It is kept before this returns,
+// because a signal handler may raise as soon as it does.
+void TakeMany(Many& many, py::list kept) {
+  for (const sched::Completion& taken : many.completions->Take()) {
+    Seen seen = See(taken);
+    kept.append(
+        py::make_tuple(taken.token, std::move(seen.value), std::move(seen.error), seen.outcome));
   }
   ReleaseNow();
-  return out;
 }
 
 // The part of a wait after which pending signals are looked at.
@@ -99,20 +98,24 @@ void NotifyMany(Many& many, std::size_t enough, const std::shared_ptr<Completion
 }
 
 // Blocks for at most `timeout` seconds, and for at most one signal interval: the caller asks again.
-py::object TakeOne(CompletionQueue& queue, const py::object& future, std::uint64_t rounds,
-                   double timeout, bool spins) {
+// True when the future's `_taken` is (value, error, outcome). It is set before this returns,
+// because a signal handler may raise as soon as it does.
+bool TakeOne(CompletionQueue& queue, const py::object& future, std::uint64_t rounds, double timeout,
+             bool spins) {
   std::optional<sched::Completion> taken;
   {
     const GilReleased no_gil;
     taken =
         queue.TakeOne(reinterpret_cast<std::uint64_t>(future.ptr()), rounds, Slice(timeout), spins);
   }
-  if (!taken) return py::none();
+  if (!taken) return false;
   // The queue's own reference to the future, which the caller holds too.
   Py_DECREF(reinterpret_cast<PyObject*>(taken->token));
   Seen seen = See(*taken);
+  future.attr("_taken") =
+      py::make_tuple(std::move(seen.value), std::move(seen.error), seen.outcome);
   ReleaseNow();
-  return py::make_tuple(std::move(seen.value), std::move(seen.error), seen.outcome);
+  return true;
 }
 
 void BindCompletions(py::module_& m) {
@@ -154,6 +157,8 @@ void BindEngine(py::module_& m) {
            py::arg("max_queue"), py::arg("timeout"), py::arg("key"), py::arg("size"))
       .def("op_names", &EngineCore::OpNames)
       .def("carried_across_fork", &EngineCore::CarriedAcrossFork)
+      .def("check_alive", &EngineCore::CheckAlive)
+      .def("check_open", &EngineCore::CheckOpen)
       .def("submit", &Submit)
       .def("submit_many", &SubmitMany)
       .def("call", &Call)

@@ -112,6 +112,11 @@ void EngineCore::CheckAlive() const {
   }
 }
 
+void EngineCore::CheckOpen() const {
+  CheckAlive();
+  if (const Status open = engine_->scheduler().Submit({}, nullptr, {}); !open.ok()) Raise(open);
+}
+
 sched::OpId EngineCore::Register(sched::OpSpec spec, py::object key, py::object size) {
   CheckAlive();
   Op op;
@@ -251,8 +256,7 @@ sched::RequestId EngineCore::Submit(const Op& op, py::dict arguments, const Call
   ReleaseNow();
   Result<sched::Call> call = MakeCall(op, arguments, options, TimeOf(options));
   if (!call.ok()) {
-    // Of a closed engine nothing comes back, so that it has to be said here.
-    if (const Status open = engine_->scheduler().Submit({}, queue, {}); !open.ok()) Raise(open);
+    CheckOpen();  // of a closed engine nothing comes back
     sched::Completion refused{Token(std::move(future)), call.status(), nullptr,
                               sched::Outcome::kRun};
     queue->Deliver({&refused, 1});

@@ -57,6 +57,10 @@ class EngineCore final : public sched::Listener {
   // Whether this is the copy of an engine in the child of a fork: its threads and its locks are the
   // parent's.
   [[nodiscard]] bool CarriedAcrossFork() const;
+  // Raises in that child.
+  void CheckAlive() const;
+  // Raises there, and when the engine is closed.
+  void CheckOpen() const;
 
   struct Op;
   // Raises when there is none of that name. An Op stays where it is.
@@ -102,7 +106,6 @@ class EngineCore final : public sched::Listener {
  private:
   void PullerLost(sched::OpId op) override;
   bool EndHeld(HeldBatch* held);
-  void CheckAlive() const;
   // Now, for options that count from it; the clock is not read for others.
   [[nodiscard]] TimePoint TimeOf(const CallOptions& options) const;
   void AwaitAdmission(sched::RequestId request);

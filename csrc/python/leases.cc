@@ -32,7 +32,10 @@ BatchResults ResultsOf(const std::string& name, const py::object& results) {
       if (PyExceptionInstance_Check(item.ptr())) {
         values.emplace_back(FromException(name, item));
       } else {
-        values.emplace_back(Freeze(item));
+        Result<Value> frozen = Freeze(item);
+        values.push_back(frozen.ok() ? std::move(frozen)
+                                     : Status::Internal("a result of '" + name + "' " +
+                                                        frozen.status().message()));
       }
     }
   } catch (const py::error_already_set& error) {
@@ -46,11 +49,12 @@ BatchResults ResultsOf(const std::string& name, const py::object& results) {
 py::object EngineCore::Lease(sched::OpId op, HeldBatch* held) {
   ReleaseNow();
   std::optional<sched::Batch> batch;
+  const sched::LaneId lane = by_id_[op]->lane;  // Register may move the vector; the GIL guards it
   {
     // One stay without the GIL, so that whoever waits for the calls that end here finds it free.
     GilReleased no_gil;
     if (EndHeld(held)) {
-      batch = engine_->scheduler().Take(by_id_[op]->lane, [&] {
+      batch = engine_->scheduler().Take(lane, [&] {
         if (ReleasesWait()) no_gil.Interrupt(ReleaseNow);
       });
     }

@@ -209,6 +209,29 @@ def test_bad_arguments_are_refused(
         engine.call("double", **arguments)
 
 
+def contains_itself() -> dict[str, Any]:
+    tree: dict[str, Any] = {"children": []}
+    tree["children"].append({"parent": tree})
+    return tree
+
+
+@pytest.mark.parametrize("result", [contains_itself(), deeply_nested()])
+def test_a_result_nested_too_deep_fails_its_own_call(engine: vf.Engine, result: Any) -> None:
+    engine.register(vf.Op("deep", "1", run=lambda calls: [result if call["x"] else "flat" for call in calls]))
+    deep, flat = engine.submit_many("deep", [{"x": 1}, {"x": 0}]).result(WAIT, return_exceptions=True)
+    assert flat == "flat"
+    assert isinstance(deep, errors.OpError)
+    assert "a result of 'deep' is nested deeper than 64 levels, or contains itself; flatten it" in str(deep)
+
+
+def test_a_number_that_python_has_none_for_has_no_identity_and_is_refused_by_native_ops(engine: vf.Engine) -> None:
+    engine.register(vf.Op("name", "1", run=lambda calls: [type(call["x"]).__name__ for call in calls]))
+    assert engine.call("name", x=np.longdouble(1)) == "longdouble"
+    image = engine.image(np.zeros((10, 10, 3), np.uint8))
+    with pytest.raises(errors.InvalidArgumentError, match="of type longdouble"):
+        engine.call("image.rotate", image, angle=np.longdouble(90))
+
+
 @pytest.mark.parametrize("box", [(0, 0, 0, 0), (9, 9, 1, 1), (0, 0, 1), "box", (math.nan, 0, 1, 1), {1, 2}, 2**70])
 def test_bad_arguments_of_native_ops_are_refused(engine: vf.Engine, box: Any) -> None:
     image = engine.image(np.zeros((10, 10, 3), np.uint8))

@@ -63,7 +63,7 @@ def test_whatever_a_batch_function_does_every_call_is_answered_once() -> None:
 
 async def test_a_full_event_counter_loses_no_completion(engine: vf.Engine, double: list[int]) -> None:
     assert await engine.acall("double", x=0) == 0
-    for queue in (engine._loops.of(asyncio.get_running_loop()), engine._queue):
+    for queue in (engine._loops.of(asyncio.get_running_loop()), engine._drain.queue):
         os.write(queue.fileno(), (2**64 - 2).to_bytes(8, sys.byteorder))
     # The first is in the cache: its completion comes at once, before this loop has read the counter.
     calls = asyncio.gather(*(engine.acall("double", x=x) for x in range(5)))
@@ -78,9 +78,9 @@ def test_a_descriptor_that_others_closed_neither_stops_nor_busies_the_draining_t
         with vf.Engine(threads=1) as engine:
             engine.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
             engine.register(vf.Op("spin", "1", run=lambda calls: [sum(range(3_000_000)) for call in calls]))
-            os.close(engine._queue.fileno())
+            os.close(engine._drain.queue.fileno())
             print([engine.submit("double", x=x).result(30) for x in range(3)])
-            clock = time.pthread_getcpuclockid(engine._drain.ident)
+            clock = time.pthread_getcpuclockid(engine._drain._thread.ident)
             before = time.clock_gettime(clock), time.process_time()
             engine.call("spin")
             print(time.clock_gettime(clock) - before[0] < 0.1 * (time.process_time() - before[1]))

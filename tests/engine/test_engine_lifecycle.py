@@ -8,7 +8,9 @@ import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from engine_gate import WAIT, Gate
@@ -16,6 +18,8 @@ from engine_process import not_under_asan, run_python
 
 import vista_fast as vf
 from vista_fast import errors
+from vista_fast.engine.futures import CallFuture
+from vista_fast.engine.many import ManyCalls
 
 
 def engine_with_gate() -> tuple[vf.Engine, Gate]:
@@ -200,13 +204,30 @@ def test_threads_that_can_not_be_started_are_a_typed_error() -> None:
     assert second == "0"
 
 
-def call_in_child(connection: multiprocessing.connection.Connection, engine: vf.Engine) -> None:
-    seen = []
-    for call in (engine.call, engine.submit):
+def refusals(engine: vf.Engine, future: CallFuture, many: ManyCalls) -> list[str]:
+    async def acall() -> None:
+        await engine.acall("image.resize", b"what has to be opened", size=(1, 1))
+
+    uses: list[Callable[[], Any]] = [
+        lambda: engine.call("gate", x=1),
+        lambda: engine.submit("gate", x=1),
+        lambda: asyncio.run(acall()),
+        lambda: future.result(WAIT),
+        lambda: many.result(WAIT),
+    ]
+    refused = []
+    for use in uses:
         try:
-            call("gate", x=1)
+            use()
         except errors.EngineClosedError as error:
-            seen.append(str(error))
+            refused.append(str(error))
+    return refused
+
+
+def call_in_child(
+    connection: multiprocessing.connection.Connection, engine: vf.Engine, future: CallFuture, many: ManyCalls
+) -> None:
+    seen: list[Any] = [*refusals(engine, future, many)]
     engine.close()
     with vf.Engine(threads=1) as own:
         own.register(vf.Op("double", "1", run=lambda calls: [2 * call["x"] for call in calls]))
@@ -221,15 +242,17 @@ def test_after_fork_the_engine_says_what_to_do() -> None:
     engine, gate = engine_with_gate()
     inside = engine.submit("gate", x=0)
     assert gate.started.wait(WAIT)
+    many = engine.submit_many("gate", [{"x": 1}])
     here, there = multiprocessing.Pipe()
-    child = multiprocessing.get_context("fork").Process(target=call_in_child, args=(there, engine))
+    child = multiprocessing.get_context("fork").Process(target=call_in_child, args=(there, engine, inside, many))
     child.start()
     assert here.poll(WAIT), "the child must not hang"
-    first, second, own = here.recv()
+    *refused, own = here.recv()
     child.join(WAIT)
     assert child.exitcode == 0
-    assert "create an Engine after fork, or use spawn" in first
-    assert first == second
+    assert len(refused) == 5
+    assert "create an Engine after fork, or use spawn" in refused[0]
+    assert set(refused) == {refused[0]}
     assert own == 4
     gate.opened.set()
     assert inside.result(WAIT) == 0, "the parent goes on"

@@ -74,6 +74,13 @@ async def test_the_image_given_twice_is_refused_at_once(engine: vf.Engine) -> No
         engine.acall("image.resize", png(1), image=engine.image(png(1)), size=(2, 2))
 
 
+async def test_a_closed_engine_refuses_an_encoded_image_at_once() -> None:
+    engine = vf.Engine(threads=1)
+    engine.close()
+    with pytest.raises(EngineClosedError, match="the engine is closed; create another Engine"):
+        engine.acall("image.resize", png(1), size=(4, 2))
+
+
 async def test_a_cancelled_call_is_never_submitted(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = hold_openers(engine, monkeypatch)
     future = engine.acall("image.resize", png(1), size=(4, 2))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from vista_fast._core import CompletionQueue, EngineCore, Image, LoopCaller, mark_engine_thread, on_engine_thread
+from vista_fast._core import EngineCore, Image, LoopCaller, on_engine_thread
+from vista_fast.engine.drain import Drain
 from vista_fast.engine.expectation import Expectation
-from vista_fast.engine.futures import CallFuture, settle_calls
+from vista_fast.engine.futures import CallFuture
 from vista_fast.engine.images import ImageStore
 from vista_fast.engine.loops import LoopQueues
 from vista_fast.engine.many import ManyCalls
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 _CLOSE_AT_EXIT = 1.0
 """Seconds that calls in flight get when the interpreter exits, or the engine is dropped without ``close``."""
-
-_TRY_AGAIN = 1.0
-"""Seconds until a lost puller for which there was no thread is tried again."""
 
 _JOIN_TIMEOUT = 0.5
 """Seconds that a thread of a closed engine gets to end; one that runs a user's function may never."""
@@ -83,13 +80,8 @@ class Engine(LoopCaller):
         self._loops = LoopQueues()
         self._openers = LoopOpeners(self._images.resolve, threads)
         super().__init__(self._core, self._loops)
-        self._queue = CompletionQueue()
-        self._core.watch_lost_pullers(self._queue)
-        self._drain = threading.Thread(
-            target=_drain, args=(self._core, self._queue, self._pullers), name="vista-drain", daemon=True
-        )
-        self._drain.start()
-        self._parts = (self._core, self._pullers, self._loops, self._openers, self._queue, self._drain)
+        self._drain = Drain(self._core, self._pullers)
+        self._parts = (self._core, self._pullers, self._loops, self._openers, self._drain)
         self._finalizer = weakref.finalize(self, _close, *self._parts, _CLOSE_AT_EXIT)
 
     def register(self, op: Op) -> None:
@@ -175,7 +167,7 @@ class Engine(LoopCaller):
         future._request = self._core.submit(
             op,
             arguments,
-            self._queue,
+            self._drain.queue,
             future,
             may_block,
             flow,
@@ -185,7 +177,7 @@ class Engine(LoopCaller):
             room_timeout,
             nested,
         )
-        future._core, future._queue = self._core, self._queue
+        future._core, future._drain = self._core, self._drain
         return future
 
     def call(
@@ -293,6 +285,7 @@ class Engine(LoopCaller):
             self._add_image(op, image, arguments)
             return False
         _check_one_image(arguments)
+        self._core.check_open()
 
         def submit(opened: Image, waited: float) -> int:
             return self._core.submit(
@@ -321,21 +314,12 @@ class Engine(LoopCaller):
         self.close(10.0 if error is None else 0.0)
 
 
-def _drain(core: EngineCore, queue: CompletionQueue, pullers: Pullers) -> None:
-    """Settles plain futures, many per wake-up, and replaces lost pullers, until the queue is closed."""
-    mark_engine_thread()
-    while queue.wait(_TRY_AGAIN if pullers.missing else None):
-        settle_calls(queue)
-        pullers.replace_lost()
-
-
 def _close(
     core: EngineCore,
     pullers: Pullers,
     loops: LoopQueues,
     openers: LoopOpeners,
-    queue: CompletionQueue,
-    drain: threading.Thread,
+    drain: Drain,
     timeout: float,
 ) -> None:
     if core.carried_across_fork():
@@ -349,9 +333,7 @@ def _close(
     finally:
         openers.close()
         loops.close()
-        queue.close()
-        if drain is not threading.current_thread():
-            drain.join(_JOIN_TIMEOUT)
+        drain.close(_JOIN_TIMEOUT)
         pullers.join(_JOIN_TIMEOUT)
 
 

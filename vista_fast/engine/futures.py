@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from vista_fast._core import adopt_loop_future
 
 if TYPE_CHECKING:
     from vista_fast._core import CompletionQueue, EngineCore
+    from vista_fast.engine.drain import Drain
 
 Outcome: TypeAlias = Literal["run", "joined", "cached"]
 """How a call came to its result: its own Flight ran, it joined a running one, or the result was in the cache."""
@@ -27,9 +27,12 @@ class CallFuture(concurrent.futures.Future[Any]):
     """
 
     outcome: Outcome | None = None
+    # What came back, set by the core for a thread that blocks: a signal handler may raise before it is settled.
+    _taken: tuple[Any, BaseException | None, Outcome] | None = None
     _core: EngineCore | None = None
-    _queue: CompletionQueue | None = None
+    _drain: Drain | None = None
     _request = 0
+    _told_of_cancel = False
 
     def cancel(self) -> bool:
         """Withdraws the call; other waiters of an equal call are not touched. False when it is done already."""
@@ -47,36 +50,53 @@ class CallFuture(concurrent.futures.Future[Any]):
         return super().exception(self._settled_within(timeout))
 
     def settle(self, value: Any, error: BaseException | None, outcome: Outcome) -> None:
-        """What came back of the call; nothing happens when it was cancelled, or settled by its user."""
+        """What came back of the call; nothing happens when it was cancelled, or settled by its user, or here before."""
         self.outcome = outcome
-        if self.done() and not self.cancelled():
-            return
-        with contextlib.suppress(concurrent.futures.InvalidStateError):
-            if not self.set_running_or_notify_cancel():
-                return
+        try:
             if error is None:
                 self.set_result(value)
             else:
                 self.set_exception(error)
+        except concurrent.futures.InvalidStateError:
+            if self.cancelled() and not self._told_of_cancel:
+                self._told_of_cancel = True
+                self.set_running_or_notify_cancel()
 
     def _settled_within(self, timeout: float | None) -> float | None:
         """Waits for the completion and settles; gives what is left of the timeout."""
-        queue = self._queue
-        if queue is None or self.done():
+        drain, core = self._drain, self._core
+        if drain is None or core is None or self.done():
             return timeout
+        core.check_alive()
         until = math.inf if timeout is None else time.monotonic() + timeout
+        if drain.is_here():
+            drain.settle_until(self, until)
+            return None if timeout is None else max(0.0, until - time.monotonic())
+        try:
+            return self._take(drain.queue, until, timeout)
+        except BaseException:
+            # A signal handler raised: what is taken already has to reach those who wait for it.
+            self._settle_taken()
+            raise
+
+    def _take(self, queue: CompletionQueue, until: float, timeout: float | None) -> float | None:
         spins = True
         while True:
             rounds, left = queue.rounds(), max(0.0, until - time.monotonic())
-            if self.done():
+            if self.done() or self._settle_taken():
                 return timeout
-            completion = queue.take_one(self, rounds, left, spins)
+            queue.take_one(self, rounds, left, spins)
             spins = False
-            if completion is not None:
-                self.settle(*completion)
+            if self._settle_taken():
                 return timeout
             if left == 0 or queue.closed:
                 return None if timeout is None else left
+
+    def _settle_taken(self) -> bool:
+        if self._taken is None:
+            return False
+        self.settle(*self._taken)
+        return True
 
 
 class LoopFuture(asyncio.Future[Any]):
@@ -130,10 +150,3 @@ class LoopFuture(asyncio.Future[Any]):
 
 
 adopt_loop_future(LoopFuture)
-
-
-def settle_calls(queue: CompletionQueue) -> None:
-    """Gives the completions in a drain thread's queue to their futures."""
-    for future, value, error, outcome in queue.drain():
-        future.settle(value, error, outcome)
-    queue.end_round()

@@ -175,13 +175,33 @@ def _tensor_pixels(tensor: Any) -> Any:
 
 
 def _pil_pixels(image: PIL.Image.Image) -> Any:
-    """Upright RGB pixels, transparency over white: what decoding the same file in the core gives."""
+    """Upright RGB pixels, transparency over white: what decoding the same file in the core gives.
+
+    Raises InvalidArgumentError for a mode that Pillow can't convert.
+    """
     import numpy as np
     from PIL import Image as PilImage
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        over = image.convert("RGBA")
-        image = PilImage.alpha_composite(PilImage.new("RGBA", image.size, "white"), over)
-    return np.asarray(image.convert("RGB"))
+    if image.mode.startswith("I;16"):
+        return _grey_pixels(np.asarray(image), image.info.get("transparency"))
+    try:
+        if image.has_transparency_data:
+            over = image.convert("RGBA")
+            image = PilImage.alpha_composite(PilImage.new("RGBA", image.size, "white"), over)
+        return np.asarray(image.convert("RGB"))
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"a PIL image of mode {image.mode!r} is no picture that can be opened ({error}); convert it to RGB first"
+        ) from error
+
+
+def _grey_pixels(levels: Any, transparent: int | None) -> Any:
+    """RGB of grey levels of 16 bits [height, width]: their high byte (Pillow clips them), white where transparent."""
+    import numpy as np
+
+    high = (levels >> 8).astype(np.uint8)
+    if transparent is not None:
+        high[levels == transparent] = 255
+    return np.repeat(high[:, :, None], 3, axis=2)

@@ -28,8 +28,14 @@ class LoopQueues:
                 return queue
             loop.add_reader(queue.fileno(), queue.settle_on_loop)
             with self._lock:
+                self._forget_closed_loops()
                 self._queues[loop] = queue
         return queue
+
+    def _forget_closed_loops(self) -> None:
+        """What came back for them waits in their queues and holds them: no garbage collector sees that ring."""
+        for loop in [each for each in self._queues if each.is_closed()]:
+            self._queues.pop(loop).close()
 
     def close(self) -> None:
         """Lets every loop settle what has arrived, and stops watching. Call it from any thread."""

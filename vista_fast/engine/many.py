@@ -38,7 +38,7 @@ class ManyCalls:
         self._many = many
         self._loops = loops
         self._lock = threading.Lock()
-        self._done: list[Done] = []  # in order of arrival
+        self._done: list[tuple[int, Any, BaseException | None, Outcome]] = []  # as Done, in order of arrival
 
     def __len__(self) -> int:
         return len(self._many)
@@ -59,8 +59,8 @@ class ManyCalls:
     def outcomes(self) -> list[Outcome | None]:
         """The outcome of every call, in their order; None for one that is not done."""
         outcomes: list[Outcome | None] = [None] * len(self)
-        for done in self._arrived():
-            outcomes[done.place] = done.outcome
+        for place, _, _, outcome in self._arrived():
+            outcomes[place] = outcome
         return outcomes
 
     def cancel(self) -> None:
@@ -80,14 +80,15 @@ class ManyCalls:
     def __iter__(self) -> Iterator[Done]:
         for seen in range(len(self)):
             self._wait(seen + 1, None)
-            yield self._arrived()[seen]
+            yield Done._make(self._arrived()[seen])
 
     async def __aiter__(self) -> AsyncIterator[Done]:
         for seen in range(len(self)):
             await self._until(seen + 1)
-            yield self._arrived()[seen]
+            yield Done._make(self._arrived()[seen])
 
     def _wait(self, enough: int, timeout: float | None) -> bool:
+        self._core.check_alive()
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             left = 3600.0 if until is None else max(0.0, until - time.monotonic())
@@ -112,18 +113,18 @@ class ManyCalls:
         self._many.notify(enough, self._loops.of(loop), future)
         return future
 
-    def _arrived(self) -> list[Done]:
+    def _arrived(self) -> list[tuple[int, Any, BaseException | None, Outcome]]:
         with self._lock:
-            self._done.extend(map(Done._make, self._many.take()))
+            self._many.take(self._done)
             return self._done
 
     def _ordered(self, return_exceptions: bool) -> list[Any]:
         results: list[Any] = [None] * len(self)
-        first_failed: Done | None = None
-        for done in self._arrived():
-            results[done.place] = done.value if done.error is None else done.error
-            if done.error is not None and (first_failed is None or done.place < first_failed.place):
-                first_failed = done
-        if first_failed is not None and first_failed.error is not None and not return_exceptions:
-            raise first_failed.error
+        first_failed = len(self)
+        for place, value, error, _ in self._arrived():
+            results[place] = value if error is None else error
+            if error is not None and place < first_failed:
+                first_failed = place
+        if first_failed < len(self) and not return_exceptions:
+            raise results[first_failed]
         return results

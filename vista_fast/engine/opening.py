@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from vista_fast.errors import EngineClosedError
+
 if TYPE_CHECKING:
     from vista_fast._core import Image
     from vista_fast.engine.futures import LoopFuture
@@ -45,7 +47,11 @@ class LoopOpeners:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_go_on, future, opening, submit, made)
 
-        self._pool.submit(self._open, source).add_done_callback(opened)
+        try:
+            opening = self._pool.submit(self._open, source)
+        except RuntimeError as error:  # its pool is shut down
+            raise EngineClosedError("the engine is closed; create another Engine") from error
+        opening.add_done_callback(opened)
 
     def close(self) -> None:
         """What is being opened is opened to its end, and its calls find the engine closed."""
