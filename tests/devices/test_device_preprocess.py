@@ -11,7 +11,7 @@ import torch
 
 import vista_fast as vf
 from vista_fast.devices import DeviceStore, DeviceTensor, register_preprocess
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 
 LEVEL = 1 / 255 / 0.26
 """One grey level after the normalisation."""
@@ -84,6 +84,62 @@ def test_equal_calls_share_one_result(here) -> None:
     again = engine.call("image.preprocess", there, box=(0, 0, 47, 33))
     assert all(other["pixel_values"] is one["pixel_values"] for other in (*others, again))
     assert one["pixel_values"].bytes == int(np.prod(one["pixel_values"].shape)) * 4
+
+
+def test_a_copy_on_the_host_is_its_readers_own(here) -> None:
+    engine, store = here
+    there = store.put(engine.image(noise(8, 33, 47)))
+    first = engine.call("image.preprocess", there)["pixel_values"].to_host()
+    want = first.copy()
+    first[:] = 0
+    np.testing.assert_array_equal(engine.call("image.preprocess", there)["pixel_values"].to_host(), want)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"patch_size": float("inf")},
+        {"patch_size": 1025},
+        {"merge_size": 65},
+        {"merge_size": 1.5},
+        {"temporal_patch_size": 65},
+        {"temporal_patch_size": True},
+        {"min_pixels": float("inf")},
+        {"min_pixels": 178_956_971},
+        {"max_pixels": 178_956_971},
+        {"max_pixels": 3135},
+        {"mean": (0.5, float("inf"), 0.5)},
+        {"std": (0.5, float("-inf"), 0.5)},
+        {"std": (0.5, 0.0, 0.5)},
+        {"mean": "grey"},
+    ],
+)
+def test_what_is_refused_on_the_host_is_refused_on_the_device(here, wrong: dict) -> None:
+    engine, store = here
+    host = engine.image(noise(3, 30, 30))
+    messages = []
+    for image in (host, store.put(host)):
+        with pytest.raises(InvalidArgumentError) as caught:
+            engine.call("image.preprocess", image, **wrong)
+        messages.append(str(caught.value).removeprefix("image.preprocess: "))
+    if "give a whole number from" in messages[0]:
+        on_host, on_device = (message.partition("; give a whole number from ") for message in messages)
+        assert on_device[:2] == on_host[:2]
+
+
+@pytest.mark.parametrize(("name", "value"), [("patch_size", float("nan")), ("mean", (0.5, float("nan"), 0.5))])
+def test_what_is_no_number_is_refused(here, name: str, value: object) -> None:
+    engine, store = here
+    with pytest.raises(InvalidArgumentError, match=f"{name} is .*nan"):
+        engine.call("image.preprocess", store.put(engine.image(noise(3, 30, 30))), **{name: value})
+
+
+def test_patches_beyond_the_limit_of_pixels_are_refused(here) -> None:
+    engine, store = here
+    host = engine.image(noise(3, 30, 30))
+    for image in (host, store.put(host)):
+        with pytest.raises(ResourceExhaustedError, match=r"65536 x 65536.* over the limit of 178956970"):
+            engine.call("image.preprocess", image, patch_size=1024, merge_size=64)
 
 
 def test_nothing_is_held_beyond_the_budget() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,12 +44,13 @@ def test_defaults() -> None:
     assert resolve_size(None, (2, 3, 7, 9)) == (5, 6)
 
 
-@pytest.mark.parametrize("size", [(0, 4), (4, 1 << 20), (2.5, 3), "wide", (1, 2, 3)])
+@pytest.mark.parametrize("size", [(0, 4), (4, 1 << 20), (2.5, 3), "wide", (1, 2, 3), (math.inf, 4), (math.nan, 4)])
 def test_wrong_sizes_are_refused(size) -> None:
     with pytest.raises(InvalidArgumentError, match="size is"):
         resolve_size(size, (0, 0, 4, 4))
 
 
-def test_a_box_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="box is 'all'"):
-        resolve_box("all", WIDTH, HEIGHT)
+@pytest.mark.parametrize("box", ["all", (0, 0, 1, 10**400)])
+def test_a_box_that_is_none_is_refused(box) -> None:
+    with pytest.raises(InvalidArgumentError, match="box is"):
+        resolve_box(box, WIDTH, HEIGHT)

@@ -112,6 +112,36 @@ def test_sixteen_bits_keep_their_high_byte() -> None:
     assert np.array_equal(np.asarray(vf.Image.decode(png(8, 9, 16, 0, grey)))[..., 1], (values[..., 0] >> 8))
 
 
+def grey_of_sixteen_bits(transparent: int | None) -> bytes:
+    levels = np.linspace(0, 65535, 240).round().astype(">u2").reshape(12, 20)
+    levels[0, 0] = 513
+    rows = b"".join(b"\0" + row.tobytes() for row in levels)
+    more = [] if transparent is None else [png_chunk(b"tRNS", transparent.to_bytes(2, "big"))]
+    return png(20, 12, 16, 0, rows, *more)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [*PNGS.values(), grey_of_sixteen_bits(None), grey_of_sixteen_bits(513), grey_of_sixteen_bits(0)],
+    ids=[*PNGS, "16 bits", "16 bits with a transparent level", "16 bits with transparent black"],
+)
+def test_a_picture_that_pillow_opened_has_the_pixels_of_its_file(engine: vf.Engine, data: bytes) -> None:
+    opened = engine.image(PilImage.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(opened), np.asarray(vf.Image.decode(data)))
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+def test_levels_of_sixteen_bits_keep_their_high_byte_in_any_order(engine: vf.Engine, mode: str) -> None:
+    levels = np.array([[0, 255, 256, 40_000, 65_535]], ">u2" if mode == "I;16B" else "<u2")
+    picture = PilImage.frombytes(mode, (5, 1), levels.tobytes())
+    assert np.asarray(engine.image(picture))[0, :, 1].tolist() == [0, 0, 1, 156, 255]
+
+
+def test_a_mode_that_pillow_can_not_convert_is_named(engine: vf.Engine) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"mode 'La'.*convert it to RGB first"):
+        engine.image(PilImage.new("La", (4, 3)))
+
+
 def test_interlaced_png() -> None:
     # The seven passes of Adam7: (first row, row step, first column, column step).
     passes = [(0, 8, 0, 8), (0, 8, 4, 8), (4, 8, 0, 4), (0, 4, 2, 4), (2, 4, 0, 2), (0, 2, 1, 2), (1, 2, 0, 1)]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,38 @@ def test_the_image_processor_is_ours(found: dict[str, list[str]], model_type: st
 
 def test_a_whole_processor_has_ours_in_it(found: dict[str, list[str]]) -> None:
     assert found["AutoProcessor"] == [f"{HOME}.encoders", "CLIPProcessor"]
+
+
+FORK = """
+import os, warnings
+
+warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, about fork beside threads
+import numpy as np
+import vista_fast as vf
+from vista_fast.integrations.transformers import CLIPImageProcessor, install
+from vista_fast.integrations.transformers.current import current_engine
+
+engine, picture = vf.Engine(threads=1), np.full((40, 50, 3), 9, np.uint8)
+install(engine)
+want = CLIPImageProcessor()(picture, return_tensors="np")["pixel_values"]
+assert current_engine.get() is engine
+child = os.fork()
+if child == 0:
+    found = CLIPImageProcessor()(picture, return_tensors="np")["pixel_values"]
+    assert current_engine.get() is not engine and np.array_equal(found, want)
+    print("computed in the child", flush=True)
+    os._exit(0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+assert current_engine.get() is engine
+raise SystemExit(status)
+"""
+
+
+def test_the_child_of_a_fork_has_an_engine_of_its_own_where_one_was_given(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", FORK], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "computed in the child\n"), ran.stderr
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_settings_of_other_models(engine: vf.Engine) -> None:
     ("form", "options"),
     [
         (lambda pixels: PilImage.fromarray(pixels).convert("L"), {}),
-        (lambda pixels: PilImage.fromarray(pixels).convert("RGBA"), {}),
+        (lambda pixels: PilImage.fromarray(np.dstack([pixels, pixels[..., 0]])), {}),
         (lambda pixels: pixels.astype(np.float32) / 255, {"do_rescale": False}),
         (lambda pixels: pixels[:28, :28], {"do_resize": False}),
         (lambda pixels: pixels, {"do_normalize": False}),
@@ -112,6 +112,27 @@ def test_whatever_transformers_takes(engine: vf.Engine, form: Any, options: dict
     image = form(pictures()[0])
     ours = ours_of()(images=[image], return_tensors="np", **options)
     assert_same(ours, theirs_of()(images=[image], return_tensors="np", **options))
+
+
+@pytest.mark.parametrize("most", [10**9, float("inf")])
+def test_a_limit_that_is_none_leaves_pictures_to_the_engine(engine: vf.Engine, most: float) -> None:
+    images = [PilImage.fromarray(pixels) for pixels in pictures()]
+    ours = ours_of(max_pixels=most)(images=images, return_tensors="np")
+    assert_same(ours, theirs_of(max_pixels=most)(images=images, return_tensors="np"))
+    assert computed(engine) == len(images)
+
+
+@pytest.mark.parametrize(("side", "by_engine"), [(112, True), (140, False)])
+def test_a_picture_above_the_limit_of_the_engine_is_not_made_smaller(
+    engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, side: int, by_engine: bool
+) -> None:
+    from vista_fast.integrations.transformers import qwen
+
+    monkeypatch.setattr(qwen, "_MOST_PIXELS", 112 * 112)
+    image = PilImage.fromarray(np.random.default_rng(8).integers(0, 256, (side, side, 3), dtype=np.uint8))
+    ours = ours_of(max_pixels=10**9)(images=[image], return_tensors="np")
+    assert_same(ours, theirs_of(max_pixels=10**9)(images=[image], return_tensors="np"))
+    assert computed(engine) == by_engine
 
 
 @pytest.mark.parametrize("backend", ["pil", "torchvision"])

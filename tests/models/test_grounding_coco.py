@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,10 @@ import pytest
 from PIL import Image
 
 from vista_fast import errors
-from vista_fast.models.grounding import COCO_CLASSES, CocoDetector, GroundingConfig, classes_of
+from vista_fast.models.grounding import COCO_CLASSES, CocoDetector, GroundingConfig, classes_of, coco
 from vista_fast.models.grounding.coco import GRAPH, WEIGHT
 from vista_fast.models.grounding.tfjs import to_onnx
-from vista_fast.models.weights import fetch_weight, weights_folder
+from vista_fast.models.weights import fetch_weight, find_weight, weights_folder
 
 LOOKS = {
     "astronaut.png": ("person", (20, 10, 360, 512)),
@@ -102,6 +104,23 @@ def test_words_mean_classes(caption: str, classes: tuple[str, ...]) -> None:
 def test_every_class_means_itself() -> None:
     assert len(COCO_CLASSES) == 80
     assert [classes_of(name) for name in COCO_CLASSES] == [(name,) for name in COCO_CLASSES]
+
+
+def test_threads_that_make_its_file_at_once_all_have_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in [find_weight(GRAPH), find_weight(WEIGHT)]:
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    together = threading.Barrier(3)
+
+    def written(*arguments: Any) -> None:
+        to_onnx(*arguments)
+        together.wait(60)
+
+    monkeypatch.setattr(coco, "to_onnx", written)
+    with ThreadPoolExecutor(3) as pool:
+        made = [made.result() for made in [pool.submit(coco._file) for _ in range(3)]]
+    assert len(set(made)) == 1
+    assert list((tmp_path / "exports").iterdir()) == [made[0]]
 
 
 def test_a_graph_with_an_unknown_operation_is_refused(tmp_path: Path) -> None:

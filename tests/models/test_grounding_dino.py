@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import torch
 from sklearn.datasets import load_sample_images
 from small_grounding_dino import save_small_model
 from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+from transformers.models.grounding_dino import modeling_grounding_dino
 
 from vista_fast import errors
 from vista_fast.models.grounding import Detections, GroundingConfig, GroundingDino, find_grounding_dino
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.dino import Query
+from vista_fast.models.grounding.export import _expanding, _traceable_captions, exported
 
 BOX, TEXT = 0.35, 0.25
 CAPTIONS = ["a red flower. leaf.", "Temple", "a dog . the big red car. tree. a man on a bench. boat. temple roof."]
@@ -196,6 +199,42 @@ def test_what_can_not_be_exported_runs_as_transformers_has_it(
     (found,), (wanted,) = ours.detect([query]), GroundingDino(folder, GroundingConfig(backend="torch")).detect([query])
     assert_same(found, wanted, 640, 1e-6)
     assert not list((tmp_path / "weights" / "exports").glob("*.onnx"))
+
+
+def test_where_no_export_can_be_stored_it_runs_as_transformers_has_it(
+    folder: Path, tmp_path: Path, photographs: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "file" / "weights"))
+    with pytest.raises(errors.OpError, match=r"can't be stored in .*; set VISTA_FAST_WEIGHTS to a folder"):
+        exported(folder, (64, 64))
+    query = Query(photographs[0], CAPTIONS[0], BOX, TEXT)
+    found, wanted = (
+        GroundingDino(folder, GroundingConfig(backend=backend)).detect([query])[0] for backend in ("openvino", "torch")
+    )
+    assert_same(found, wanted, 640, 1e-6)
+
+
+def test_other_threads_keep_what_an_export_replaces() -> None:
+    tokens, special = torch.tensor([[101, 7, 8, 1012, 9, 1012, 102]]), torch.tensor([101, 102, 1012, 1029])
+
+    def masks() -> Any:
+        return modeling_grounding_dino.generate_masks_with_special_tokens_and_transfer_map(tokens, special)
+
+    def third_row_after_a_write_to_the_first() -> list[float]:
+        rows = torch.zeros(1, 4).repeat(3, 1)
+        rows[0] = 1
+        return rows[2].tolist()
+
+    wanted = masks()
+    with ThreadPoolExecutor(1) as pool, _expanding(), _traceable_captions() as given:
+        given["masks"] = "of the export"
+        assert torch.zeros(1, 4).repeat(3, 1).stride() == (0, 1)
+        assert masks() == "of the export"
+        assert pool.submit(third_row_after_a_write_to_the_first).result() == [0, 0, 0, 0]
+        assert all(map(torch.equal, pool.submit(masks).result(), wanted))
+    assert third_row_after_a_write_to_the_first() == [0, 0, 0, 0]
+    assert all(map(torch.equal, masks(), wanted))
 
 
 def test_a_model_is_found_by_folder_and_among_the_weights(

@@ -61,6 +61,18 @@ def test_points_survive_the_way_to_the_image_and_back(width: int, height: int, p
     np.testing.assert_array_equal(frame.from_image(frame.to_image(inside)), inside)
 
 
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES)
+def test_quads_of_the_whole_frame_are_held_and_those_far_out_are_not(width: int, height: int) -> None:
+    frame = Frame.of(width, height, OcrConfig())
+    (right, bottom), far = frame.size, 1000 * max(width, height)
+    corners = np.array([[0, 0], [right - 1, 0], [right - 1, bottom - 1], [0, bottom - 1]], np.float32)
+    assert frame.holds(frame.to_image(corners))
+    assert frame.holds(np.array([[-width, -height], [2 * width, 2 * height]]))
+    for x, y in ((far, 0), (0, far), (-far, 0), (0, -far)):
+        assert not frame.holds(np.array([[0, 0], [x, y]]))
+
+
 def test_a_frame_renders_its_own_size() -> None:
     for width, height in [(640, 480), (3000, 1000), (20, 60), (1600, 60), (1200, 29)]:
         frame = Frame.of(width, height, OcrConfig())

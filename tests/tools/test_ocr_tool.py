@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable
 
@@ -56,6 +57,43 @@ async def test_regions_share_the_detection_and_read_their_own_lines(reading: vf.
     assert whole.text == "Alpha 11\nBeta 22\nGamma 33"
     assert record.outcome == "run"
     assert ran(reading, "ocr.recognize") - before[1] == 3
+
+
+QUAD = (10, 10, 200, 10, 200, 60, 10, 60)
+
+
+@pytest.mark.parametrize(
+    ("op", "wrong", "message"),
+    [
+        ("ocr.detect", {"bogus": 3}, "ocr.detect has no argument 'bogus'; it takes image"),
+        ("ocr.recognize", {"quad": QUAD, "bogus": 3}, "ocr.recognize has no argument 'bogus'; it takes image, quad"),
+        ("ocr.recognize", {}, "quad must be 8 numbers .* got None"),
+        ("ocr.recognize", {"quad": "abc"}, "quad must be 8 numbers .* got 'abc'"),
+        ("ocr.recognize", {"quad": QUAD[:7]}, "quad must be 8 numbers"),
+        ("ocr.recognize", {"quad": (*QUAD[:7], float("inf"))}, "quad must be 8 finite numbers"),
+        ("ocr.recognize", {"quad": (*QUAD[:7], 641)}, "far outside of the image of 320 x 320 .* y from -320 to 640"),
+        ("ocr.recognize", {"quad": (-321, *QUAD[1:])}, "far outside of the image"),
+        ("ocr.recognize", {"quad": (1e9, 0, 2e9, 0, 2e9, 9, 1e9, 9)}, "far outside of the image"),
+    ],
+)
+def test_a_wrong_call_of_an_op_is_refused_alone(
+    reading: vf.Toolbox, note: Note, op: str, wrong: dict[str, object], message: str
+) -> None:
+    image = reading.engine.image(note("Beside a wrong call"))
+    right: dict[str, object] = {"image": image} | ({"quad": QUAD} if op == "ocr.recognize" else {})
+    before = reading.engine.stats()["ops"][op]["rerun_alone"]
+    calls = [right, {"image": image} | wrong]
+    found, refused = reading.engine.submit_many(op, calls).result(60, return_exceptions=True)
+    assert isinstance(found, dict)
+    assert isinstance(refused, vf.errors.InvalidArgumentError)
+    assert re.search(message, str(refused))
+    assert reading.engine.stats()["ops"][op]["rerun_alone"] == before
+
+
+@pytest.mark.parametrize("op", ["ocr.detect", "ocr.recognize"])
+def test_a_call_without_an_image_says_so(reading: vf.Toolbox, op: str) -> None:
+    with pytest.raises(vf.errors.InvalidArgumentError, match=f"the image of {op}"):
+        reading.engine.submit_many(op, [{}]).result(60)
 
 
 async def test_images_of_one_size_share_a_batch(reading: vf.Toolbox, note: Note) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -56,9 +57,25 @@ def box_of(call: Mapping[str, Any], image: DeviceImage) -> Box:
 
 
 def three_numbers(values: Any, name: str) -> tuple[float, float, float]:
-    """One number for each of red, green and blue. Raises InvalidArgumentError."""
+    """One finite number for each of red, green and blue. Raises InvalidArgumentError."""
     try:
         red, green, blue = (float(value) for value in values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"{name} is {values!r}; give three numbers") from error
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise InvalidArgumentError(f"{name} is {values!r}; give three finite numbers")
     return red, green, blue
+
+
+def whole_number(call: Mapping[str, Any], name: str, default: int, least: int, most: int) -> int:
+    """The call's argument of that name, a whole number from ``least`` to ``most``. Raises InvalidArgumentError."""
+    value = call.get(name, default)
+    # The range first: what is not finite has no whole number to compare with.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not least <= value <= most
+        or value != int(value)
+    ):
+        raise InvalidArgumentError(f"{name} is {value!r}; give a whole number from {least} to {most}")
+    return int(value)

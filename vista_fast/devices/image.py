@@ -52,7 +52,7 @@ class DeviceTensor:
 
     def to_host(self) -> npt.NDArray[Any]:
         """A copy as an array; waits for the device. Not for bfloat16, which numpy doesn't have."""
-        values: npt.NDArray[Any] = self.tensor().cpu().numpy()
+        values: npt.NDArray[Any] = self.tensor().to("cpu", copy=True).numpy()
         return values
 
 

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from vista_fast.devices.calls import box_of, in_place, parse_each, refuse_unknown, taken_image, three_numbers
+from vista_fast.devices.calls import (
+    box_of,
+    in_place,
+    parse_each,
+    refuse_unknown,
+    taken_image,
+    three_numbers,
+    whole_number,
+)
 from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.store import DeviceStore
 from vista_fast.engine.recent import Recent
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 
 if TYPE_CHECKING:
     import torch
@@ -23,9 +31,10 @@ Patches: TypeAlias = dict[str, Any]
 """``pixel_values`` and ``grid_thw`` of one call."""
 
 _DTYPES = ("float32", "float16", "bfloat16")
-_SIDES = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-_PIXELS = {"min_pixels": 56 * 56, "max_pixels": 28 * 28 * 1280}
-_KNOWN = {"box", "processor", "mean", "std", "dtype", *_SIDES, *_PIXELS}
+_SIDES = {"patch_size": (14, 1024), "merge_size": (2, 64), "temporal_patch_size": (2, 64)}
+"""The default of each, and the most; both are those of ``image.preprocess``, as all numbers here."""
+_MIN_PIXELS, _MAX_PIXELS, _MOST_PIXELS = 56 * 56, 28 * 28 * 1280, 178_956_970
+_KNOWN = {"box", "processor", "mean", "std", "dtype", "min_pixels", "max_pixels", *_SIDES}
 
 
 def register_preprocess(
@@ -142,20 +151,17 @@ class _Region:
             raise InvalidArgumentError(f"dtype is {self.dtype!r}; choose from {', '.join(_DTYPES)}")
         self.mean = three_numbers(given.get("mean", CLIP_MEAN), "mean")
         self.std = three_numbers(given.get("std", CLIP_STD), "std")
-        self.sides = _whole_numbers(given, _SIDES)
+        self.sides = {name: whole_number(given, name, usual, 1, most) for name, (usual, most) in _SIDES.items()}
         self.image = taken_image(store, given)
         self.box = box_of(given, self.image)
         left, top, right, bottom = self.box
         factor = self.sides["patch_size"] * self.sides["merge_size"]
-        self.size = qwen_size(bottom - top, right - left, factor, **_whole_numbers(given, _PIXELS))
+        least = whole_number(given, "min_pixels", _MIN_PIXELS, 1, _MOST_PIXELS)
+        most = whole_number(given, "max_pixels", _MAX_PIXELS, least, _MOST_PIXELS)
+        self.size = qwen_size(bottom - top, right - left, factor, least, most)
+        if self.size[0] * self.size[1] > _MOST_PIXELS:
+            raise ResourceExhaustedError(
+                f"the resized image is {self.size[1]} x {self.size[0]} pixels, over the limit of {_MOST_PIXELS}; make "
+                "it smaller"
+            )
         self.asked = repr([self.image.hash, self.box, self.size, self.sides, self.mean, self.std, self.dtype])
-
-
-def _whole_numbers(call: Mapping[str, Any], defaults: Mapping[str, int]) -> dict[str, int]:
-    numbers = {}
-    for name, default in defaults.items():
-        value = call.get(name, default)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value) or value < 1:
-            raise InvalidArgumentError(f"{name} is {value!r}; give a whole number above 0")
-        numbers[name] = int(value)
-    return numbers

@@ -24,7 +24,7 @@ def resolve_box(box: Sequence[float] | None, width: int, height: int) -> Box:
         return (0, 0, width, height)
     try:
         left, top, right, bottom = (float(edge) for edge in box)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"box is {box!r}; give (left, top, right, bottom) in pixels") from error
     where = f"box {(left, top, right, bottom)} of an image of {width} x {height} pixels"
     if not all(map(math.isfinite, (left, top, right, bottom))):
@@ -51,7 +51,7 @@ def resolve_size(size: Sequence[int] | None, box: Box) -> tuple[int, int]:
     try:
         width, height = size
         sides = int(width), int(height)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgumentError(f"size is {size!r}; give (width, height) in pixels") from error
     if min(sides) < 1 or max(sides) > _LONGEST_SIDE or sides != (width, height):
         raise InvalidArgumentError(f"size is {size!r}; give whole numbers from 1 to {_LONGEST_SIDE}")

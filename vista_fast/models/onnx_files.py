@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from pathlib import Path
 from typing import Any
 
 from vista_fast.errors import MissingExtraError
+from vista_fast.models.part_file import part_file
 
 _SHARED = "tensors"
 _SMALLEST = 4096
@@ -37,7 +37,6 @@ def share_tensors(path: Path) -> None:
     onnx = onnx_package()
     model = onnx.load(str(path), load_external_data=False)
     folder = path.parent / _SHARED
-    folder.mkdir(exist_ok=True)
     for tensor in model.graph.initializer:
         if len(tensor.raw_data) >= _SMALLEST:
             name = _stored(tensor.raw_data, folder)
@@ -50,11 +49,6 @@ def _stored(content: bytes, folder: Path) -> str:
     name = hashlib.sha256(content).hexdigest()
     target = folder / name
     if not target.is_file() or target.stat().st_size != len(content):
-        # A name of its own: processes of several containers, with one number each, may share the folder.
-        part = folder / f"{name}.{uuid.uuid4().hex}.part"
-        try:
+        with part_file(target) as part:
             part.write_bytes(content)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
     return name

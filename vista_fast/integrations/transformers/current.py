@@ -9,8 +9,8 @@ from vista_fast.engine import Engine
 
 
 class CurrentEngine:
-    """The engine that was given, or else one of this process's own, made when it is first needed: an engine does not
-    survive a fork, as data loaders make it."""
+    """The engine that was given, or else one of this process's own, made when it is first needed. An engine does not
+    survive a fork, as data loaders make it: the child has one of its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class CurrentEngine:
     def _forget(self) -> None:
         # The lock too: another thread of the parent may have held it.
         self._lock = threading.Lock()
-        self._own = None
+        self._given = self._own = None
 
 
 current_engine = CurrentEngine()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_processing_base import BatchFeature
 from transformers.models.clip.image_processing_pil_clip import (
     CLIPImageProcessorPil as TransformersCLIPImageProcessorPil,
 )
@@ -28,10 +28,10 @@ Values: TypeAlias = npt.NDArray[np.float32]
 
 
 class CLIPImageProcessorPil(pictures.OnPictures, TransformersCLIPImageProcessorPil):
-    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+    def on_engine(self, images: list[pictures.Picture], settings: dict[str, Any]) -> BatchFeature | None:
         options = _middle(settings)
-        if not _on_engine(images, settings) or options is None or settings["do_pad"]:
-            return super()._preprocess(pictures.planes_of(images), **settings)
+        if options is None or settings["do_pad"]:
+            return None
         return _batch(_single(images, settings, processor="clip", **options), settings)
 
 
@@ -40,10 +40,10 @@ class CLIPImageProcessor(CLIPImageProcessorPil):
 
 
 class LlavaImageProcessorPil(pictures.OnPictures, TransformersLlavaImageProcessorPil):
-    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+    def on_engine(self, images: list[pictures.Picture], settings: dict[str, Any]) -> BatchFeature | None:
         options = _middle(settings)
-        if not _on_engine(images, settings) or options is None:
-            return super()._preprocess(pictures.planes_of(images), **settings)
+        if options is None:
+            return None
         pad = bool(settings["do_pad"])
         return _batch(_single(images, settings, processor="llava", pad_to_square=pad, **options), settings)
 
@@ -53,11 +53,11 @@ class LlavaImageProcessor(LlavaImageProcessorPil):
 
 
 class SiglipImageProcessorPil(pictures.OnPictures, TransformersSiglipImageProcessorPil):
-    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+    def on_engine(self, images: list[pictures.Picture], settings: dict[str, Any]) -> BatchFeature | None:
         size = settings["size"]
         moved = settings["do_center_crop"] or settings["do_pad"]
-        if not _on_engine(images, settings) or moved or not (size.height and size.width):
-            return super()._preprocess(pictures.planes_of(images), **settings)
+        if moved or not (size.height and size.width):
+            return None
         return _batch(_single(images, settings, processor="siglip", size=(size.width, size.height)), settings)
 
 
@@ -68,10 +68,10 @@ class SiglipImageProcessor(SiglipImageProcessorPil):
 class GotOcr2ImageProcessorPil(pictures.OnPictures, TransformersGotOcr2ImageProcessorPil):
     """What InternVL uses."""
 
-    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
+    def on_engine(self, images: list[pictures.Picture], settings: dict[str, Any]) -> BatchFeature | None:
         size = settings["size"]
-        if not _on_engine(images, settings) or not (size.height and size.width):
-            return super()._preprocess(pictures.planes_of(images), **settings)
+        if not (size.height and size.width):
+            return None
         tiled = settings["crop_to_patches"] and settings["max_patches"] > 1
         values, others = pictures.preprocess(
             images,
@@ -90,14 +90,10 @@ class GotOcr2ImageProcessor(GotOcr2ImageProcessorPil):
     """The same under the name of transformers' torchvision backend."""
 
 
-def _on_engine(images: list[Any], settings: dict[str, Any]) -> bool:
-    return pictures.are_pictures(images) and pictures.takes_all_steps(settings)
-
-
 def _middle(settings: dict[str, Any]) -> dict[str, Any] | None:
     """Options of a shortest edge and the middle that is cut out; None for other settings, or where it is padded."""
     size, crop = settings["size"], settings["crop_size"]
-    whole = size.shortest_edge and not size.longest_edge and settings["do_center_crop"]
+    whole = size.shortest_edge and not size.longest_edge and settings["do_center_crop"] and crop.height and crop.width
     if not (whole and max(crop.height, crop.width) <= size.shortest_edge):
         return None
     return {"shortest_edge": size.shortest_edge, "size": (crop.width, crop.height)}

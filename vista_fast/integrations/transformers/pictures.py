@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from transformers.image_processing_base import BatchFeature
 
 from vista_fast._core import Image, gather, new_rows
 from vista_fast.engine import Engine, ManyCalls
+from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 from vista_fast.integrations.transformers.current import current_engine
 
 _BICUBIC = 3  # PIL.Image.Resampling.BICUBIC
@@ -42,16 +45,35 @@ class Picture:
 
 
 class OnPictures:
-    """Before a processor of transformers' Pillow backend: gives it Pictures where the engine can compute on them."""
+    """Before a processor of transformers' Pillow backend: has Pictures computed by the engine, all else by that."""
+
+    def on_engine(self, pictures: list[Picture], settings: dict[str, Any]) -> BatchFeature | None:
+        """What the engine makes of them; None for settings that it has no options for."""
+        raise NotImplementedError
 
     def process_image(
         self, image: Any, do_convert_rgb: bool | None = None, input_data_format: Any = None, **kwargs: Any
     ) -> Any:
         """A Picture where the engine can compute on it, else what the base class makes of it."""
         picture = picture_of(image, do_convert_rgb, input_data_format)
-        if picture is None:
-            return super().process_image(image, do_convert_rgb, input_data_format, **kwargs)  # type: ignore[misc]
-        return picture
+        if picture is not None:
+            return picture
+        made = super().process_image(image, do_convert_rgb, input_data_format, **kwargs)  # type: ignore[misc]
+        # A PIL image of another mode, made RGB by transformers: transparency goes over the ground that it chooses.
+        is_rgb = hasattr(image, "convert") and made.dtype == np.uint8 and made.ndim == 3 and made.shape[0] == 3
+        return Picture(np.moveaxis(made, 0, -1)) if is_rgb else made
+
+    def _preprocess(self, *given: Any, **settings: Any) -> BatchFeature:
+        # transformers gives the images and passes every setting by name; named here, they would only be gathered again.
+        (images,) = given
+        made = None
+        if are_pictures(images) and takes_all_steps(settings):
+            # What the engine refuses transformers may compute, and where it refuses too, its error is the one to see.
+            with contextlib.suppress(InvalidArgumentError, ResourceExhaustedError):
+                made = self.on_engine(images, settings)
+        if made is not None:
+            return made
+        return super()._preprocess(planes_of(images), **settings)  # type: ignore[misc, no-any-return]
 
 
 def are_pictures(images: Sequence[Any]) -> bool:
@@ -78,6 +100,9 @@ def preprocess(
     Args:
         rows: how many rows of values each picture has. Where they are known, a picture's are gathered while those
             behind it are computed, and their memory is then theirs.
+
+    Raises:
+        InvalidArgumentError, ResourceExhaustedError: the engine does not compute it with these settings.
     """
     shared = {"mean": per_channel(settings["image_mean"]), "std": per_channel(settings["image_std"]), **options}
     engine = current_engine.get()
@@ -126,15 +151,14 @@ class _Batch:
 def picture_of(image: Any, do_convert_rgb: bool | None, input_data_format: Any) -> Picture | None:
     """None for an image that needs the base class."""
     if hasattr(image, "convert"):
-        if image.mode != "RGB" and not do_convert_rgb:
-            return None
-        return Picture(image if image.mode == "RGB" else image.convert("RGB"))
+        is_opaque = not (do_convert_rgb and "transparency" in image.info)
+        return Picture(image) if image.mode == "RGB" and is_opaque else None
     array = np.asarray(image) if isinstance(image, np.ndarray) or hasattr(image, "numpy") else None
     if array is None or array.dtype != np.uint8 or array.ndim != 3:
         return None
     given = getattr(input_data_format, "value", input_data_format)
     first, last = array.shape[0] == 3, array.shape[-1] == 3
-    if last and (given == "channels_last" or (given is None and not first)):
+    if last and (given == "channels_last" or (given is None and array.shape[0] not in (1, 3, 4))):
         return Picture(array)
     if first and (given == "channels_first" or (given is None and not last)):
         return Picture(np.moveaxis(array, 0, -1))
@@ -142,6 +166,9 @@ def picture_of(image: Any, do_convert_rgb: bool | None, input_data_format: Any) 
 
 
 def per_channel(value: Any) -> tuple[float, float, float]:
-    """Three numbers of one or three."""
-    red, green, blue = (value, value, value) if isinstance(value, (int, float)) else value
-    return float(red), float(green), float(blue)
+    """Three numbers of one or three. Raises InvalidArgumentError."""
+    try:
+        red, green, blue = (value, value, value) if isinstance(value, (int, float)) else value
+        return float(red), float(green), float(blue)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"mean or std is {value!r}; give one number, or one for each channel") from error

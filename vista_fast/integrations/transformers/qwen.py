@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from transformers.feature_extraction_utils import BatchFeature
+from transformers.image_processing_base import BatchFeature
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
     Qwen2VLImageProcessorPil as TransformersQwen2VLImageProcessorPil,
 )
@@ -13,42 +13,44 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from vista_fast.integrations.transformers import pictures
 
+_MOST_PIXELS = 178_956_970
+"""What the engine resizes to at most. Of a higher limit, which says that there is none, only a larger picture needs
+transformers."""
+
 
 class Qwen2VLImageProcessorPil(pictures.OnPictures, TransformersQwen2VLImageProcessorPil):
     """transformers' processor of this name, with its arguments and its outputs; see there.
 
-    uint8 pictures with three channels that are resized (bicubic), rescaled by 1/255 and normalised, as is the default,
-    are computed by the engine; any other goes the way of the base class.
+    Pictures of three channels in uint8 that are resized (bicubic), rescaled by 1/255 and normalised, as is the default,
+    are computed by the engine; any other, and what the engine refuses, goes the way of the base class.
     """
 
-    def _preprocess(self, images: list[Any], **settings: Any) -> BatchFeature:  # type: ignore[override]
-        # transformers passes every setting by name; named here, they would only be gathered again.
+    def on_engine(self, images: list[pictures.Picture], settings: dict[str, Any]) -> BatchFeature | None:
         size = settings["size"]
-        whole = size is not None and size.shortest_edge and size.longest_edge
-        if not (pictures.are_pictures(images) and pictures.takes_all_steps(settings) and whole):
-            return super()._preprocess(pictures.planes_of(images), **settings)
+        if size is None or not (size.shortest_edge and size.longest_edge):
+            return None
         patch, merge = settings["patch_size"], settings["merge_size"]
-        limits = {"min_pixels": size.shortest_edge, "max_pixels": size.longest_edge}
+        least, most = size.shortest_edge, min(size.longest_edge, _MOST_PIXELS)
+        sizes = _sizes(images, patch * merge, least, most)
+        if most < size.longest_edge and sizes != _sizes(images, patch * merge, least, size.longest_edge):
+            return None
         values, others = pictures.preprocess(
             images,
             settings,
-            [_patches(picture, patch, patch * merge, limits) for picture in images],
+            [int(height // patch) * int(width // patch) for height, width in sizes],
             patch_size=patch,
             merge_size=merge,
             temporal_patch_size=settings["temporal_patch_size"],
-            **limits,
+            min_pixels=least,
+            max_pixels=most,
         )
         data = {"pixel_values": values, "image_grid_thw": np.array([other["grid_thw"] for other in others])}
         return BatchFeature(data=data, tensor_type=settings["return_tensors"])
 
 
-def _patches(picture: pictures.Picture, patch: int, factor: int, limits: dict[str, int]) -> int:
-    """How many the picture has; 0 for one that is too long, which the engine refuses."""
-    try:
-        height, width = smart_resize(*picture.size, factor=factor, **limits)
-    except ValueError:
-        return 0
-    return int(height // patch) * int(width // patch)
+def _sizes(images: list[pictures.Picture], factor: int, least: int, most: int) -> list[tuple[int, int]]:
+    """(height, width) that each is resized to. Raises ValueError for a picture that is too long, as transformers."""
+    return [smart_resize(*each.size, factor=factor, min_pixels=least, max_pixels=most) for each in images]
 
 
 class Qwen2VLImageProcessor(Qwen2VLImageProcessorPil):

@@ -6,7 +6,6 @@ finds large and middling things in photographs (22.9 mAP on COCO), and knows not
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from vista_fast.models.grounding.dino import Detections, Pixels
 from vista_fast.models.grounding.export import exports_folder
 from vista_fast.models.grounding.tfjs import REVISION, to_onnx
 from vista_fast.models.grounding.vocabulary import COCO_CLASSES
+from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import find_weight
 from vista_fast.models.weights.catalogue import WEIGHTS
 
@@ -94,13 +94,8 @@ def _file() -> Path:
     graph, weights = find_weight(GRAPH), find_weight(WEIGHT)
     path = exports_folder() / f"{NAME}-{REVISION}-{WEIGHTS[GRAPH].sha256[:12]}-{WEIGHTS[WEIGHT].sha256[:12]}.onnx"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        try:
+        with part_file(path) as part:
             to_onnx(graph, weights, part, _OUTPUTS)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     return path
 
 

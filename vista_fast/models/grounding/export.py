@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,9 @@ from vista_fast.errors import MissingExtraError, OpError
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.found import weight_file
 from vista_fast.models.onnx_files import onnx_package, share_tensors
+from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import weights_folder
+from vista_fast.models.weights.store import FOLDER
 
 if TYPE_CHECKING:
     import torch
@@ -48,19 +49,13 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
         OpError: torch can't export a model of this configuration, or it can't be stored.
         MissingExtraError: torch, transformers or onnx is not installed.
     """
-    name = f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
-    path = exports_folder() / name
+    path = exports_folder() / f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     with _exporting, _one_process(path.with_suffix(".lock")):
         if not path.is_file():
-            part = path.with_name(f"{name}.{os.getpid()}.part")
-            try:
+            with part_file(path) as part:
                 _export(folder, canvas, part)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
     return path
 
 
@@ -166,7 +161,7 @@ def _traceable_captions() -> Iterator[dict[str, Any]]:
 
     given: dict[str, Any] = {}
     original = modeling.generate_masks_with_special_tokens_and_transfer_map
-    modeling.generate_masks_with_special_tokens_and_transfer_map = lambda *_, **__: given["masks"]
+    modeling.generate_masks_with_special_tokens_and_transfer_map = _here(lambda *_, **__: given["masks"], original)
     try:
         yield given
     finally:
@@ -187,11 +182,21 @@ def _expanding() -> Iterator[None]:
             return original(tensor, *times)
         return tensor.expand(*(-1 if isinstance(count, int) and count == 1 else count for _, count in pairs))
 
-    torch.Tensor.repeat = repeat  # type: ignore[assignment, method-assign]
+    torch.Tensor.repeat = _here(repeat, original)  # type: ignore[method-assign]
     try:
         yield
     finally:
         torch.Tensor.repeat = original  # type: ignore[method-assign]
+
+
+def _here(replacement: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:
+    """The replacement on this thread, the original on every other, which may run models of its own meanwhile."""
+    thread = threading.get_ident()
+
+    def chosen(*values: Any, **named: Any) -> Any:
+        return (replacement if threading.get_ident() == thread else original)(*values, **named)
+
+    return chosen
 
 
 def _example(canvas: tuple[int, int]) -> tuple[torch.Tensor, ...]:
@@ -205,6 +210,14 @@ def _example(canvas: tuple[int, int]) -> tuple[torch.Tensor, ...]:
 
 @contextlib.contextmanager
 def _one_process(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("w")
+    except OSError as error:
+        raise OpError(
+            f"the export can't be stored in {lock.parent}: {error}; set {FOLDER} to a folder that can be written to, "
+            "or use backend 'torch'"
+        ) from error
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -78,6 +78,14 @@ class Frame:
         snapped: npt.NDArray[np.float32] = np.where(np.abs(framed - nearest) < 1e-2, nearest, framed).astype(np.float32)
         return snapped
 
+    def holds(self, quad: npt.NDArray[np.floating[Any]]) -> bool:
+        """Whether all points [..., 2] of the image lie within its size from its edges, or within the frame, which may
+        reach farther: what detection gives does."""
+        size = np.array(self.image_size, np.float32)
+        first = np.minimum(self.to_image(np.zeros(2, np.float32)), -size)
+        last = np.maximum(self.to_image(np.array(self.size, np.float32)), 2 * size)
+        return bool(((first <= quad) & (quad <= last)).all())
+
     @property
     def _origin(self) -> npt.NDArray[np.float32]:
         return np.array([0, self.padding], np.float32)

@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
+from vista_fast._core import Image
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Precision
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
-from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, padded_width
+from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, is_near, padded_width
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 from vista_fast.models.weights import file_digest
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
+
+Quad = npt.NDArray[np.float32]
+"""Corners [4, 2] in an image's pixels, clockwise from the top left of the line."""
 
 _registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
 
@@ -33,7 +38,7 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
     - ``ocr.detect(image)`` → ``{"quads": float32 [n, 4, 2], "scores": float32 [n]}``: the text lines of the whole image
       in reading order, corners clockwise from the top left, in the image's pixels. Batches images of one input size.
     - ``ocr.recognize(image, quad=(x0, y0, …, x3, y3))`` → ``{"text": str, "score": float}``: one line. Batches lines of
-      one padded width, because padding takes part in recognition.
+      one padded width, because padding takes part in recognition. Corners may lie outside of the image by its size.
 
     Raises:
         InvalidArgumentError: the engine already has them with another config.
@@ -56,8 +61,17 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     def input_size(call: Mapping[str, Any]) -> tuple[int, int]:
         return detection_size(call["image"].width, call["image"].height, config)
 
-    def width(call: Mapping[str, Any]) -> int:
-        return padded_width(call["image"].width, call["image"].height, _quad(call), config)
+    def width(call: Mapping[str, Any], quad: Quad) -> int:
+        return padded_width(call["image"].width, call["image"].height, quad, config)
+
+    # The key is asked for before anything else, for each call by itself: what it refuses never joins a batch.
+    def key_of_image(call: Mapping[str, Any]) -> str:
+        _check_arguments(call, "ocr.detect")
+        return "{}x{}".format(*input_size(call))
+
+    def key_of_line(call: Mapping[str, Any]) -> int:
+        _check_arguments(call, "ocr.recognize", "quad")
+        return width(call, _checked_quad(call, config))
 
     def version(weights: Path, precision: Precision) -> str:
         return f"{file_digest(weights)[:16]}/{config.library}/{precision}"
@@ -68,7 +82,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             version(detection_weights(config.detector), config.detects_in),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=lambda calls: _detect(model.get(), calls),
-            key=lambda call: "{}x{}".format(*input_size(call)),
+            key=key_of_image,
             size=lambda call: math.prod(input_size(call)) / 1e6,
             timeout=config.timeout,
         )
@@ -79,8 +93,8 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             version(recognition_weights(config.recogniser), config.precision),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=lambda calls: _recognize(model.get(), calls),
-            key=width,
-            size=lambda call: width(call) / 320,
+            key=key_of_line,
+            size=lambda call: width(call, _quad(call)) / 320,
             timeout=config.timeout,
         )
     )
@@ -97,8 +111,33 @@ def _recognize(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict
     return [{"text": line.text, "score": line.score} for line in lines]
 
 
-def _quad(call: Mapping[str, Any]) -> Any:
-    quad = np.asarray(call["quad"], np.float32)
-    if quad.size != 8 or not np.isfinite(quad).all():
-        raise InvalidArgumentError(f"quad must be 8 finite numbers x0, y0, …, x3, y3 in pixels, got {call['quad']!r}")
-    return quad.reshape(4, 2)
+def _quad(call: Mapping[str, Any]) -> Quad:
+    return np.asarray(call["quad"], np.float32).reshape(4, 2)
+
+
+def _check_arguments(call: Mapping[str, Any], op: str, *others: str) -> None:
+    """Raises InvalidArgumentError when the image is missing, and for arguments beside ``others``."""
+    if unknown := sorted(set(call) - {"image", *others}):
+        known = ", ".join(("image", *others))
+        raise InvalidArgumentError(f"{op} has no argument {', '.join(map(repr, unknown))}; it takes {known}")
+    if not isinstance(image := call.get("image"), Image):
+        raise InvalidArgumentError(f"the image of {op} is a {type(image).__name__}; give an Image or its source")
+
+
+def _checked_quad(call: Mapping[str, Any], config: OcrConfig) -> Quad:
+    """Raises InvalidArgumentError for what is no quad, or lies so far out that memory may not hold its line."""
+    given, width, height = call.get("quad"), call["image"].width, call["image"].height
+    try:
+        quad = np.asarray(given, np.float32).reshape(4, 2)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgumentError(f"quad must be 8 numbers x0, y0, …, x3, y3 in pixels, got {given!r}") from error
+    if all(0 <= x <= width and 0 <= y <= height for x, y in quad.tolist()):
+        return quad
+    if not np.isfinite(quad).all():
+        raise InvalidArgumentError(f"quad must be 8 finite numbers x0, y0, …, x3, y3 in pixels, got {given!r}")
+    if not is_near(width, height, quad, config):
+        raise InvalidArgumentError(
+            f"quad {given!r} lies far outside of the image of {width} x {height} pixels; give x from {-width} to "
+            f"{2 * width} and y from {-height} to {2 * height}"
+        )
+    return quad

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +88,11 @@ def check_installed(config: OcrConfig) -> None:
 def detection_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:
     """The detection network's input size (width, height) for an image of that size."""
     return detection.input_size(*Frame.of(width, height, config).size, config)
+
+
+def is_near(width: int, height: int, quad: npt.NDArray[np.floating[Any]], config: OcrConfig) -> bool:
+    """Whether a quad lies in an image of that size or about it, which bounds the memory that its line takes."""
+    return Frame.of(width, height, config).holds(quad)
 
 
 def padded_width(width: int, height: int, quad: npt.NDArray[np.float32], config: OcrConfig) -> int:

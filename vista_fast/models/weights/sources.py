@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from vista_fast.errors import NotFoundError
+from vista_fast.models.part_file import part_file
 
 
 class Source(Protocol):
@@ -149,8 +149,5 @@ def _run(command: list[str]) -> None:
 
 def _write(found: IO[bytes], target: Path) -> None:
     """Whole or not at all, whatever ends the process."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
+    with part_file(target) as part, part.open("wb") as file:
         shutil.copyfileobj(found, file)
-    part.replace(target)
