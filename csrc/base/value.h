@@ -25,6 +25,8 @@ class Object {
   virtual Status AppendIdentity(std::string* out) const = 0;
   // Memory that the object keeps alive, in bytes; what a cache is charged for it.
   [[nodiscard]] virtual std::size_t bytes() const = 0;
+  // Whether a cache may keep it: nobody can change it, and bytes() is what it costs.
+  [[nodiscard]] virtual bool MayBeKept() const { return true; }
 };
 using ObjectRef = std::shared_ptr<const Object>;
 

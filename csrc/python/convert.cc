@@ -75,6 +75,11 @@ std::optional<DType> DTypeOf(const py::dtype& dtype) {
 
 bool IsArray(py::handle object) { return py::isinstance<py::array>(object); }
 
+// No subclass of ndarray, which may say more than its numbers, as a masked array does.
+bool IsPlainArray(py::handle object) {
+  return IsArray(object) && Py_TYPE(object.ptr()) == py::detail::npy_api::get().PyArray_Type_;
+}
+
 // Memory of an array in C order, kept alive by a reference that this thread's caller holds.
 struct ArrayView {
   py::array array;
@@ -101,6 +106,16 @@ bool IsNumpyScalar(py::handle object) {
           .call_once_and_store_result([] { return py::module_::import("numpy").attr("generic"); })
           .get_stored();
   return py::isinstance(object, type);
+}
+
+// The number that Python has for a numpy scalar; null for other things, and where there is none: a
+// longdouble would give itself, a time its count of units.
+py::object PlainNumber(py::handle object) {
+  if (!IsNumpyScalar(object)) return {};
+  const auto kind = object.attr("dtype").attr("kind").cast<std::string>();
+  if (kind != "b" && kind != "i" && kind != "u" && kind != "f") return {};
+  py::object item = object.attr("item")();
+  return IsNumpyScalar(item) ? py::object() : item;
 }
 
 Result<Value> ToValue(py::handle object, int depth);
@@ -168,10 +183,7 @@ Result<Value> ToValue(py::handle object, int depth) {
   if (py::isinstance<Object>(object))
     return Value{ObjectRef(object.cast<std::shared_ptr<Object>>())};
   if (IsArray(object)) return ArrayToValue(object);
-  if (IsNumpyScalar(object)) {
-    if (const py::object item = object.attr("item")(); !IsNumpyScalar(item))
-      return ToValue(item, depth + 1);
-  }
+  if (const py::object number = PlainNumber(object)) return ToValue(number, depth + 1);
   return Status::InvalidArgument(
       "an argument is of type " + TypeName(object) +
       "; pass None, bool, int, float, str, bytes, list, tuple, dict, ndarray or Image");
@@ -198,12 +210,8 @@ Status AppendDict(const py::dict& source, int depth, std::string* out, Canonical
   return {};
 }
 
-// A numpy scalar that Python has a number for; longdouble gives itself.
 Status AppendScalar(py::handle object, int depth, std::string* out, CanonicalWriter* writer) {
-  if (IsNumpyScalar(object)) {
-    if (const py::object item = object.attr("item")(); !IsNumpyScalar(item))
-      return Append(item, depth + 1, out, writer);
-  }
+  if (const py::object number = PlainNumber(object)) return Append(number, depth + 1, out, writer);
   return Status::FailedPrecondition("an argument of type " + TypeName(object) + " has no identity");
 }
 
@@ -236,7 +244,7 @@ Status Append(py::handle object, int depth, std::string* out, CanonicalWriter* w
     return AppendDict(py::reinterpret_borrow<py::dict>(object), depth, out, writer);
   } else if (py::isinstance<Object>(object)) {
     return writer->Identity(*object.cast<std::shared_ptr<Object>>());
-  } else if (IsArray(object)) {
+  } else if (IsPlainArray(object)) {
     const Result<ArrayView> view = ViewArray(object);
     if (!view.ok()) return view.status();
     return writer->Identity(
@@ -292,7 +300,13 @@ py::object FromObject(const ObjectRef& object) {
 struct Frozen {
   std::size_t bytes = 0;
   bool shared_parts = false;
+  bool plain = true;
+  std::size_t parts = 0;
   bool too_deep = false;
+
+  // Nothing more is to be looked at: what is too large may be so by sharing its parts, to any size.
+  [[nodiscard]] bool refused() const { return too_deep || parts > kMostParts; }
+  static constexpr std::size_t kMostParts = 10'000'000;
 };
 
 py::object FreezeArray(py::handle object, Frozen* frozen) {
@@ -300,6 +314,7 @@ py::object FreezeArray(py::handle object, Frozen* frozen) {
   if (!array.owndata()) array = array.attr("copy")();
   array.attr("setflags")(false);
   frozen->bytes += static_cast<std::size_t>(array.nbytes());
+  if (!IsPlainArray(object) || array.dtype().kind() == 'O') frozen->plain = false;
   return array;
 }
 
@@ -307,9 +322,13 @@ py::object FreezeParts(py::handle object, int depth, Frozen* frozen) {
   constexpr std::size_t kObjectBytes = 64;
   PyObject* raw = object.ptr();
   frozen->bytes += kObjectBytes;
-  if (raw == Py_None || PyLong_Check(raw) || PyFloat_Check(raw))
+  ++frozen->parts;
+  if (frozen->refused()) return py::none();
+  if (raw == Py_None || PyFloat_Check(raw) || PyComplex_Check(raw))
     return py::reinterpret_borrow<py::object>(object);
-  if (PyUnicode_Check(raw)) {
+  if (PyLong_Check(raw)) {
+    if (!Integer(object).ok()) frozen->bytes += object.attr("bit_length")().cast<std::size_t>() / 8;
+  } else if (PyUnicode_Check(raw)) {
     frozen->bytes += static_cast<std::size_t>(PyUnicode_GET_LENGTH(raw)) * PyUnicode_KIND(raw);
   } else if (PyBytes_Check(raw)) {
     frozen->bytes += static_cast<std::size_t>(PyBytes_GET_SIZE(raw));
@@ -339,6 +358,8 @@ py::object FreezeParts(py::handle object, int depth, Frozen* frozen) {
     frozen->bytes += object.cast<std::shared_ptr<Object>>()->bytes();
   } else if (IsArray(object)) {
     return FreezeArray(object, frozen);
+  } else if (!IsNumpyScalar(object)) {
+    frozen->plain = false;
   }
   return py::reinterpret_borrow<py::object>(object);
 }
@@ -379,8 +400,12 @@ Result<Value> Freeze(py::handle result) {
     return Status::InvalidArgument("is nested deeper than " + std::to_string(kMaxValueDepth) +
                                    " levels, or contains itself; flatten it");
   }
-  return Value{ObjectRef(
-      std::make_shared<Foreign>(shared.release().ptr(), frozen.bytes, frozen.shared_parts))};
+  if (frozen.refused()) {
+    return Status::InvalidArgument("has more than " + std::to_string(Frozen::kMostParts) +
+                                   " parts; return arrays");
+  }
+  return Value{ObjectRef(std::make_shared<Foreign>(shared.release().ptr(), frozen.bytes,
+                                                   frozen.shared_parts, frozen.plain))};
 }
 
 std::size_t ArgumentBytes(py::dict arguments) {

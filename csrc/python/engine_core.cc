@@ -223,7 +223,7 @@ Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::C
   }
   const std::size_t bytes = ArgumentBytes(arguments);
   call->arguments =
-      Value{ObjectRef(std::make_shared<Foreign>(arguments.inc_ref().ptr(), bytes, false))};
+      Value{ObjectRef(std::make_shared<Foreign>(arguments.inc_ref().ptr(), bytes, false, false))};
   return {};
 }
 

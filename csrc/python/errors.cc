@@ -63,7 +63,7 @@ Status FromException(const std::string& op, py::handle exception) {
     text = "(its message can't be shown)";
   }
   return Status::Internal("Op '" + op + "' failed: " + type + ": " + text)
-      .WithCause(std::make_shared<Foreign>(exception.inc_ref().ptr(), 0, false));
+      .WithCause(std::make_shared<Foreign>(exception.inc_ref().ptr(), 0, false, false));
 }
 
 }  // namespace vista::python

@@ -15,9 +15,10 @@ namespace vista::python {
 class Foreign final : public Object {
  public:
   // Takes over a reference. `bytes` is what a cache is charged. `shared_parts` says that the object
-  // has lists or dicts in it, which every receiver gets a copy of.
-  Foreign(PyObject* owned, std::size_t bytes, bool shared_parts)
-      : object_(owned), bytes_(bytes), shared_parts_(shared_parts) {}
+  // has lists or dicts in it, which every receiver gets a copy of; `plain`, that all else in it can
+  // neither be changed nor hide memory.
+  Foreign(PyObject* owned, std::size_t bytes, bool shared_parts, bool plain)
+      : object_(owned), bytes_(bytes), shared_parts_(shared_parts), plain_(plain) {}
   ~Foreign() override;
   Foreign(const Foreign&) = delete;
   Foreign& operator=(const Foreign&) = delete;
@@ -27,11 +28,13 @@ class Foreign final : public Object {
 
   Status AppendIdentity(std::string* out) const override;
   [[nodiscard]] std::size_t bytes() const override { return bytes_; }
+  [[nodiscard]] bool MayBeKept() const override { return plain_; }
 
  private:
   PyObject* object_;
   std::size_t bytes_;
   bool shared_parts_;
+  bool plain_;
 };
 
 // Hands a reference over from any thread; needs no GIL.

@@ -2,6 +2,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -59,6 +60,9 @@ std::vector<py::ssize_t> GatheredShape(const std::vector<Rows>& parts) {
 }
 
 bool IsDense(const dlpack::TensorView& tensor) {
+  const bool is_empty =
+      std::find(tensor.shape, tensor.shape + tensor.ndim, 0) != tensor.shape + tensor.ndim;
+  if (is_empty) return true;
   std::int64_t expected = 1;
   for (std::int32_t i = tensor.ndim - 1; tensor.strides != nullptr && i >= 0; --i) {
     if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;

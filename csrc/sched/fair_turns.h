@@ -4,14 +4,18 @@
 // 1996) kept in virtual time. What a flow is charged adds up in its account; its round is that sum
 // in whole quanta; the flow in the earliest round goes next, and within a round flows take turns
 // call by call. A flow in debt for a long call thus skips as many rounds as the call was worth,
-// whichever queue served it. A flow that had nothing waiting starts at the present round: idle time
-// earns no credit (P. Goyal, H. Vin, H. Cheng: Start-time fair queuing, 1996).
+// whichever queue served it. A flow that had nothing waiting starts at the present round, or where
+// its debt ends if that is later: idle time earns no credit, and one call at a time evades no
+// charge (P. Goyal, H. Vin, H. Cheng: Start-time fair queuing, 1996). When nothing waits at a
+// priority, there is nobody to be fair to, and its debts are forgotten.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -60,8 +64,20 @@ class FlowLedger {
 
  private:
   struct Level {
+    // Where the account of a flow starts that had nothing waiting.
+    double StartOf(Flow flow);
+    // Keeps what a flow that has nothing waiting any more is charged beyond the present.
+    void KeepDebt(const FlowAccount& account);
+    void Advance(double sum);
+
     double present = 0;  // the largest sum at which a flow was served: where new flows start
     std::unordered_map<Flow, FlowAccount> accounts;
+
+   private:
+    void Forget(std::set<std::pair<double, Flow>>::iterator debt);
+
+    std::unordered_map<Flow, double> owed_;
+    std::set<std::pair<double, Flow>> debts_;  // the same, the one that ends first in front
   };
 
   std::map<Priority, Level> levels_;  // none is empty

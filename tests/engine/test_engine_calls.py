@@ -6,8 +6,9 @@ import gc
 import json
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,6 +16,10 @@ from engine_gate import WAIT, Gate
 
 import vista_fast as vf
 from vista_fast import errors
+
+
+class Named(NamedTuple):
+    array: np.ndarray
 
 
 def test_every_way_of_calling_gives_the_same_result(engine: vf.Engine, double: list[int]) -> None:
@@ -77,6 +82,37 @@ def test_uncacheable_ops_and_arguments_without_identity_run_every_time(engine: v
     engine.submit_many("plain", [{"x": 1}] * 5).result(WAIT)
     engine.submit_many("cacheable", [{"x": object()}] * 5).result(WAIT)
     assert sum(sizes) == 10
+
+
+def test_what_says_more_than_its_numbers_has_no_identity(engine: vf.Engine) -> None:
+    engine.register(vf.Op("total", "1", run=lambda calls: [str(call["x"].sum()) for call in calls]))
+    for mask, total in (([0, 0, 0], "6.0"), ([0, 0, 1], "3.0")):
+        assert engine.call("total", x=np.ma.array([1.0, 2.0, 3.0], mask=mask)) == total
+    engine.register(vf.Op("show", "1", run=lambda calls: [repr(call["x"]) for call in calls]))
+    for value in (np.datetime64(5, "ns"), np.timedelta64(5, "ns"), 5):
+        assert engine.call("show", x=value) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: bytearray(3), lambda: {1, 2}, lambda: Named(np.zeros(3)), lambda: np.zeros(3).view(np.recarray), object],
+    ids=["bytearray", "set", "named tuple", "subclass of an array", "object"],
+)
+def test_only_results_that_nobody_can_change_are_kept(engine: vf.Engine, make: Callable[[], Any]) -> None:
+    ran: list[int] = []
+
+    def run(calls: list[dict[str, Any]]) -> list[Any]:
+        ran.append(len(calls))
+        return [
+            {"plain": [1, "a", None, np.float32(2)], "other": make()} if call["x"] else (1 << 99,) for call in calls
+        ]
+
+    engine.register(vf.Op("make", "1", run=run))
+    for _ in range(2):
+        engine.call("make", x=1)
+        engine.call("make", x=0)
+    assert len(ran) == 3, "the second kind alone is kept"
+    assert engine.stats()["cache"]["entries"] == 1
 
 
 def test_a_call_may_carry_its_original_objects(engine: vf.Engine) -> None:

@@ -211,17 +211,32 @@ def test_bad_arguments_are_refused(
 
 def contains_itself() -> dict[str, Any]:
     tree: dict[str, Any] = {"children": []}
-    tree["children"].append({"parent": tree})
+    tree["children"] += [{"parent": tree}, {"parent": tree}]
     return tree
 
 
-@pytest.mark.parametrize("result", [contains_itself(), deeply_nested()])
-def test_a_result_nested_too_deep_fails_its_own_call(engine: vf.Engine, result: Any) -> None:
+def shares_its_parts() -> list[Any]:
+    shared: list[Any] = []
+    for _ in range(40):
+        shared = [shared, shared]
+    return shared
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (contains_itself(), "is nested deeper than 64 levels, or contains itself; flatten it"),
+        (deeply_nested(), "is nested deeper than 64 levels, or contains itself; flatten it"),
+        (shares_its_parts(), "has more than 10000000 parts; return arrays"),
+    ],
+    ids=["contains itself", "deep", "shares its parts"],
+)
+def test_a_result_without_end_fails_its_own_call(engine: vf.Engine, result: Any, message: str) -> None:
     engine.register(vf.Op("deep", "1", run=lambda calls: [result if call["x"] else "flat" for call in calls]))
     deep, flat = engine.submit_many("deep", [{"x": 1}, {"x": 0}]).result(WAIT, return_exceptions=True)
     assert flat == "flat"
     assert isinstance(deep, errors.OpError)
-    assert "a result of 'deep' is nested deeper than 64 levels, or contains itself; flatten it" in str(deep)
+    assert f"a result of 'deep' {message}" in str(deep)
 
 
 def test_a_number_that_python_has_none_for_has_no_identity_and_is_refused_by_native_ops(engine: vf.Engine) -> None:

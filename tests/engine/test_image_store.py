@@ -139,7 +139,7 @@ def test_the_hash_of_a_part_is_that_of_no_file() -> None:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "int64"])
 def test_a_tensor_that_holds_no_bytes_is_refused(dtype: str) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     tensor = torch.zeros((3, 8, 8), dtype=getattr(torch, dtype))
     with vf.Engine(threads=1) as engine:
@@ -149,7 +149,7 @@ def test_a_tensor_that_holds_no_bytes_is_refused(dtype: str) -> None:
 
 
 def test_the_image_of_a_call_may_be_any_source_or_a_hash(tmp_path: Path) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
     from PIL import Image as PilImage
 
     pixels = np.random.default_rng(2).integers(0, 256, (12, 20, 3), dtype=np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import gc
 import logging
 import signal
@@ -138,7 +139,7 @@ def test_a_callback_may_wait_for_a_call_that_is_not_done(engine: vf.Engine, gate
     def ask(_: object) -> None:
         try:
             later.result(0.01)
-        except TimeoutError:
+        except concurrent.futures.TimeoutError:
             answers.append("not yet")
         gate.opened.set()
         answers.append(later.result(WAIT))

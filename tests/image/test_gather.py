@@ -34,7 +34,7 @@ def test_it_writes_into_what_is_given() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_it_writes_into_a_torch_tensor_and_rounds_as_torch_does(dtype: str) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.00390625, 1.01171875, 3.4e38, 1e-45], np.float32)
     arrays = [*parts(4, 1), np.resize(special, (2, 7, 2))]
@@ -45,6 +45,12 @@ def test_it_writes_into_a_torch_tensor_and_rounds_as_torch_does(dtype: str) -> N
     assert torch.equal(batch[1:8].isnan(), expected.isnan())
     assert not batch[0].any()
     assert not batch[8].any()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_what_is_empty_has_no_gaps(shape: tuple[int, int]) -> None:
+    out = np.zeros(shape, np.float32)
+    assert vf.gather([np.zeros(shape, np.float32)], out=out) is out
 
 
 def test_results_of_preprocess_are_gathered() -> None:

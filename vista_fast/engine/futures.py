@@ -32,6 +32,8 @@ class CallFuture(concurrent.futures.Future[Any]):
     _core: EngineCore | None = None
     _drain: Drain | None = None
     _request = 0
+    # One thread takes the completion past the drain thread; others that wait are told when it is settled.
+    _has_taker = False
     _told_of_cancel = False
 
     def cancel(self) -> bool:
@@ -72,12 +74,17 @@ class CallFuture(concurrent.futures.Future[Any]):
         if drain.is_here():
             drain.settle_until(self, until)
             return None if timeout is None else max(0.0, until - time.monotonic())
+        if self._has_taker:
+            return timeout
+        self._has_taker = True
         try:
             return self._take(drain.queue, until, timeout)
         except BaseException:
             # A signal handler raised: what is taken already has to reach those who wait for it.
             self._settle_taken()
             raise
+        finally:
+            self._has_taker = False
 
     def _take(self, queue: CompletionQueue, until: float, timeout: float | None) -> float | None:
         spins = True

@@ -53,13 +53,14 @@ class Op:
     run again one by one.
 
     ``version`` is part of a call's identity: change it when the output changes. ``cacheable`` Ops run equal calls once
-    and keep their successes. ``key(arguments)`` is a call's compatibility key (a Batch has one): choosing a Batch takes
-    time for each different key that waits, so let there be hundreds at once, not tens of thousands. ``size(arguments)``
-    is its amount of work. At most ``max_in_flight`` calls are in running Batches, and at most ``max_queue`` wait for
-    one (more wait for room as they do when the engine is full); with None there is no such limit. A Batch that runs
-    longer than ``timeout`` seconds is given up and its puller replaced; with None it may run for ever, and holds its
-    puller. Besides an Image, and what one is opened from, ``run`` takes the image as one of ``image_types``, such as a
-    DeviceImage.
+    and keep their successes, where these are arrays, Images, numbers, str, bytes, None, or tuples, lists and dicts of
+    them: what else comes back is shared with the calls that wait for it, and not kept. ``key(arguments)`` is a call's
+    compatibility key (a Batch has one): choosing a Batch takes time for each different key that waits, so let there be
+    hundreds at once, not tens of thousands. ``size(arguments)`` is its amount of work. At most ``max_in_flight`` calls
+    are in running Batches, and at most ``max_queue`` wait for one (more wait for room as they do when the engine is
+    full); with None there is no such limit. A Batch that runs longer than ``timeout`` seconds is given up and its
+    puller replaced; with None it may run for ever, and holds its puller. Besides an Image, and what one is opened from,
+    ``run`` takes the image as one of ``image_types``, such as a DeviceImage.
     """
 
     name: str

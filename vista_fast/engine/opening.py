@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from vista_fast.errors import EngineClosedError
+from vista_fast.errors import EngineClosedError, ResourceExhaustedError
 
 if TYPE_CHECKING:
     from vista_fast._core import Image
@@ -35,6 +35,7 @@ class LoopOpeners:
 
     def __init__(self, open_image: Callable[[Any], Image], threads: int) -> None:
         self._open = open_image
+        self._closed = False
         self._pool = concurrent.futures.ThreadPoolExecutor(threads, "vista-opener")
 
     def submit_when_open(self, future: LoopFuture, source: ImageSource, submit: Submit) -> None:
@@ -49,12 +50,18 @@ class LoopOpeners:
 
         try:
             opening = self._pool.submit(self._open, source)
-        except RuntimeError as error:  # its pool is shut down
-            raise EngineClosedError("the engine is closed; create another Engine") from error
+        except RuntimeError as error:
+            if self._closed:
+                raise EngineClosedError("the engine is closed; create another Engine") from error
+            raise ResourceExhaustedError(
+                f"a thread that opens images could not be started ({error}); open them with Engine.image, or raise the "
+                "limits of this process"
+            ) from error
         opening.add_done_callback(opened)
 
     def close(self) -> None:
         """What is being opened is opened to its end, and its calls find the engine closed."""
+        self._closed = True
         self._pool.shutdown(wait=False)
 
 

@@ -108,6 +108,39 @@ TEST_F(WaitQueueTest, GivesAFlowThatComesBackNoCreditForItsAbsence) {
   EXPECT_EQ(std::count(next.begin(), next.end(), 1), 3);
 }
 
+TEST_F(WaitQueueTest, ChargesAFlowThatMakesOneCallAtATime) {
+  for (int i = 0; i < 200; ++i) Push(2);
+  Push(1, 10);
+  std::map<Flow, double> served;
+  for (int i = 0; i < 110; ++i) {
+    const Flight* flight = Pop(1).front();
+    served[flight->flow] += flight->size;
+    if (flight->flow == 1) Push(1, 10);
+  }
+  EXPECT_NEAR(served[1], served[2], 11);
+}
+
+TEST_F(WaitQueueTest, ForgetsDebtsWhenNothingWaits) {
+  Push(1, 1000);
+  Push(2);
+  EXPECT_EQ(PopFlows(2), (Flows{1, 2}));
+  Push(1);
+  Push(2);
+  Push(2);
+  EXPECT_EQ(PopFlows(1), Flows{1});
+}
+
+TEST_F(WaitQueueTest, KeepsTheLargestDebtsOfManyFlows) {
+  for (int i = 0; i < 20000; ++i) Push(0, 1e-3);
+  for (Flow flow = 1; flow <= 5000; ++flow) Push(flow, static_cast<double>(flow));
+  while (queue_.size() > 10000) Pop(1);  // all flows but the first have nothing left
+  Push(1);
+  Push(5000);
+  const Flows next = PopFlows(1000);
+  EXPECT_EQ(std::count(next.begin(), next.end(), 1), 1);
+  EXPECT_EQ(std::count(next.begin(), next.end(), 5000), 0);
+}
+
 TEST_F(WaitQueueTest, ServesAnEnormousCallInTheEnd) {
   Push(1, 1e12);
   Push(1, 1);
