@@ -66,6 +66,19 @@ def test_metrics_come_back_in_order_and_the_later_record_of_a_step_counts(tmp_pa
     assert len(run.metrics()) == 6
 
 
+def test_a_resumed_run_takes_the_place_of_the_steps_after_its_checkpoint(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, CONFIG)
+    for step in range(1, 8):
+        run.append({"event": "Grpo", "step": step, "run": 1})
+        run.append({"event": "Saved", "stage": "grpo", "step": step})
+    for step in (5, 6):
+        run.append({"event": "Grpo", "step": step, "run": 2})
+    steps = [(record["step"], record["run"]) for record in run.metrics("Grpo")]
+    assert steps == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (6, 2)]
+    assert [record["step"] for record in run.metrics("Saved")] == list(range(1, 8))
+    assert [record for record in run.metrics() if record["event"] == "Grpo"] == run.metrics("Grpo")
+
+
 def test_what_json_has_no_word_for_is_null(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, CONFIG)
     run.append({"step": 1, "loss": float("nan"), "parts": [float("inf"), 1.5], "families": {"a": -float("inf")}})

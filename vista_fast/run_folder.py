@@ -57,13 +57,9 @@ class RunFolder:
             _check_resumable(folder, config, resume)
             _drop_half_line(folder.metrics_file)
             return folder
-        try:
-            with storage_errors(path):
-                path.mkdir(parents=True, exist_ok=True)
-            with whole_file(folder.config_file) as partial:
-                partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InvalidArgumentError(f"{path} can't hold a run ({error.strerror}); name another folder") from error
+        make_folder(path, "a run")
+        with folder_errors(path, "a run"), whole_file(folder.config_file) as partial:
+            partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return folder
 
     @classmethod
@@ -97,22 +93,27 @@ class RunFolder:
     def metrics(self, event: str | None = None) -> list[dict[str, Any]]:
         """The records of metrics.jsonl, of one ``event`` kind or of all, in order.
 
-        A run that was resumed repeats the steps after its checkpoint: the later record of a step replaces the earlier.
+        A run that was resumed repeats the steps after its checkpoint: a record whose step is not above the last of its
+        kind (event and stage) takes the place of that kind's earlier records from its step on.
         A last line that was cut by a crash is left out.
         """
         if not self.metrics_file.exists():
             return []
-        records: dict[Any, dict[str, Any]] = {}
-        for number, line in enumerate(self.metrics_file.read_bytes().splitlines(keepends=True)):
+        records: list[dict[str, Any]] = []
+        highest: dict[tuple[Any, Any, bool], int] = {}
+        for line in self.metrics_file.read_bytes().splitlines(keepends=True):
             if not line.endswith(b"\n"):
                 break
             record = json.loads(line)
             if event is not None and record.get("event") != event:
                 continue
-            key = (record.get("event"), record.get("stage"), record["step"]) if "step" in record else number
-            records.pop(key, None)
-            records[key] = record
-        return list(records.values())
+            if "step" in record:
+                kind, step = _kind(record), record["step"]
+                if step <= highest.get(kind, step - 1):
+                    records = [old for old in records if _kind(old) != kind or old["step"] < step]
+                highest[kind] = step
+            records.append(record)
+        return records
 
 
 @contextmanager
@@ -167,6 +168,28 @@ def storage_errors(path: Path) -> Iterator[None]:
             f"{path} could not be written ({error}); free some space or raise the limit on file sizes, then go on "
             "from the last checkpoint with --resume"
         ) from error
+
+
+def make_folder(path: Path, content: str) -> None:
+    """Makes the folder at ``path``, or takes the one there; errors as ``folder_errors``."""
+    with folder_errors(path, content), storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def folder_errors(path: Path, content: str) -> Iterator[None]:
+    """Turns an OSError into InvalidArgumentError that ``path`` can't hold ``content``; StorageError stays itself."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        raise InvalidArgumentError(f"{path} can't hold {content} ({error.strerror}); name another folder") from error
+
+
+def _kind(record: Mapping[str, Any]) -> tuple[Any, Any, bool]:
+    """Records of one kind count their steps together."""
+    return record.get("event"), record.get("stage"), "step" in record
 
 
 def _says_full(error: Exception) -> bool:

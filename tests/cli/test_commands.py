@@ -24,7 +24,7 @@ def test_sft_makes_weights_that_play(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert weights in capsys.readouterr().out
 
     out = tmp_path / "played"
-    assert main(["rollout", str(out), "--preset", "ci", "--weights", weights, "--tasks", "2", "--group", "2"]) == 0
+    assert main(["rollout", str(out), "--weights", weights, "--tasks", "2", "--group", "2"]) == 0
     assert "played   4 trajectories" in capsys.readouterr().out
     assert (out / "rollout.parquet").is_file()
 
@@ -44,15 +44,22 @@ def test_sft_makes_weights_that_play(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["rollout", "OUT", "--dataset", "mini", "--data", "x"], "unexpected keyword argument 'folder'"),
         (["rollout", "OUT", "--dataset", "nothing"], "no dataset is named 'nothing'"),
         (["train", "--run", "OUT", "--start", "nowhere"], "nowhere holds no weights"),
+        (["rollout", "OUT", "--weights", "nowhere"], "nowhere holds no weights"),
+        (["train", "--run", "OUT", "--start", "RUN"], "no *.safetensors, no tokenizer.json); name RUN/weights"),
+        (["rollout", "OUT", "--weights", "RUN"], "no *.safetensors, no tokenizer.json); name RUN/weights"),
+        (["rollout", "RUN/config.json"], "RUN/config.json can't hold trajectories (File exists); name another folder"),
         (["eval", "nowhere"], "nowhere is not a folder"),
+        (["eval", "base=RUN"], "the name 'base' is taken by the untrained model"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_leaves_nothing(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    assert main([str(out) if argument == "OUT" else argument for argument in arguments]) == 1
+    out, run = tmp_path / "out", tmp_path / "run"
+    (run / "weights").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    assert main([each.replace("OUT", str(out)).replace("RUN", str(run)) for each in arguments]) == 1
     said = capsys.readouterr().err
-    assert words in said
+    assert words.replace("RUN", str(run)) in said
     assert said.count("\n") == 1
     assert not out.exists()

@@ -92,6 +92,16 @@ def test_checkpoints_are_named_and_trajectories_are_not() -> None:
     assert shown == ["grpo checkpoint 10: runs/a/checkpoints/10"]
 
 
+def test_a_reader_that_leaves_does_not_end_the_run() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        lines = Lines(stream, interval=0)
+        for step in (1, 2, 3):
+            lines(grpo(step))
+        print("report", file=stream, flush=True)
+
+
 def test_a_terminal_gets_bars() -> None:
     """The same events in a process whose output is a pseudo-terminal."""
     program = (

@@ -103,6 +103,14 @@ def test_the_last_measurement_counts_and_columns_are_in_order() -> None:
     assert table.cells["sft", Setting(True, 0)].accuracy == 0.4
 
 
+def test_a_call_with_half_a_surrogate_pair_stays_as_it_was_written() -> None:
+    with Engine(threads=1) as engine:
+        played = trajectory(0, engine, correct=True)
+    played.turns[0].text = '<tool_call>{"name": "ocr", "arguments": {"a": "\\ud800"}}</tool_call>'
+    page = stories.draw([stories.Story("good", 1, played)])
+    assert b"ud800" in page.encode()
+
+
 def test_boxes_are_shares_of_the_image_they_name() -> None:
     with Engine(threads=1) as engine:
         played = trajectory(0, engine, correct=True)

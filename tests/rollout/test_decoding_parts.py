@@ -226,3 +226,24 @@ def test_the_fused_forward_is_the_general_one(model: Any) -> None:
 def test_models_of_other_classes_are_refused() -> None:
     with pytest.raises(InvalidArgumentError, match="Linear"):
         QwenVL(torch.nn.Linear(2, 2))
+    transformers = pytest.importorskip("transformers")
+    text = {
+        "vocab_size": 200,
+        "hidden_size": 64,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+    }
+    vision = {
+        "depth": 1,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_heads": 2,
+        "out_hidden_size": 64,
+        "deepstack_visual_indexes": [0],
+    }
+    config = transformers.Qwen3VLConfig(text_config=text, vision_config=vision)
+    with pytest.raises(InvalidArgumentError, match="qwen3_vl"):
+        QwenVL(transformers.Qwen3VLForConditionalGeneration(config))

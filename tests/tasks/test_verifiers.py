@@ -1,6 +1,7 @@
 """Verifiers: what counts as right, and what doesn't."""
 
 import pickle
+import time
 
 import pytest
 from hypothesis import given
@@ -139,6 +140,44 @@ def test_wrong_choices(answer: str) -> None:
 def test_a_choices_text_wins_over_a_letter() -> None:
     assert CHOICES("A", "C")
     assert not CHOICES("A", "one apple")
+
+
+ALIKE = MultipleChoice(("FF", "Ff", "ff"))
+
+
+@pytest.mark.parametrize(
+    ("truth", "right"),
+    [("FF", {"FF", "A", "A) FF"}), ("Ff", {"Ff", "B", "B) Ff"}), ("C", {"ff", "C", "C) ff"})],
+)
+def test_choices_that_differ_only_in_case_are_told_apart(truth: str, right: set[str]) -> None:
+    answers = ("FF", "Ff", "ff", "fF", "A", "B", "C", "A) FF", "B) Ff", "C) ff", "B) ff", "C) FF")
+    assert {answer for answer in answers if ALIKE(answer, truth)} == right
+
+
+def test_choices_that_differ_only_in_edge_punctuation_are_told_apart() -> None:
+    choices = MultipleChoice(("yes", "yes!", "?", "!"))
+    for index, text in enumerate(choices.choices):
+        answers = (*choices.choices, *"ABCD")
+        assert {answer for answer in answers if choices(answer, text)} == {text, "ABCD"[index]}
+    assert not choices("", "?")
+
+
+def test_no_single_character_makes_a_verifier_raise() -> None:
+    """Both planes that hold letters and digits, surrogates among them, and a sample of the others."""
+    for character in map(chr, (*range(0x20000), *range(0x20000, 0x110000, 101))):
+        for verifier in (exact, same_text, same_number, relaxed_accuracy, CHOICES):
+            assert verifier(character, "12") in (True, False)
+
+
+@pytest.mark.parametrize("answer", ["İ", "ı", "(ı)", "İ) x"])
+def test_a_letter_of_another_alphabet_is_no_label(answer: str) -> None:
+    assert not any(MultipleChoice(tuple("0123456789"))(answer, truth) for truth in "ABCDEFGHIJ")
+
+
+def test_a_long_run_of_spaces_takes_linear_time() -> None:
+    began = time.monotonic()
+    assert not same_number("-" + " " * 100_000 + "x", "12")
+    assert time.monotonic() - began < 1
 
 
 @given(st.text(), st.text())

@@ -38,6 +38,8 @@ def run(options: argparse.Namespace) -> int:
 
 def named_folders(arguments: list[str]) -> dict[str, Path]:
     """``name=folder`` or ``folder`` (named after itself) into folders by name."""
+    from vista_fast.train.run import UNTRAINED
+
     folders: dict[str, Path] = {}
     for argument in arguments:
         name, separator, folder = argument.partition("=")
@@ -45,6 +47,10 @@ def named_folders(arguments: list[str]) -> dict[str, Path]:
         name = name if separator else path.name
         if not path.is_dir():
             raise InvalidArgumentError(f"{path} is not a folder; name one with weights, as vista-fast sft writes it")
+        if name == UNTRAINED:
+            raise InvalidArgumentError(
+                f"the name {name!r} is taken by the untrained model; choose another: mine={path}"
+            )
         if name in folders:
             raise InvalidArgumentError(f"two policies are called {name!r}; give names: first=folder second=folder")
         folders[name] = path

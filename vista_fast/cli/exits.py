@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from vista_fast.cli import installed
 from vista_fast.errors import MissingExtraError, StorageError, VistaError
@@ -60,6 +61,15 @@ def orderly_termination() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def discard_output(stream: TextIO) -> None:
+    """After a BrokenPipeError: whatever is still written to ``stream``, by Python's flush at exit too, goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, stream.fileno())
+    finally:
+        os.close(nowhere)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

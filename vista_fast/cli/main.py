@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -48,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with exits.orderly_termination():
             return command.run(options)
     except BrokenPipeError:
-        return _reader_left()
+        # The reader of our output (a pager, head) has gone: end quietly.
+        exits.discard_output(sys.stdout)
+        return exits.OK
     except (Exception, KeyboardInterrupt) as error:
         return exits.code_of(error)
 
@@ -86,9 +87,3 @@ def _version() -> str:
         return f"vista-fast {version('vista-fast')}"
     except PackageNotFoundError:
         return "vista-fast (not installed as a package)"
-
-
-def _reader_left() -> int:
-    """The reader of our output (a pager, head) has gone: end quietly, and keep Python from flushing to it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.OK

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from vista_fast.cli.exits import discard_output
 from vista_fast.report.results import ResultTable
 from vista_fast.train.metrics import (
     CheckpointSaved,
@@ -36,7 +37,10 @@ def progress(stream: TextIO) -> Iterator[Listener]:
 
 
 class Lines:
-    """One plain line per event, at most one per ``interval`` seconds for the steps between the first and the last."""
+    """One plain line per event, at most one per ``interval`` seconds for the steps between the first and the last.
+
+    When the reader of the stream goes away (head), the run that is shown goes on, and nothing more is shown.
+    """
 
     def __init__(self, stream: TextIO, interval: float = 5.0) -> None:
         self._stream = stream
@@ -48,7 +52,10 @@ class Lines:
             return
         text = line(event)
         if text:
-            print(text, file=self._stream, flush=True)
+            try:
+                print(text, file=self._stream, flush=True)
+            except BrokenPipeError:
+                discard_output(self._stream)
 
     def _due(self, event: CorpusProgress | SftMetrics | GrpoMetrics) -> bool:
         now = time.monotonic()

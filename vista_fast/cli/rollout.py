@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vista_fast.cli import exits
-from vista_fast.cli.run_options import add_config_arguments, positive, run_config
+from vista_fast.cli.run_options import add_play_arguments, positive
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder to store to: rollout.parquet and images by hash")
     parser.add_argument("--weights", type=Path, help="folder of the policy's weights (default: the shipped ones)")
-    add_config_arguments(parser)
+    add_play_arguments(parser)
     parser.add_argument("--dataset", default="mini", help="dataset by name (default mini)")
     parser.add_argument("--data", type=Path, help="folder of a dataset's files, for those that have files (chartqa)")
     parser.add_argument("--split", default="train", help="split of the dataset (default train)")
@@ -32,8 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from vista_fast.rollout.store import write_trajectories
+    from vista_fast.run_folder import make_folder
+    from vista_fast.train.policy import check_policy
 
     tasks = _tasks(options)
+    if options.weights is not None:
+        check_policy(options.weights)
+    make_folder(options.out, "trajectories")
     trajectories, summary = _play(options, tasks)
     path = write_trajectories(options.out, "rollout", trajectories)
     print("\n".join(_report(trajectories, summary)))
@@ -61,13 +66,14 @@ def _play(options: argparse.Namespace, tasks: Sequence[Task]) -> tuple[list[Traj
 
     from vista_fast.engine import Engine
     from vista_fast.rollout import ChatTemplate, TransformersGenerator, rollout, summarize
+    from vista_fast.train.config import preset
     from vista_fast.train.grpo import play_config
     from vista_fast.train.policy import load_policy
     from vista_fast.train.run import SHIPPED_WEIGHTS
     from vista_fast.train.threads import split_threads
     from vista_fast.train.toolbox import policy_toolbox
 
-    config = run_config(options)
+    config = preset("tiny", seed=options.seed, threads=options.threads)
     threads = split_threads(config.threads)
     torch.set_num_threads(threads.torch)
     model, tokenizer = load_policy(options.weights or SHIPPED_WEIGHTS)

@@ -15,6 +15,11 @@ PRESETS = ("tiny", "ci")
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Which preset, seed and thread budget."""
     parser.add_argument("--preset", choices=PRESETS, default="tiny", help="tiny: the main job; ci: the same, shortened")
+    add_play_arguments(parser)
+
+
+def add_play_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which seed and thread budget."""
     parser.add_argument("--seed", type=int, default=0, help="of tasks, sampling and initial weights (default 0)")
     parser.add_argument("--threads", type=positive, help="thread budget of engine, networks and torch (default: cores)")
 

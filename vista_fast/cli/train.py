@@ -7,7 +7,6 @@ from pathlib import Path
 
 from vista_fast.cli import exits
 from vista_fast.cli.run_options import add_run_arguments, add_store_argument, positive, run_config
-from vista_fast.errors import NotFoundError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +21,11 @@ def run(options: argparse.Namespace) -> int:
     import dataclasses
 
     from vista_fast.cli.recording import record_run
+    from vista_fast.train.policy import check_policy
     from vista_fast.train.run import train_grpo
 
-    if options.start is not None and not (options.start / "config.json").is_file():
-        raise NotFoundError(f"--start {options.start} holds no weights; name a folder that `vista-fast sft` wrote")
+    if options.start is not None:
+        check_policy(options.start)
     config = run_config(options)
     steps = options.steps or config.grpo.steps
     config = dataclasses.replace(

@@ -235,7 +235,10 @@ def _highlight(text: str) -> str:
 
 
 def _pretty(call: str) -> str:
+    """The call as plain JSON; as it is where it can't be read, or has escapes that no file can hold (half a pair)."""
     try:
-        return json.dumps(json.loads(call), ensure_ascii=False)
+        pretty = json.dumps(json.loads(call), ensure_ascii=False)
+        pretty.encode()
     except (ValueError, RecursionError):
         return call
+    return pretty

@@ -61,6 +61,9 @@ class DecodablePolicy(Protocol):
         ...
 
 
+_MODEL_TYPES = ("qwen2_vl", "qwen2_5_vl")
+
+
 class QwenVL:
     """The general path: transformers' own text model, over a KVArena in the place of its cache.
 
@@ -73,10 +76,11 @@ class QwenVL:
 
     def __init__(self, model: Any) -> None:
         inner: Any = getattr(model, "model", model)
-        if not hasattr(inner, "language_model") or not hasattr(inner, "visual"):
+        kind = getattr(getattr(model, "config", None), "model_type", None)
+        if kind not in _MODEL_TYPES or not hasattr(inner, "language_model") or not hasattr(inner, "visual"):
             raise InvalidArgumentError(
-                f"{type(model).__name__} is not a Qwen2-VL or Qwen2.5-VL model; pass policy=, an object with the "
-                "methods of vista_fast.rollout.policy.DecodablePolicy"
+                f"{type(model).__name__} (model_type {kind!r}) is not a Qwen2-VL or Qwen2.5-VL model; pass policy=, an "
+                "object with the methods of vista_fast.rollout.policy.DecodablePolicy"
             )
         text = model.config.text_config
         if any(kind != "full_attention" for kind in text.layer_types):

@@ -16,11 +16,11 @@ RELATIVE_TOLERANCE: Final = Decimal("0.05")
 """ChartQA's tolerance for numbers (arXiv 2203.10244, section 5.1)."""
 
 _NUMBER: Final = re.compile(
-    r"([+-]?)\s*[$€£]?\s*"  # sign, currency
+    r"([+-]?)\s*(?:[$€£]\s*)?"  # sign, currency; two runs of \s* side by side would take quadratic time
     r"((?=\.?[0-9])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{0,40})(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,2})?)"
     r"\s*(%?)\.?"
 )
-_CHOICE_LABEL: Final = re.compile(r"\(?([a-z])(?:[).:]\s*|$)", re.IGNORECASE)
+_CHOICE_LABEL: Final = re.compile(r"\(?([a-z])(?:[).:]\s*|$)", re.IGNORECASE | re.ASCII)
 _EDGES: Final = string.whitespace + ".,;:!?\"'`“”‘’"
 
 
@@ -58,6 +58,7 @@ class MultipleChoice:
 
     ``choices`` in the order of their letters; the truth may be a letter or a choice's text. An answer that is a
     choice's text is that choice, even where it reads like a letter; a letter with another choice's text is wrong.
+    Letter case and edge punctuation count only between choices that differ in nothing else.
     """
 
     choices: tuple[str, ...]
@@ -67,15 +68,21 @@ class MultipleChoice:
         return wanted is not None and self._index(answer) == wanted
 
     def _index(self, text: str) -> int | None:
+        text = text.strip()
+        exact_texts = [choice.strip() for choice in self.choices]
+        if text in exact_texts:
+            return exact_texts.index(text)
         texts = [_normalised(choice) for choice in self.choices]
-        if _normalised(text) in texts:
+        if texts.count(_normalised(text)) == 1:
             return texts.index(_normalised(text))
-        label = _CHOICE_LABEL.match(text.strip())
+        label = _CHOICE_LABEL.match(text)
         index = ord(label[1].lower()) - ord("a") if label else len(texts)
         if label is None or index >= len(texts):
             return None
-        behind = _normalised(text.strip()[label.end() :])
-        return index if behind in ("", texts[index]) else None
+        behind = text[label.end() :].strip()
+        if behind in exact_texts:
+            return index if behind == exact_texts[index] else None
+        return index if _normalised(behind) in ("", texts[index]) else None
 
 
 def _normalised(text: str) -> str:

@@ -102,12 +102,20 @@ def load_policy(folder: Path) -> tuple[Any, Any]:
     """
     from transformers import PreTrainedTokenizerFast, Qwen2_5_VLForConditionalGeneration
 
-    if not (folder / "config.json").is_file():
-        raise NotFoundError(f"{folder} holds no policy (no config.json); name a folder that `vista-fast sft` wrote")
+    check_policy(folder)
     with _no_bars():
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     model.eval()  # type: ignore[no-untyped-call]
     return model, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+
+
+def check_policy(folder: Path) -> None:
+    """Raises NotFoundError, with what to give instead, when ``folder`` lacks a file that ``save_policy`` writes."""
+    missing = [name for name in ("config.json", "*.safetensors", "tokenizer.json") if not any(folder.glob(name))]
+    if missing:
+        inside = folder / "weights"
+        remedy = f"name {inside}" if inside.is_dir() else "name a folder that `vista-fast sft` wrote, as RUN/weights"
+        raise NotFoundError(f"{folder} holds no weights (no {', no '.join(missing)}); {remedy}")
 
 
 @contextmanager

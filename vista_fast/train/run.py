@@ -142,7 +142,7 @@ def _table(config: TrainConfig, policies: Mapping[str, Path], toolbox: Toolbox, 
     tasks = [held_out[index] for index in range(len(held_out))]
     loaded = {name: load_policy(path) for name, path in policies.items()}
     tokenizer = next(iter(loaded.values()))[1]
-    untrained = {"base": (build_policy(config.policy, tokenizer, seed=config.seed), tokenizer)}
+    untrained = {UNTRAINED: (build_policy(config.policy, tokenizer, seed=config.seed), tokenizer)}
     table: list[EvalMetrics] = []
     for name, (model, own_tokenizer) in {**untrained, **loaded}.items():
         settings = [(temperature, True) for temperature in config.eval.temperatures]
@@ -154,6 +154,9 @@ def _table(config: TrainConfig, policies: Mapping[str, Path], toolbox: Toolbox, 
             emit(metrics)
     return table
 
+
+UNTRAINED = "base"
+"""The name in the table of the model before any training."""
 
 HELD_OUT_SEED = 7
 """Every run is measured on the same held-out Tasks."""
