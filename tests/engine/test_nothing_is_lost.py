@@ -39,10 +39,14 @@ def alarm() -> Iterator[Callable[[float], None]]:
 
 
 def interrupted(work: Callable[[], Any]) -> None:
-    """Until the alarm has rung, which a finaliser that runs just then may swallow."""
-    with contextlib.suppress(AlarmError):
-        work()
-        threading.Event().wait(0.2)
+    """Until the alarm has rung; without garbage collection, whose callbacks would swallow what it raises."""
+    gc.disable()
+    try:
+        with contextlib.suppress(AlarmError):
+            work()
+            threading.Event().wait(0.2)
+    finally:
+        gc.enable()
 
 
 def register(engine: vf.Engine, name: str, run: Any, max_batch: int = 4096) -> None:
