@@ -71,8 +71,12 @@ def many_at_once(
     )
 
 
+def count_of(given: Options) -> int:
+    return 200 if given.quick else 10_000
+
+
 def numbered(given: Options) -> list[dict[str, int]]:
-    return [{"x": x} for x in range(200 if given.quick else 10_000)]
+    return [{"x": x} for x in range(count_of(given))]
 
 
 def in_executor(pool: ThreadPoolExecutor, calls: list[dict[str, int]]) -> None:
@@ -80,20 +84,20 @@ def in_executor(pool: ThreadPoolExecutor, calls: list[dict[str, int]]) -> None:
         future.result()
 
 
-async def acalls(engine: vf.Engine, calls: list[dict[str, int]]) -> None:
-    await asyncio.gather(*(engine.acall("nothing", **each) for each in calls))
+async def acalls(engine: vf.Engine, count: int) -> None:
+    await asyncio.gather(*(engine.acall("nothing", x=x) for x in range(count)))
 
 
 def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row:
-    calls = numbered(given)
+    count = count_of(given)
 
     async def executor() -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(pool, nothing) for _ in calls))
+        await asyncio.gather(*(loop.run_in_executor(pool, nothing) for _ in range(count)))
 
     async def bare() -> None:
         loop = asyncio.get_running_loop()
-        futures = [loop.create_future() for _ in calls]
+        futures = [loop.create_future() for _ in range(count)]
 
         def resolve() -> None:
             for future in futures:
@@ -103,16 +107,16 @@ def gathered(engine: vf.Engine, pool: ThreadPoolExecutor, given: Options) -> Row
         await asyncio.gather(*futures)
 
     works = {
-        name: per_second(len(calls), lambda work=work: asyncio.run(work()))  # type: ignore[misc]
+        name: per_second(count, lambda work=work: asyncio.run(work()))  # type: ignore[misc]
         for name, work in {
-            "ours": lambda: acalls(engine, calls),
+            "ours": lambda: acalls(engine, count),
             "run_in_executor": executor,
             "bare futures": bare,
         }.items()
     }
     figures = in_turns(works, given.repeats)
     return Row(
-        f"gather of {len(calls):,} acalls",
+        f"gather of {count:,} acalls",
         "calls/s",
         "higher",
         figures["ours"],
@@ -208,7 +212,7 @@ def main() -> None:
         executor = {"ThreadPoolExecutor": (len(calls), lambda: in_executor(pool, calls))}
         rows = [many_at_once(engine, "submit_many of {}", given, executor), gathered(engine, pool, given)]
         profiles += profiled(given, "submit_many", lambda: engine.submit_many("nothing", calls).result())
-        profiles += profiled(given, "gathered acalls", lambda: asyncio.run(acalls(engine, calls)))
+        profiles += profiled(given, "gathered acalls", lambda: asyncio.run(acalls(engine, len(calls))))
     with vf.Engine(cache_bytes=0) as engine, ThreadPoolExecutor(1) as pool:
         engine.register(op)
         rows += alone(engine, pool, given)

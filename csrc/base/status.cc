@@ -1,5 +1,8 @@
 #include "base/status.h"
 
+#include <memory>
+#include <utility>
+
 namespace vista {
 
 const char* StatusCodeName(StatusCode code) {
@@ -24,6 +27,17 @@ const char* StatusCodeName(StatusCode code) {
       return "internal";
   }
   return "unknown";
+}
+
+const std::string& Status::message() const {
+  static const std::string none;
+  return ok() ? none : failure_->message;
+}
+
+Status Status::WithCause(std::shared_ptr<const void> cause) const {
+  Status status;
+  status.failure_ = std::make_shared<const Failure>(Failure{code(), message(), std::move(cause)});
+  return status;
 }
 
 }  // namespace vista

@@ -28,22 +28,24 @@ enum class StatusCode : std::uint8_t {
 // ("invalid_argument").
 const char* StatusCodeName(StatusCode code);
 
+// One pointer's worth of cost where all went well, as nearly everything does.
 class [[nodiscard]] Status {
  public:
   Status() = default;  // ok
-  Status(StatusCode code, std::string message) : code_(code), message_(std::move(message)) {}
+  // `code` is not kOk.
+  Status(StatusCode code, std::string message)
+      : failure_(std::make_shared<const Failure>(Failure{code, std::move(message), nullptr})) {}
 
-  [[nodiscard]] bool ok() const { return code_ == StatusCode::kOk; }
-  [[nodiscard]] StatusCode code() const { return code_; }
-  [[nodiscard]] const std::string& message() const { return message_; }
+  [[nodiscard]] bool ok() const { return failure_ == nullptr; }
+  [[nodiscard]] StatusCode code() const { return ok() ? StatusCode::kOk : failure_->code; }
+  // Empty when ok.
+  [[nodiscard]] const std::string& message() const;
 
   // What the layer above attached, opaque here: the binding keeps the original Python exception in
-  // it.
-  [[nodiscard]] const std::shared_ptr<const void>& cause() const { return cause_; }
-  Status WithCause(std::shared_ptr<const void> cause) && {
-    cause_ = std::move(cause);
-    return std::move(*this);
-  }
+  // it. Null when there is none.
+  [[nodiscard]] const void* cause() const { return ok() ? nullptr : failure_->cause.get(); }
+  // The same failure with another cause; it must be one.
+  [[nodiscard]] Status WithCause(std::shared_ptr<const void> cause) const;
 
   static Status InvalidArgument(std::string m) {
     return {StatusCode::kInvalidArgument, std::move(m)};
@@ -63,9 +65,13 @@ class [[nodiscard]] Status {
   static Status Internal(std::string m) { return {StatusCode::kInternal, std::move(m)}; }
 
  private:
-  StatusCode code_ = StatusCode::kOk;
-  std::string message_;
-  std::shared_ptr<const void> cause_;
+  struct Failure {
+    StatusCode code;
+    std::string message;
+    std::shared_ptr<const void> cause;
+  };
+
+  std::shared_ptr<const Failure> failure_;
 };
 
 // A T or the Status that says why there is none. Never holds an ok Status without a value.

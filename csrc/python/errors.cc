@@ -39,7 +39,7 @@ py::object ErrorClass(const char* name) {
 }  // namespace
 
 py::object ToException(const Status& status) {
-  const auto* cause = static_cast<const Foreign*>(status.cause().get());
+  const auto* cause = static_cast<const Foreign*>(status.cause());
   if (cause != nullptr && py::isinstance(cause->object(), ErrorClass("VistaError"))) {
     return py::reinterpret_borrow<py::object>(cause->object());
   }
