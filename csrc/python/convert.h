@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "base/value.h"
@@ -30,7 +31,7 @@ pybind11::object FromValue(const Value& value);
 Result<Value> Freeze(pybind11::handle result);
 
 // Roughly what the arguments of a Python Op keep alive, in bytes: arrays, byte strings and bound
-// Objects, one level deep.
-std::size_t ArgumentBytes(pybind11::dict arguments);
+// Objects, one level deep. Appends those Objects to `objects`.
+std::size_t ArgumentBytes(pybind11::dict arguments, std::vector<ObjectRef>* objects);
 
 }  // namespace vista::python

@@ -195,6 +195,9 @@ Status EngineCore::FillNative(const Op& op, const py::dict& arguments, sched::Ca
   if (!traits.ok()) return traits.status();
   call->traits = std::move(traits).value();
   call->arguments = std::move(value).value();
+  for (const auto& [name, argument] : *call->arguments.get_if<Value::Dict>()) {
+    if (const auto* object = argument.get_if<ObjectRef>()) call->objects.push_back(*object);
+  }
   if (!op.cacheable) return {};
   std::string key = op.identity_prefix;
   if (Status status = AppendCanonical(call->arguments, &key); !status.ok()) return status;
@@ -221,7 +224,7 @@ Status EngineCore::FillForeign(const Op& op, const py::dict& arguments, sched::C
     if (status.code() == StatusCode::kInvalidArgument) return status;
     if (status.ok()) call->identity = sched::Identity(std::move(key));
   }
-  const std::size_t bytes = ArgumentBytes(arguments);
+  const std::size_t bytes = ArgumentBytes(arguments, &call->objects);
   call->arguments =
       Value{ObjectRef(std::make_shared<Foreign>(arguments.inc_ref().ptr(), bytes, false, false))};
   return {};

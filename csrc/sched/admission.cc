@@ -6,12 +6,23 @@
 namespace vista::sched {
 
 bool Admission::HasRoom(const Flight& flight) const {
-  return flights_ == 0 || (flights_ < limits_.flights && bytes_ + flight.bytes <= limits_.bytes);
+  return flights_ == 0 || (flights_ < limits_.flights && bytes_ + BytesOf(flight) <= limits_.bytes);
+}
+
+std::size_t Admission::BytesOf(const Flight& flight) const {
+  std::size_t bytes = flight.bytes;
+  for (const ObjectRef& object : flight.objects) {
+    if (!holders_.contains(object.get())) bytes += object->bytes();
+  }
+  return bytes;
 }
 
 void Admission::Take(const Flight& flight) {
   ++flights_;
   bytes_ += flight.bytes;
+  for (const ObjectRef& object : flight.objects) {
+    if (++holders_[object.get()] == 1) bytes_ += object->bytes();
+  }
 }
 
 bool Admission::Enter(Flight* flight, bool force) {
@@ -34,6 +45,12 @@ bool Admission::Enter(Flight* flight, bool force) {
 void Admission::Leave(const Flight& flight) {
   --flights_;
   bytes_ -= flight.bytes;
+  for (const ObjectRef& object : flight.objects) {
+    const auto at = holders_.find(object.get());
+    if (--at->second > 0) continue;
+    holders_.erase(at);
+    bytes_ -= object->bytes();
+  }
 }
 
 void Admission::LeaveLobby(Flight* flight) {

@@ -1,10 +1,12 @@
-// Admission: bounds the Flights inside the engine in count and in bytes of arguments, and those
-// that wait for one Op. What finds no room waits in its Op's lobby, where flows take fair turns
-// too; nothing is refused, because a refusal would bias training.
+// Admission: bounds the Flights inside the engine in count and in bytes of arguments, where what
+// many of them look at counts once, and those that wait for one Op. What finds no room waits in its
+// Op's lobby, where flows take fair turns too; nothing is refused, because a refusal would bias
+// training.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
+#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
@@ -38,12 +40,15 @@ class Admission {
  private:
   // A Flight over the limit in bytes gets room when it would be the only one.
   [[nodiscard]] bool HasRoom(const Flight& flight) const;
+  // What the bytes inside would grow by.
+  [[nodiscard]] std::size_t BytesOf(const Flight& flight) const;
   void Take(const Flight& flight);
   void CountOut(OpState* op);
 
   AdmissionLimits limits_;
   std::size_t flights_ = 0;
   std::size_t bytes_ = 0;
+  std::unordered_map<const Object*, std::size_t> holders_;  // how many Flights inside hold each
   std::atomic<std::size_t> waiting_{0};
   std::vector<OpState*> crowded_;  // the Ops with someone in their lobby
 };

@@ -127,7 +127,7 @@ void Scheduler::ConsiderQueue(OpState* op, WaitQueue* queue, std::size_t free_pu
   if (soonest != nullptr) {
     view.earliest_soft_deadline = soonest->soft_deadline;
     view.service_estimate =
-        op->ServiceEstimate(*queue, std::min(view.waiting, policy.max_batch), soonest);
+        op->ServiceEstimate(*queue, std::min(view.waiting, policy.max_batch), *soonest);
   }
   view.open_expectations = expectations_.open(op->id);
   view.draining = closing_;
@@ -151,7 +151,7 @@ Scheduler::Candidate Scheduler::MakeCandidate(OpState* op, WaitQueue* queue,
                                               const Decision& decision, TimePoint now) {
   Candidate candidate{op, queue, decision.reason, queue->top_priority()};
   if (const Flight* hurried = queue->top_soonest()) {
-    const Duration service = op->ServiceEstimate(*queue, decision.size, hurried);
+    const Duration service = op->ServiceEstimate(*queue, decision.size, *hurried);
     const bool urgent = hurried->soft_deadline < After(now, service);
     if (urgent) candidate.urgent_deadline = hurried->soft_deadline;
   }
@@ -239,6 +239,7 @@ bool Scheduler::Complete(BatchId id, std::vector<Result<Value>> results) {
   std::optional<Running> batch = EndBatch(&transaction, id, now);
   if (!batch) return false;
   LearnFrom(*batch, now);
+  transaction.Reserve(batch->members.size());
   if (results.size() != batch->members.size()) {
     RunAgainAlone(&transaction, &*batch,
                   Status::Internal("Op '" + batch->op->spec.name + "' returned " +

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/value.h"
@@ -80,9 +81,10 @@ struct Flight {
   OpState* op = nullptr;
   Identity identity;
   Value arguments;
+  std::vector<ObjectRef> objects;  // in them, each counted once however many Flights hold it
   std::string compatibility;
   double size = 1;
-  std::size_t bytes = 0;  // of arguments
+  std::size_t bytes = 0;  // of the arguments without `objects`
   Flow flow = 0;          // of the Request that started it
   Priority priority = 0;  // the highest of its waiters'
   TimePoint arrived;

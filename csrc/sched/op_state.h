@@ -53,20 +53,22 @@ struct OpState {
   [[nodiscard]] bool AtLimit() const { return FreeBatches() == 0 || FreeCalls() == 0; }
   [[nodiscard]] bool QueueIsFull() const { return Left(spec.max_queue, waiting) == 0; }
 
-  // How long a Batch of so many calls of the queue will take, `hurried` among them if there is one.
-  // Of the others it is not known which they will be.
+  // How long a Batch of so many calls of the queue will take, `hurried` among them. Of the others
+  // it is not known which they will be.
   [[nodiscard]] Duration ServiceEstimate(const WaitQueue& queue, std::size_t calls,
-                                         const Flight* hurried) const {
+                                         const Flight& hurried) const {
     const auto waits = static_cast<double>(queue.size());
     const auto members = static_cast<double>(calls);
-    if (hurried == nullptr) return service_times.OfBatch(queue.total_size() * members / waits);
-    const double others = std::max(queue.total_size() - hurried->size, 0.0);
-    const double size = hurried->size + others * (members - 1) / std::max(waits - 1, 1.0);
-    return std::max(service_times.OfBatch(size), service_times.OfCall(hurried->size));
+    const double others = std::max(queue.total_size() - hurried.size, 0.0);
+    const double size = hurried.size + others * (members - 1) / std::max(waits - 1, 1.0);
+    return std::max(service_times.OfBatch(size), service_times.OfCall(hurried.size));
   }
   // The Flight whose turn it is in the queue, for a Batch of so many of its calls.
   [[nodiscard]] Flight* NextOf(const WaitQueue& queue, std::size_t calls, TimePoint now) const {
-    return queue.Next(now, ServiceEstimate(queue, calls, queue.top_soonest()));
+    const Flight* hurried = queue.top_soonest();
+    const Duration service =
+        hurried == nullptr ? Duration(0) : ServiceEstimate(queue, calls, *hurried);
+    return queue.Next(now, service);
   }
 
   void NoteArrival(const std::string& compatibility, TimePoint now) {

@@ -13,6 +13,13 @@ Status Closed() {
   return Status::FailedPrecondition("the engine is closed; create another Engine");
 }
 
+std::size_t OwnBytes(const Call& call) {
+  std::size_t shared = 0;
+  for (const ObjectRef& object : call.objects) shared += object->bytes();
+  const std::size_t all = call.arguments.bytes();
+  return all - std::min(all, shared);
+}
+
 }  // namespace
 
 const char* OutcomeName(Outcome outcome) {
@@ -69,7 +76,7 @@ Result<Scheduler::AddedOp> Scheduler::AddOp(OpSpec spec, bool leased) {
 }
 
 Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<RequestId> ids) {
-  for (Call& call : calls) call.bytes = call.arguments.bytes();
+  for (Call& call : calls) call.bytes = OwnBytes(call);
   Transaction transaction(this);
   if (closing_) return Closed();
   const TimePoint now = clock_->Now();
@@ -81,7 +88,7 @@ Status Scheduler::Submit(std::span<Call> calls, const SinkRef& sink, std::span<R
 
 Status Scheduler::SubmitInPlace(Call* call, const SinkRef& sink, RequestId* id,
                                 std::optional<Batch>* batch) {
-  call->bytes = call->arguments.bytes();
+  call->bytes = OwnBytes(*call);
   Transaction transaction(this);
   if (closing_) return Closed();
   const TimePoint now = clock_->Now();
@@ -133,6 +140,7 @@ RequestId Scheduler::Accept(Transaction* transaction, Call* call, const SinkRef&
   auto* flight = new Flight;  // the scheduler owns it until Drop
   flight->op = op;
   flight->arguments = std::move(call->arguments);
+  flight->objects = std::move(call->objects);
   flight->compatibility = std::move(call->traits.compatibility);
   flight->size =
       call->traits.size > 0 ? std::min(call->traits.size, ServiceTimes::kLargestSize) : 1;

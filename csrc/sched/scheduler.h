@@ -41,6 +41,9 @@ namespace vista::sched {
 struct Call {
   OpId op = 0;
   Value arguments;
+  // Those Objects in the arguments that other calls may hold too, such as Images: in the limit of
+  // bytes each counts once. They are among arguments.bytes().
+  std::vector<ObjectRef> objects;
   Identity identity;
   CallTraits traits;
   Flow flow = 0;
@@ -49,7 +52,7 @@ struct Call {
   TimePoint hard_deadline = kNever;
   TimePoint room_deadline = kNever;  // when to give up waiting for admission
   bool nested = false;    // made on behalf of an admitted call: never waits for admission
-  std::size_t bytes = 0;  // of the arguments; Submit sets it, without the lock
+  std::size_t bytes = 0;  // of the arguments without `objects`; Submit sets it, without the lock
   std::uint64_t token = 0;
 };
 

@@ -33,6 +33,12 @@ class Scheduler::Transaction {
     for (const OpId op : lost_) scheduler_->listener_->PullerLost(op);
   }
 
+  // Room for so many Completions.
+  void Reserve(std::size_t completions) {
+    sinks_.reserve(completions);
+    completions_.reserve(completions);
+  }
+
   // The lock itself, for waiting on a condition variable between two stays' worth of work.
   std::unique_lock<std::mutex>* lock() { return &lock_; }
 

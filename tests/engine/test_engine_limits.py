@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import numpy as np
 import pytest
 from engine_gate import WAIT, Gate
 
@@ -43,6 +44,26 @@ def test_max_in_flight_bounds_the_calls_that_run(engine: vf.Engine) -> None:
     results = engine.submit_many("few", [{"x": x} for x in range(200)]).result(WAIT)
     assert results == [sum(range(20_000)) + x for x in range(200)]
     assert 2 <= most <= 3
+
+
+def test_an_image_that_many_calls_look_at_counts_once(gate: Gate) -> None:
+    size = 64 * 64 * 3
+    image, other = (vf.Image.from_array(np.full((64, 64, 3), level, np.uint8)) for level in (1, 2))
+    with vf.Engine(threads=1, max_bytes=3 * size // 2) as engine:
+        engine.register(vf.Op("gate", "1", policy=vf.BatchPolicy(max_batch=16), run=gate))
+        many = engine.submit_many("gate", [{"image": image, "x": x} for x in range(16)])
+        assert gate.started.wait(WAIT)
+        assert engine.stats()["admission"]["lobby"] == 0
+        assert size < engine.stats()["admission"]["bytes"] < 2 * size
+        last = engine.submit_many("gate", [{"image": other, "x": 16}])
+        assert engine.stats()["admission"]["lobby"] == 1
+        gate.opened.set()
+        assert many.result(WAIT) + last.result(WAIT) == list(range(17))
+
+        zooms = engine.submit_many("image.zoom", [{"image": image, "box": (0, 0, x, x)} for x in range(8, 24)])
+        assert len(zooms.result(WAIT)) == 16
+        assert engine.stats()["ops"]["image.zoom"]["batch_size"]["max"] > 1
+        assert engine.stats()["admission"]["bytes"] == 0
 
 
 def test_a_call_gives_up_waiting_for_room(gate: Gate) -> None:

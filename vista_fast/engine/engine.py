@@ -40,8 +40,8 @@ class Engine(LoopCaller):
     """Runs calls of Ops: equal ones once, alike ones in batches.
 
     ``threads`` native workers (default: the cores this process may use), ``cache_bytes`` for results, ``image_bytes``
-    for Images that ``image`` opened. At most ``max_calls`` different calls, or ``max_bytes`` of their arguments, are
-    inside at once; more wait for room, none is refused.
+    for Images that ``image`` opened. At most ``max_calls`` different calls, or ``max_bytes`` of their arguments (an
+    Image counts once, however many look at it), are inside at once; more wait for room, none is refused.
 
     Every call takes ``flow`` (a hashable: the unit of fairness, such as a trajectory), ``priority`` (an int, larger
     first), ``soft_deadline`` (seconds from now by which it should be done), ``deadline`` (seconds from now after

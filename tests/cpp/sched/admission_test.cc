@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/tensor.h"
 #include "harness.h"
 
 namespace vista::sched {
@@ -70,6 +75,38 @@ TEST_F(SchedulerAdmission, TakesACallOverTheLimitInBytesWhenItIsAlone) {
   Complete(*Take(lane));
   EXPECT_EQ(scheduler_.Stats().lobby, 0U);
   EXPECT_TRUE(Take(lane));
+}
+
+Call Looking(Call call, const ObjectRef& object) {
+  call.arguments = Value{object};
+  call.objects = {object};
+  return call;
+}
+
+ObjectRef OfSize(std::size_t bytes) {
+  return Tensor::FromVector(DType::kUint8, {static_cast<std::int64_t>(bytes)},
+                            std::vector<std::byte>(bytes));
+}
+
+TEST_F(SchedulerAdmission, CountsWhatManyCallsLookAtOnce) {
+  OpSpec spec = Spec("a");
+  spec.concurrency = 0;
+  const auto [op, lane] = AddOp(spec);
+  const ObjectRef seen_by_many = OfSize(600000);
+  for (int i = 0; i < 6; ++i) Submit(Looking(MakeCall(op, i), seen_by_many));
+  EXPECT_EQ(scheduler_.Stats().lobby, 0U);
+  EXPECT_LT(scheduler_.Stats().flight_bytes, 610000U);
+
+  const RequestId other = Submit(Looking(MakeCall(op, 6), OfSize(600000)));
+  EXPECT_EQ(scheduler_.Stats().lobby, 1U) << "another Object of that size finds no room";
+  const auto first = Take(lane);
+  scheduler_.Complete(first->id, {Number(0), Number(0), Number(0), Number(0)});
+  EXPECT_EQ(scheduler_.Stats().lobby, 1U) << "the last two still hold the first Object";
+  const auto second = Take(lane);
+  scheduler_.Complete(second->id, {Number(0), Number(0)});
+  EXPECT_TRUE(scheduler_.AwaitAdmission(other, Duration(0)));
+  scheduler_.Complete(Take(lane)->id, {Number(0)});
+  EXPECT_EQ(scheduler_.Stats().flight_bytes, 0U);
 }
 
 TEST_F(SchedulerAdmission, BoundsTheQueueOfAnOp) {
