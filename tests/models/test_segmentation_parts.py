@@ -176,6 +176,14 @@ def test_a_wrong_prompt_fails_alone(engine: vf.Engine) -> None:
         engine.call("segment.render", image, logits=np.zeros((2, 5, 5), np.float16))
 
 
+@pytest.mark.parametrize("op", ["segment.encode", "segment.decode", "segment.render"])
+def test_an_argument_that_an_op_does_not_know_is_refused(engine: vf.Engine, op: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=rf"{op} has no argument 'point'; it takes image"):
+        engine.call(op, flat(engine, 7), point=(1, 1))
+    with pytest.raises(InvalidArgumentError, match=f"the image of {op} is a NoneType"):
+        engine.call(op)
+
+
 def test_an_engine_segments_one_way_only(engine: vf.Engine) -> None:
     register_segmentation(engine, SegmentationConfig())
     with pytest.raises(InvalidArgumentError, match="this engine already segments images with"):

@@ -12,6 +12,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 import vista_fast as vf
+from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.documents import DocumentConfig
 from vista_fast.models.ocr import OcrConfig
 from vista_fast.models.weights import fetch_weight
@@ -51,6 +52,12 @@ async def test_a_table_comes_as_markdown(documents: vf.Toolbox) -> None:
     assert documents.engine.stats()["ops"]["table.structure"]["batches"] == 1
     head = vf.ToolCall("table", {"bbox_2d": [0, 0, 1, 0.31], "target_image": 1})
     assert (await documents.call(head, images=[image])).text == "\n".join(MARKDOWN.splitlines()[:3])
+
+
+@pytest.mark.parametrize("op", ["layout.detect", "table.structure"])
+def test_an_op_refuses_what_it_does_not_know(documents: vf.Toolbox, op: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"{op} has no argument 'box'; it takes image"):
+        documents.engine.call(op, np.asarray(drawn()), box=(0, 0, 9, 9))
 
 
 async def test_what_is_no_table_is_said_and_is_no_error(documents: vf.Toolbox) -> None:

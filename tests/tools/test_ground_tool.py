@@ -16,6 +16,7 @@ from sklearn.datasets import load_sample_images
 from small_grounding_dino import save_small_model
 
 import vista_fast as vf
+from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.grounding import GroundingConfig
 from vista_fast.models.grounding.coco import GRAPH, WEIGHT
 from vista_fast.models.weights import fetch_weight
@@ -89,6 +90,21 @@ async def test_captions_of_one_image_share_one_run(closed: vf.Toolbox, astronaut
     calls = [vf.ToolCall("ground", {"caption": caption}) for caption in ("person", "chair", "person. car", "man")]
     await asyncio.gather(*(closed.call(call, images=[image]) for call in calls))
     assert closed.engine.stats()["ops"]["grounding.coco"]["batches"] - before == 1
+
+
+def test_an_op_refuses_what_it_does_not_know(closed: vf.Toolbox, open_words: vf.Toolbox) -> None:
+    image = np.zeros((32, 32, 3), np.uint8)
+    with pytest.raises(InvalidArgumentError, match="coco has no argument 'caption'; it takes image"):
+        closed.engine.call("grounding.coco", image, caption="dog.")
+    with pytest.raises(InvalidArgumentError, match="detect has no argument 'threshold'; it takes image, caption, box_"):
+        open_words.engine.call("grounding.detect", image, caption="dog.", threshold=0.5)
+    right, wrong = ({"image": image, "caption": "dog.", "box_threshold": threshold} for threshold in (0.5, 35))
+    found, refused = open_words.engine.submit_many(
+        "grounding.detect", [each | {"image": open_words.engine.image(image)} for each in (right, wrong)]
+    ).result(60, return_exceptions=True)
+    assert set(found) == {"boxes", "scores", "phrases", "model"}
+    assert isinstance(refused, InvalidArgumentError)
+    assert open_words.engine.stats()["ops"]["grounding.detect"]["rerun_alone"] == 0
 
 
 @pytest.mark.parametrize("caption", ["", " . ", "unicorn", "x" * 10_000, 7, None])

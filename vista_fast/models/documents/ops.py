@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.models.backend import find_backend
+from vista_fast.models.call_arguments import one_for_all
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.layout import LayoutModel, layout_weights
 from vista_fast.models.documents.table import LIBRARY, TableModel, table_weights
@@ -56,6 +57,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
             f"pp-layout-cdla/{config.library}/{config.score_threshold}/{config.overlap_threshold}",
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
             run=lambda calls: [_detected(layout.get(), call) for call in calls],
+            key=one_for_all("layout.detect"),
             timeout=config.timeout,
         )
     )
@@ -65,6 +67,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
             "slanet-1m",
             policy=BatchPolicy(max_batch=TABLE_BATCH, max_delay=0.005),
             run=lambda calls: _structured(table.get(), calls),
+            key=one_for_all("table.structure"),
             timeout=config.timeout,
         )
     )

@@ -7,23 +7,29 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import AbortedError, InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models.backend import find_backend
+from vista_fast.models.call_arguments import check_arguments, one_for_all
 from vista_fast.models.grounding import coco
 from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
 from vista_fast.models.grounding.found import HUB_NAMES, find_grounding_dino
+from vista_fast.models.loading import LoadedOnce
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
 
 DETECT, COCO = "grounding.detect", "grounding.coco"
+
+THRESHOLDS = {"box_threshold": 0.35, "text_threshold": 0.25, "nms_threshold": 0.8}
+"""What ``grounding.detect`` takes beside the caption, with the values that hold where a call gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,36 +112,17 @@ def _model_name(folder: Path) -> str:
     return folder.name
 
 
-class _LoadedOnce:
-    """The detector, loaded by the first call.
-
-    That it can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
-    """
-
-    def __init__(self, config: GroundingConfig, threads: int) -> None:
-        self._config = config
-        self._threads = threads
-        self._lock = threading.Lock()
-        self._model: CocoDetector | None = None
-
-    def get(self) -> CocoDetector:
-        with self._lock:
-            if self._model is None:
-                try:
-                    self._model = CocoDetector(self._config, threads=self._threads)
-                except Exception as error:
-                    raise AbortedError(
-                        f"the detector of grounding could not be loaded ({error}); `vista-fast doctor` says what is "
-                        "installed"
-                    ) from error
-            return self._model
-
-
 def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: GroundingDino) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    def key(call: Mapping[str, Any]) -> tuple[tuple[int, int], int]:
+    def canvas_and_tokens(call: Mapping[str, Any]) -> tuple[tuple[int, int], int]:
         return model.batch_key(call["image"].width, call["image"].height, _caption(call))
+
+    def key(call: Mapping[str, Any]) -> str:
+        check_arguments(call, DETECT, "caption", *THRESHOLDS)
+        _thresholds(call)
+        (width, height), tokens = canvas_and_tokens(call)
+        return f"{width}x{height}/{tokens}"
 
     engine.register(
         Op(
@@ -143,8 +130,8 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
             f"{name}/{config.library}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=lambda calls: [_result(each, name) for each in model.detect([_query(call) for call in calls])],
-            key=lambda call: "{}x{}/{}".format(*key(call)[0], key(call)[1]),
-            size=lambda call: math.prod(key(call)[0]) / 1e6,
+            key=key,
+            size=lambda call: math.prod(canvas_and_tokens(call)[0]) / 1e6,
             timeout=config.timeout,
         )
     )
@@ -153,7 +140,7 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
 def _register_coco(engine: Engine, config: GroundingConfig, name: str) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    model = _LoadedOnce(config, engine.threads)
+    model = LoadedOnce("grounding", partial(CocoDetector, config, threads=engine.threads))
 
     def run(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         return [_result(each, name) for each in model.get().detect([np.asarray(call["image"]) for call in calls])]
@@ -164,6 +151,7 @@ def _register_coco(engine: Engine, config: GroundingConfig, name: str) -> None:
             f"{name}/{config.library}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=run,
+            key=one_for_all(COCO),
             timeout=config.timeout,
         )
     )
@@ -181,17 +169,12 @@ def _caption(call: Mapping[str, Any]) -> str:
 
 
 def _query(call: Mapping[str, Any]) -> Query:
-    return Query(
-        np.asarray(call["image"]),
-        _caption(call),
-        _threshold(call, "box_threshold", 0.35),
-        _threshold(call, "text_threshold", 0.25),
-        _threshold(call, "nms_threshold", 0.8),
-    )
+    return Query(np.asarray(call["image"]), _caption(call), *_thresholds(call))
 
 
-def _threshold(call: Mapping[str, Any], name: str, default: float) -> float:
-    value = call.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise InvalidArgumentError(f"{name} must lie in [0, 1], got {value!r}")
-    return float(value)
+def _thresholds(call: Mapping[str, Any]) -> list[float]:
+    given = THRESHOLDS | {name: call[name] for name in THRESHOLDS if name in call}
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise InvalidArgumentError(f"{name} must lie in [0, 1], got {value!r}")
+    return [float(value) for value in given.values()]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast._core import Image
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Precision
+from vista_fast.models.call_arguments import check_arguments
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
@@ -64,13 +64,12 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     def width(call: Mapping[str, Any], quad: Quad) -> int:
         return padded_width(call["image"].width, call["image"].height, quad, config)
 
-    # The key is asked for before anything else, for each call by itself: what it refuses never joins a batch.
     def key_of_image(call: Mapping[str, Any]) -> str:
-        _check_arguments(call, "ocr.detect")
+        check_arguments(call, "ocr.detect")
         return "{}x{}".format(*input_size(call))
 
     def key_of_line(call: Mapping[str, Any]) -> int:
-        _check_arguments(call, "ocr.recognize", "quad")
+        check_arguments(call, "ocr.recognize", "quad")
         return width(call, _checked_quad(call, config))
 
     def version(weights: Path, precision: Precision) -> str:
@@ -113,15 +112,6 @@ def _recognize(model: OcrModel, calls: Sequence[Mapping[str, Any]]) -> list[dict
 
 def _quad(call: Mapping[str, Any]) -> Quad:
     return np.asarray(call["quad"], np.float32).reshape(4, 2)
-
-
-def _check_arguments(call: Mapping[str, Any], op: str, *others: str) -> None:
-    """Raises InvalidArgumentError when the image is missing, and for arguments beside ``others``."""
-    if unknown := sorted(set(call) - {"image", *others}):
-        known = ", ".join(("image", *others))
-        raise InvalidArgumentError(f"{op} has no argument {', '.join(map(repr, unknown))}; it takes {known}")
-    if not isinstance(image := call.get("image"), Image):
-        raise InvalidArgumentError(f"the image of {op} is a {type(image).__name__}; give an Image or its source")
 
 
 def _checked_quad(call: Mapping[str, Any], config: OcrConfig) -> Quad:

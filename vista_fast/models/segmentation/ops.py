@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import find_backend
+from vista_fast.models.call_arguments import check_arguments, one_for_all
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.masks import facts_of, mask_at, overlay
@@ -71,12 +72,17 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
         found = model.get().decode(embeddings.of(image), (image.width, image.height), [_prompt(call) for call in calls])
         return [{"logits": masks.logits, "scores": masks.scores} for masks in found]
 
+    def key_of_prompt(call: Mapping[str, Any]) -> str:
+        check_arguments(call, "segment.decode", "points", "labels", "box")
+        return f"{call['image'].hash}/{_prompt(call).length}"
+
     engine.register(
         Op(
             "segment.encode",
             "sam2-hiera-tiny/f32",
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
             run=encode,
+            key=one_for_all("segment.encode"),
             timeout=config.timeout,
         )
     )
@@ -86,11 +92,19 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
             f"sam2-hiera-tiny/{config.library}/f32",
             policy=BatchPolicy(max_batch=DECODE_BATCH, max_delay=0.005),
             run=decode,
-            key=lambda call: f"{call['image'].hash}/{_prompt(call).length}",
+            key=key_of_prompt,
             timeout=config.timeout,
         )
     )
-    engine.register(Op("segment.render", "1", policy=BatchPolicy(max_batch=4, max_delay=0.0), run=_render))
+    engine.register(
+        Op(
+            "segment.render",
+            "1",
+            policy=BatchPolicy(max_batch=4, max_delay=0.0),
+            run=_render,
+            key=one_for_all("segment.render", "logits", "shown"),
+        )
+    )
 
 
 class _Embeddings:
