@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError, StorageError
-from vista_fast.run_folder import RunFolder, storage_errors, whole_file, whole_folder
+from vista_fast.run_folder import RunFolder, make_folder, storage_errors, whole_file, whole_folder
 
 CONFIG = {"preset": "ci", "sizes": (1, 2)}
 
@@ -179,3 +179,8 @@ def test_only_a_full_disk_is_a_storage_error(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(PermissionError), storage_errors(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_folder_that_takes_no_files_is_named_at_once() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"/sys can't hold trajectories .* name another folder"):
+        make_folder(Path("/sys"), "trajectories")

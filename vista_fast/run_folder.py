@@ -14,6 +14,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,9 +172,10 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path, content: str) -> None:
-    """Makes the folder at ``path``, or takes the one there; errors as ``folder_errors``."""
+    """Makes the folder at ``path``, or takes the one there if it can be written to; errors as ``folder_errors``."""
     with folder_errors(path, content), storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
 
 
 @contextmanager

@@ -46,6 +46,7 @@ async def rollout(
     Raises:
         InvalidArgumentError: there is neither an engine nor a toolbox.
         EngineClosedError: the engine was closed meanwhile.
+        Exception: what a Tool of one's own raised that is neither a ToolFailure nor one of the engine's errors.
     """
     engine = engine or (toolbox.engine if toolbox is not None else None)
     if engine is None:

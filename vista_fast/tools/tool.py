@@ -51,7 +51,8 @@ class Tool(ABC):
     async def run(self, call: CallContext, /, *_: Any, **arguments: Any) -> Observation:
         """Answer one call. The arguments come by keyword and have passed ``parameters``; absent ones are not given.
 
-        Raise ToolFailure for what the policy can learn from; let errors of the engine pass.
+        Raise ToolFailure for what the policy can learn from; let errors of the engine pass. Any other exception is
+        taken for a defect: it ends the whole rollout.
         """
 
     def schema(self) -> dict[str, Any]:
