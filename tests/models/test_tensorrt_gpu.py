@@ -104,8 +104,12 @@ def test_shapes_outside_all_profiles_are_refused(model: TensorRtModel) -> None:
         run_single(model, batch(17, 64, 64))
 
 
-def test_too_little_memory_halves_the_batch_and_then_is_a_typed_error(model: TensorRtModel, wanted: object) -> None:
+def test_too_little_memory_halves_the_batch_and_then_is_a_typed_error(
+    model: TensorRtModel, library: str, cache: EngineCache, wanted: object
+) -> None:
     given = batch(16, 512, 512)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
     run_single(model, given[:1])
     need = torch.cuda.max_memory_reserved()
     total = torch.cuda.get_device_properties(0).total_memory
@@ -116,7 +120,7 @@ def test_too_little_memory_halves_the_batch_and_then_is_a_typed_error(model: Ten
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction(need / total / 8)
         with pytest.raises(ResourceExhaustedError, match="can't be split further"):
-            run_single(model, batch(1, 1024, 1024))
+            run_single(opened(library, cache), batch(1, 1024, 1024))
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     np.testing.assert_allclose(run_single(model, given[:2]), wanted(given[:2]), atol=1e-4)

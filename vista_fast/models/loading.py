@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from vista_fast.errors import AbortedError, InvalidArgumentError
@@ -20,6 +22,8 @@ class LoadedOnce(Generic[Loaded]):
     """Networks that are loaded by whichever Op runs first.
 
     That they can't be loaded says nothing about the call that came first: it is aborted, and the next one tries again.
+    They are loaded on the GPU that is torch's current one when this is made, where torch is at work with GPUs: the
+    threads that run Ops all begin with the first.
     """
 
     def __init__(self, what: str, load: Callable[[], Loaded]) -> None:
@@ -28,19 +32,30 @@ class LoadedOnce(Generic[Loaded]):
         self._load = load
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
+        self._gpu = current_gpu()
 
     def get(self) -> Loaded:
         """The networks. Raises AbortedError when they can't be loaded."""
         with self._lock:
             if self._loaded is None:
                 try:
-                    self._loaded = self._load()
+                    with self._gpu:
+                        self._loaded = self._load()
                 except Exception as error:
                     raise AbortedError(
                         f"the networks of {self._what} could not be loaded ({error}); "
                         "`vista-fast doctor` says what is installed"
                     ) from error
             return self._loaded
+
+
+def current_gpu() -> AbstractContextManager[object]:
+    """Within it the GPU is current that is so now, for the thread that enters it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return nullcontext()
+    gpu: AbstractContextManager[object] = torch.cuda.device(torch.cuda.current_device())
+    return gpu
 
 
 class RegisteredOnce(Generic[Config]):

@@ -69,7 +69,7 @@ def check_batch(inputs: Sequence[TensorSpec], batch: Mapping[str, Array]) -> lis
     check_names(inputs, batch)
     for spec in inputs:
         check_tensor(spec, batch[spec.name].shape, batch[spec.name].dtype)
-    return [np.ascontiguousarray(batch[spec.name]) for spec in inputs]
+    return [np.asarray(batch[spec.name], order="C") for spec in inputs]
 
 
 def check_names(inputs: Sequence[TensorSpec], batch: Mapping[str, Any]) -> None:

@@ -23,6 +23,20 @@ _DTYPES = {
 }
 
 
+def _provider(device: str) -> str | tuple[str, dict[str, int]]:
+    """The provider for a device; on a GPU, torch's current one, and f32 in full where TF32 is the default."""
+    if device == "cpu":
+        return _PROVIDERS[device]
+    try:
+        # Its libraries of CUDA are those that the provider finds loaded.
+        import torch
+
+        index = torch.cuda.current_device() if torch.cuda.is_available() else 0
+    except ImportError:
+        index = 0
+    return _PROVIDERS[device], {"device_id": index, "use_tf32": 0}
+
+
 class OnnxRuntimeModel:
     """An inference session, which any number of threads may run at once."""
 
@@ -47,10 +61,15 @@ class OnnxRuntimeModel:
         existing(path)
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                str(path), sess_options=options, providers=[_PROVIDERS[device]]
+                str(path), sess_options=options, providers=[_provider(device)]
             )
         except Exception as error:  # the library has its own classes
             raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
+        if _PROVIDERS[device] not in self._session.get_providers():
+            raise InvalidArgumentError(
+                f"onnxruntime could not load its libraries for {device!r} and would run on the CPU; install the CUDA "
+                "and cuDNN that it is built for, or choose device 'cpu'"
+            )
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(node) for node in self._session.get_outputs())

@@ -16,7 +16,8 @@ from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
 from vista_fast.models.backend.openvino import OpenVinoModel, openvino_core
 from vista_fast.models.backend.profile import Profile
 from vista_fast.models.backend.tensorrt import TensorRtModel
-from vista_fast.models.backend.tensorrt.library import MODULES
+from vista_fast.models.backend.tensorrt.library import MODULES, load_library
+from vista_fast.models.backend.tensorrt.target import target_of
 from vista_fast.models.backend.torch import TorchModel
 
 _BACKENDS: dict[str, Callable[..., Model]] = {
@@ -107,7 +108,7 @@ def open_model(
         NotFoundError: there is no such file.
     """
     if backend is None:
-        installed = [name for name in RUNS_ON if is_installed(name)]
+        installed = [name for name in RUNS_ON if is_installed(name) and (device != "cuda" or _runs_on_this_gpu(name))]
         setting = os.environ.get(SETTING)
         backend = choose(installed, device=device or "cpu", suffix=path.suffix, setting=setting, gpu=has_gpu()).name
     load: Callable[..., Model] = find_backend(backend)
@@ -115,6 +116,17 @@ def open_model(
     return load(
         path, threads=threads or usable_cores(), precision=precision, device=device or RUNS_ON[backend][0], **more
     )
+
+
+def _runs_on_this_gpu(name: str) -> bool:
+    """False for a library of TensorRT that does not load, or that builds for other GPUs than the one here."""
+    if name not in MODULES or not has_gpu():
+        return True
+    try:
+        target_of(load_library(name), None)
+    except (InvalidArgumentError, MissingExtraError):
+        return False
+    return True
 
 
 def has_gpu() -> bool:

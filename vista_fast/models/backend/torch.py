@@ -53,8 +53,9 @@ class TorchModel:
         Args:
             path: the file: an exported program (``.pt2``) or TorchScript (``.pt``).
             threads: not used: torch has one number of threads for the whole process, which belongs to the program.
-            precision: "f32", or "f16" or "bf16" by autocast.
-            device: "cpu" or "cuda".
+            precision: "f32", or "f16" or "bf16" by autocast. On a GPU the convolutions of "f32" are in TF32 while
+                ``torch.backends.cudnn.allow_tf32`` is set, which is the program's to say.
+            device: "cpu" or "cuda", which is torch's current one now, whichever thread runs it later.
             compiler: what ``torch.compile`` compiles it with, such as "inductor", at its first call (a minute or more);
                 calls then run one at a time. None runs it eagerly.
 
@@ -62,7 +63,7 @@ class TorchModel:
             InvalidArgumentError: it can't be loaded, or torch has no such device.
             NotFoundError: there is no such file.
         """
-        module, signature = _load(path)
+        module, signature = _load(path, device)
         self._prepare(module, signature, precision, device, compiler)
 
     @classmethod
@@ -96,11 +97,12 @@ class TorchModel:
             raise InvalidArgumentError(
                 f"torch has no device {device!r} here; choose 'cpu', or install a build for CUDA"
             )
-        self._module: Any = module.to(device)
+        # The GPU that is current now: the threads that run it may have another.
+        self._device = torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else torch.device("cpu")
+        self._module: Any = module.to(self._device)
         if compiler is not None:
             self._module = torch.compile(self._module, dynamic=True, backend=compiler)
         self._compiling = None if compiler is None else threading.Lock()
-        self._device = device
         self._precision = precision
         self.inputs: Sequence[TensorSpec] = signature.inputs
         self.outputs: Sequence[TensorSpec] = signature.outputs
@@ -124,7 +126,7 @@ class TorchModel:
         lowered = _AUTOCAST.get(self._precision)
         with (
             torch.inference_mode(),
-            torch.autocast(self._device, getattr(torch, lowered or "bfloat16"), enabled=lowered is not None),
+            torch.autocast(self._device.type, getattr(torch, lowered or "bfloat16"), enabled=lowered is not None),
         ):
             tensors = [self._tensor(array) for array in batch.values()]
             return self._named(self._call(tensors))
@@ -202,8 +204,9 @@ def _exported(module: torch.nn.Module, signature: Signature, example: Mapping[st
     )
 
 
-def _load(path: Path) -> tuple[torch.nn.Module, Signature]:
+def _load(path: Path, device: str) -> tuple[torch.nn.Module, Signature]:
     import torch
+    from torch.export.passes import move_to_device_pass
 
     existing(path)
     extra: dict[str, Any] = {_SIGNATURE: ""}
@@ -212,7 +215,11 @@ def _load(path: Path) -> tuple[torch.nn.Module, Signature]:
             read: Any = torch.jit.load  # untyped
             module = read(path, map_location="cpu", _extra_files=extra).eval()
         else:
-            module = torch.export.load(path, extra_files=extra).module()
+            program = torch.export.load(path, extra_files=extra)
+            if device != "cpu":
+                # A program has the devices of its constants written into it.
+                program = move_to_device_pass(program, device)
+            module = program.module()
     except Exception as error:  # the library has many classes
         raise InvalidArgumentError(f"{path} can't be loaded as a program of torch: {error}") from error
     if not extra[_SIGNATURE]:

@@ -22,6 +22,7 @@ from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.eager import EagerNetwork
 from vista_fast.models.grounding.export import INPUTS, exported
 from vista_fast.models.grounding.profiles import grounding_profiles
+from vista_fast.models.loading import current_gpu
 
 Pixels = npt.NDArray[np.uint8]
 """[H, W, 3] RGB."""
@@ -80,6 +81,7 @@ class GroundingDino:
         self._networks: dict[tuple[int, int], Model] = {}
         self._eager: EagerNetwork | None = None
         self._lock = threading.Lock()
+        self._gpu = current_gpu()
 
     def batch_key(self, width: int, height: int, caption: str) -> tuple[tuple[int, int], int]:
         """Calls with one key can share a batch: the canvas's height and width, and the padded number of tokens.
@@ -116,7 +118,8 @@ class GroundingDino:
     def _load(self, canvas: tuple[int, int]) -> Model:
         """That it can't be loaded says nothing about the call that came first: AbortedError, the next tries again."""
         try:
-            return self._opened(canvas)
+            with self._gpu:
+                return self._opened(canvas)
         except Exception as error:
             raise AbortedError(
                 f"the network in {self._folder} could not be loaded on {self.config.library} ({error}); "

@@ -40,3 +40,23 @@ class Buffer:
         """The start of the buffer as a contiguous tensor, which the next call overwrites."""
         size = math.prod(shape) * dtype.itemsize
         return self.reserve(size)[:size].view(dtype).view(tuple(shape))
+
+
+class Memory:
+    """Device memory of a lane's executions, which share it, because they run one after the other.
+
+    ``scratch``: what an execution itself works in.
+    """
+
+    def __init__(self) -> None:
+        self.scratch = Buffer()
+        self._tensors: dict[tuple[int, str], Buffer] = {}
+
+    def tensor(self, profile: int, name: str) -> Buffer:
+        """The buffer of an input or output under a profile."""
+        return self._tensors.setdefault((profile, name), Buffer())
+
+    @property
+    def moved(self) -> int:
+        """How often an address in it has changed."""
+        return self.scratch.moved + sum(buffer.moved for buffer in self._tensors.values())

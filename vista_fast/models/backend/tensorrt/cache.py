@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vista_fast.errors import StorageError
 from vista_fast.models.backend.profile import Profile
+from vista_fast.models.backend.tensorrt.precision import RULES
 
 FOLDER = "VISTA_FAST_ENGINES"
 """The environment variable that names the folder."""
@@ -32,6 +33,8 @@ class EngineKey:
         library: name of the library.
         version: of the library.
         target: compute capability that it runs on, such as "sm89".
+        hardware: the model of GPU, where engines belong to one; else "".
+        rules: number of the rules by which the network's arithmetic was lowered (``precision.RULES``).
     """
 
     model: str
@@ -40,6 +43,8 @@ class EngineKey:
     library: str
     version: str
     target: str
+    hardware: str = ""
+    rules: int = RULES
 
     @property
     def text(self) -> str:
@@ -98,8 +103,15 @@ class EngineCache:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:  # a file system without locks
+                raise _unwritable(self.folder, error) from error
+            try:
+                yield
+            finally:
+                # A child that was forked meanwhile holds the file too, and would go on holding the lock.
+                fcntl.flock(handle, fcntl.LOCK_UN)
         finally:
             os.close(handle)
 

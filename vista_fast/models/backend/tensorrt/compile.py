@@ -13,7 +13,7 @@ from vista_fast.models.backend.tensorrt.build import build_engine
 from vista_fast.models.backend.tensorrt.cache import EngineCache, EngineKey
 from vista_fast.models.backend.tensorrt.library import Library, LibraryName, load_library
 from vista_fast.models.backend.tensorrt.network import Network, read_network
-from vista_fast.models.backend.tensorrt.target import target_of
+from vista_fast.models.backend.tensorrt.target import hardware_of, target_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +81,7 @@ def recipe(
     loaded = load_library(library)
     built_for = target_of(loaded, target)
     network = read_network(path)
-    key = EngineKey(network.sha256, tuple(profiles), precision, loaded.name, loaded.version, built_for)
+    key = EngineKey(
+        network.sha256, tuple(profiles), precision, loaded.name, loaded.version, built_for, hardware_of(loaded)
+    )
     return Recipe(loaded, network, key, cache or EngineCache())

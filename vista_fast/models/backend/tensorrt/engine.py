@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 from vista_fast.models.backend.model import TensorSpec
 from vista_fast.models.backend.profile import Profile, Shape
 from vista_fast.models.backend.tensorrt.compile import Recipe
-from vista_fast.models.backend.tensorrt.library import Library, sizes
+from vista_fast.models.backend.tensorrt.library import Library, says_no_memory, sizes
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -28,14 +28,18 @@ _DTYPES = {
 
 
 class Engine:
-    """A network that is ready to run on this machine's GPU."""
+    """A network that is ready to run on one GPU: the one that was current when it was loaded, ``device``."""
 
     def __init__(self, recipe: Recipe) -> None:
         """Load it from the cache; a file that the library refuses is built once more.
 
         Raises:
             InvalidArgumentError: the network can't be built, or the library refuses the new engine too.
+            ResourceExhaustedError: the GPU has no room for it.
         """
+        import torch
+
+        self.device = torch.cuda.current_device()
         self.library: Library = recipe.library
         self.profiles: tuple[Profile, ...] = recipe.key.profiles
         self._runtime: trt.Runtime = self.library.api.Runtime(self.library.logger)
@@ -47,15 +51,22 @@ class Engine:
 
     def _load(self, recipe: Recipe) -> trt.ICudaEngine:
         self.library.log.take()
+        reason = ""
         for _ in range(2):
             plan = recipe.engine()
             engine = self._runtime.deserialize_cuda_engine(plan)
             if engine is not None:
                 return engine
+            reason = self.library.log.take()
+            if says_no_memory(reason):
+                # The file is as good as before, for this process later and for others now.
+                raise ResourceExhaustedError(
+                    f"the GPU has no room for the engine of {recipe.network.path} ({reason}); free some of its memory"
+                )
             recipe.cache.drop(recipe.key, plan)
         raise InvalidArgumentError(
             f"{self.library.name} {self.library.version} refuses the engine that it built of {recipe.network.path}: "
-            f"{self.library.log.take()}"
+            f"{reason}"
         )
 
     def _spec(self, name: str) -> TensorSpec:
@@ -68,19 +79,22 @@ class Engine:
         return TensorSpec(name, shape, np.dtype(_DTYPES[dtype]))
 
     def context(self) -> trt.IExecutionContext:
-        """A new context, whose device memory its lane gives it.
+        """A new context on the engine's device, whose device memory its lane gives it.
 
         tensorrt_rtx captures CUDA graphs itself, tensorrt leaves that to the lane.
         """
+        import torch
+
         api = self.library.api
         configured = self._engine.create_runtime_config()
         configured.set_execution_context_allocation_strategy(api.ExecutionContextAllocationStrategy.USER_MANAGED)
         if self.captures_graphs:
             with_graphs: Any = configured  # tensorrt has no such setting
             with_graphs.cuda_graph_strategy = api.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
-        context = self._engine.create_execution_context(configured)
+        with torch.cuda.device(self.device):
+            context = self._engine.create_execution_context(configured)
         if context is None:
-            raise MemoryError(f"{self.library.name} makes no execution context: {self.library.log.take()}")
+            raise self.library.failure("an execution context")
         return context
 
     @property

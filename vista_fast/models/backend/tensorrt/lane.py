@@ -6,50 +6,61 @@ the libraries only. ``scripts/gpu_check.sh`` on a machine with a GPU is the plac
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from vista_fast.errors import OpError
 from vista_fast.models.backend.model import Array
 from vista_fast.models.backend.profile import Shape
-from vista_fast.models.backend.tensorrt.buffers import Buffer
+from vista_fast.models.backend.tensorrt.buffers import Buffer, Memory
+from vista_fast.models.backend.tensorrt.driver import Graph, own_stream
 from vista_fast.models.backend.tensorrt.engine import Engine
-from vista_fast.models.backend.tensorrt.library import sizes
+from vista_fast.models.backend.tensorrt.execution import Execution, torch_dtype
 
 if TYPE_CHECKING:
     import torch
 
 _CallShape: TypeAlias = tuple[tuple[str, Shape], ...]
-_SEEN: Literal["seen"] = "seen"
-_UNFIT: Literal["unfit"] = "unfit"
-_Graph: TypeAlias = "torch.cuda.CUDAGraph | Literal['seen', 'unfit']"
 
 _MOST_GRAPHS = 16
-"""Captured graphs that a lane keeps; each holds some device memory."""
+"""Shapes that a lane captures: each has a context of its own, which holds some device memory."""
+
+_MOST_SEEN = 4096
+"""Shapes that a lane remembers to have met."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Captured:
+    """A graph of one call's shapes, with the execution that it was captured from.
+
+    A graph may depend on the state of its context, so that context is never told anything else.
+    """
+
+    graph: Graph
+    execution: Execution
+    outputs: dict[str, torch.Tensor]
 
 
 class Lane:
-    """An execution context with its own CUDA stream, buffers and CUDA graphs. For one thread at a time.
+    """A CUDA stream of its own, executions, buffers and CUDA graphs. For one thread at a time.
 
-    Device memory comes from torch's allocator, the context's own included, so that running out of it is one kind of
-    error and what other users of torch have freed can be used.
+    Device memory comes from torch's allocator, the contexts' own included, so that running out of it is one kind of
+    error and what other users of torch have freed can be used. Shapes that come a second time are captured, the first
+    few of them, and replayed from then on, unless the library captures by itself.
     """
 
     def __init__(self, engine: Engine) -> None:
-        import torch
-
         self._engine = engine
-        self._context = engine.context()
-        self._stream: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._profile: int | None = None
-        self._device: dict[tuple[int, str], Buffer] = {}
+        self._stream = own_stream(engine.device)
         self._host: dict[str, Buffer] = {}
-        self._scratch = Buffer()
-        # A shape is in here from its first run on, with a graph from its second.
-        self._graphs: OrderedDict[_CallShape, _Graph] = OrderedDict()
+        self._memory = Memory()
+        self._plain: Execution | None = None
+        self._seen: set[_CallShape] = set()
+        self._captured: dict[_CallShape, _Captured] = {}
+        self._unfit: set[_CallShape] = set()
         self._addresses = 0
 
     def run(self, batch: Mapping[str, Array]) -> dict[str, Array]:
@@ -60,10 +71,10 @@ class Lane:
         profile = self._engine.profile_of(shapes)
         with torch.cuda.stream(self._stream):
             for name, array in batch.items():
-                staged = self._staging(name, array.shape, _torch_dtype(array.dtype))
+                staged = self._staging(name, array.shape, torch_dtype(array.dtype))
                 np.copyto(staged.numpy(), array)
-                self._buffer(profile, name).view(array.shape, staged.dtype).copy_(staged, non_blocking=True)
-            outputs = self._enqueue(profile, shapes)
+                self._memory.tensor(profile, name).view(array.shape, staged.dtype).copy_(staged, non_blocking=True)
+            outputs = self._enqueue(shapes)
             staged_outputs = {name: self._staging(name, tensor.shape, tensor.dtype) for name, tensor in outputs.items()}
             for name, tensor in outputs.items():
                 staged_outputs[name].copy_(tensor, non_blocking=True)
@@ -72,18 +83,18 @@ class Lane:
 
     def run_on_device(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The same for tensors on the device, without a copy to the host; ordered after and before the work of the
-        caller's current stream."""
+        caller's current stream there."""
         import torch
 
         shapes = {name: tuple(tensor.shape) for name, tensor in batch.items()}
         profile = self._engine.profile_of(shapes)
-        caller = torch.cuda.current_stream()
+        caller = torch.cuda.current_stream(self._engine.device)
         self._stream.wait_stream(caller)
         with torch.cuda.stream(self._stream):
             for name, tensor in batch.items():
-                self._buffer(profile, name).view(tensor.shape, tensor.dtype).copy_(tensor, non_blocking=True)
+                self._memory.tensor(profile, name).view(tensor.shape, tensor.dtype).copy_(tensor, non_blocking=True)
                 tensor.record_stream(self._stream)
-            outputs = {name: tensor.clone() for name, tensor in self._enqueue(profile, shapes).items()}
+            outputs = {name: tensor.clone() for name, tensor in self._enqueue(shapes).items()}
         caller.wait_stream(self._stream)
         for tensor in outputs.values():
             tensor.record_stream(caller)
@@ -91,100 +102,68 @@ class Lane:
 
     def release(self) -> None:
         """Gives back all memory but that of the results."""
-        self._stream.synchronize()
-        self._graphs.clear()
-        self._device.clear()
-        self._host.clear()
-        self._scratch = Buffer()
+        import torch
 
-    def _buffer(self, profile: int, name: str) -> Buffer:
-        return self._device.setdefault((profile, name), Buffer())
+        self._stream.synchronize()
+        self._captured.clear()
+        self._plain = None
+        self._host.clear()
+        self._memory = Memory()
+        self._addresses = 0
+        # What a context takes of its own comes from the driver, which torch's allocator leaves nothing to.
+        torch.cuda.empty_cache()
 
     def _staging(self, name: str, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         return self._host.setdefault(name, Buffer(pinned=True)).view(shape, dtype)
 
-    def _enqueue(self, profile: int, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor]:
-        """Puts one execution on the stream; its outputs in the lane's buffers."""
+    def _enqueue(self, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor]:
+        """Puts one execution on the stream, whose inputs are in place; its outputs in the lane's buffers."""
+        self._forget_moved()
         call = tuple(sorted(shapes.items()))
-        outputs = self._bind(profile, shapes)
-        if not self._replayed(call):
-            self._execute()
-            self._graphs.setdefault(call, _SEEN)
+        captured = self._captured.get(call)
+        if captured is not None:
+            captured.graph.launch(self._stream.cuda_stream)
+            return captured.outputs
+        if self._is_to_capture(call):
+            return self._run_and_capture(call, shapes)
+        if self._plain is None:
+            self._plain = self._execution()
+        outputs = self._plain.bind(shapes)
+        self._plain.run()
         return outputs
 
-    def _bind(self, profile: int, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor]:
-        """Tells the context the call's shapes and addresses; graphs that know other addresses are dropped."""
-        context = self._context
-        if profile != self._profile:
-            self._demand(context.set_optimization_profile_async(profile, self._stream.cuda_stream), "the profile")
-            self._profile = profile
-        for name, shape in shapes.items():
-            self._demand(context.set_input_shape(name, shape), f"input {name}")
-        outputs = {spec.name: self._output(profile, spec.name, spec.dtype) for spec in self._engine.outputs}
-        scratch = self._scratch.reserve(context.update_device_memory_size_for_shapes())
-        context.set_device_memory(scratch.data_ptr(), scratch.numel())
-        for name in (*shapes, *outputs):
-            address = self._buffer(profile, name).reserve(0).data_ptr()
-            self._demand(context.set_tensor_address(name, address), f"the address of {name}")
-        moved = self._scratch.moved + sum(buffer.moved for buffer in self._device.values())
-        if moved != self._addresses:
-            self._graphs.clear()
-            self._addresses = moved
-        return outputs
+    def _forget_moved(self) -> None:
+        """Drops the graphs that know addresses from before a buffer grew."""
+        if self._memory.moved == self._addresses:
+            return
+        if self._captured:
+            # Their contexts go too, and one of them may still run.
+            self._stream.synchronize()
+        self._captured.clear()
+        self._addresses = self._memory.moved
 
-    def _output(self, profile: int, name: str, dtype: np.dtype[Any]) -> torch.Tensor:
-        shape = sizes(self._context.get_tensor_shape(name))
-        if min(shape, default=0) < 0:
-            raise OpError(
-                f"the shape of output {name} depends on what is in the inputs; use onnxruntime for this network"
-            )
-        return self._buffer(profile, name).view(shape, _torch_dtype(dtype))
-
-    def _replayed(self, call: _CallShape) -> bool:
-        """Replays the call's graph, captured at the shape's second run; False where there is none to replay."""
-        if self._engine.captures_graphs or call not in self._graphs:
+    def _is_to_capture(self, call: _CallShape) -> bool:
+        if self._engine.captures_graphs:
             return False
-        self._graphs.move_to_end(call)
-        if self._graphs[call] is _SEEN:
-            self._graphs[call] = self._captured()
-            while len(self._graphs) > _MOST_GRAPHS:
-                self._graphs.popitem(last=False)
-        graph = self._graphs[call]
-        if not isinstance(graph, str):
-            graph.replay()
-            return True
-        return False
+        is_repeated = call in self._seen
+        if len(self._seen) < _MOST_SEEN:
+            self._seen.add(call)
+        return is_repeated and call not in self._unfit and len(self._captured) < _MOST_GRAPHS
 
-    def _captured(self) -> _Graph:
-        import torch
-
+    def _run_and_capture(self, call: _CallShape, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor]:
+        execution = self._execution()
+        outputs = execution.bind(shapes)
         # A context that was given new shapes must run once before it can be captured.
-        self._execute()
-        graph = torch.cuda.CUDAGraph()
+        execution.run()
+        self._forget_moved()
         try:
-            # Other threads may allocate meanwhile, which a capture of the whole process would forbid.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                self._execute()
-            finally:
-                graph.capture_end()
-        except (OpError, RuntimeError):
+            graph = Graph(self._stream.cuda_stream, execution.run)
+        except (OpError, MemoryError):
             # Not every network can be captured: one that waits for the device inside can't.
-            return _UNFIT
-        return graph
+            self._unfit.add(call)
+        else:
+            self._captured[call] = _Captured(graph, execution, outputs)
+        return outputs
 
-    def _execute(self) -> None:
-        """Puts the kernels on the stream. The library lets go of the interpreter's lock meanwhile."""
-        self._demand(self._context.execute_async_v3(self._stream.cuda_stream), "the execution")
-
-    def _demand(self, accepted: bool, what: str) -> None:
-        if not accepted:
-            reason = self._engine.library.log.take()
-            failure = MemoryError if "memory" in reason.lower() else OpError
-            raise failure(f"{self._engine.library.name} refuses {what}: {reason}")
-
-
-def _torch_dtype(dtype: np.dtype[Any]) -> torch.dtype:
-    import torch
-
-    return torch.from_numpy(np.empty(0, dtype)).dtype
+    def _execution(self) -> Execution:
+        return Execution(self._engine, self._memory, self._stream.cuda_stream)

@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, OpError
 from vista_fast.models.backend.choice import how_to_install
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class Library:
     def logger(self) -> trt.ILogger:
         """What its Builder, OnnxParser and Runtime take as logger."""
         return self.log.sink
+
+    def failure(self, what: str) -> Exception:
+        """The error that the library refuses ``what``, with what it told last: MemoryError where the device has too
+        little memory, else OpError."""
+        reason = self.log.take()
+        return (MemoryError if says_no_memory(reason) else OpError)(f"{self.name} refuses {what}: {reason}")
 
 
 class Log:
@@ -102,6 +108,14 @@ def load_library(name: LibraryName) -> Library:
     except ImportError as error:
         raise MissingExtraError(f"backend {name!r} does not load ({error}); {how_to_install(name)}") from error
     return Library(name, str(api.__version__), api, Log(api))
+
+
+def says_no_memory(reason: str) -> bool:
+    """Whether a message tells of too little memory; not that of an illegal access to memory."""
+    told = reason.lower()
+    return any(
+        words in told for words in ("out of memory", "outofmemory", "memoryallocation", "could not be allocated")
+    )
 
 
 def sizes(dims: trt.Dims) -> tuple[int, ...]:

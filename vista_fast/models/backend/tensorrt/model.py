@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.halving import run_halving
-from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, check_names, check_tensor
+from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, check_names, check_tensor, shown
 from vista_fast.models.backend.profile import Profile
 from vista_fast.models.backend.tensorrt.cache import EngineCache
 from vista_fast.models.backend.tensorrt.compile import recipe
 from vista_fast.models.backend.tensorrt.engine import Engine
+from vista_fast.models.backend.tensorrt.execution import torch_dtype
 from vista_fast.models.backend.tensorrt.lane import Lane
 from vista_fast.models.backend.tensorrt.library import LibraryName
 
@@ -44,7 +45,7 @@ class TensorRtModel:
             path: the ONNX file.
             threads: not used: a GPU does the work.
             precision: "f32", or "f16" or "bf16" for the products inside.
-            device: "cuda", which is torch's current one.
+            device: "cuda", which is torch's current one now, whichever thread runs it later.
             profiles: the shapes that calls have; needed where shapes vary.
             library: "tensorrt" or "tensorrt_rtx".
             cache: of engines; default: the user's.
@@ -93,11 +94,13 @@ class TensorRtModel:
         tensors = {name: from_dlpack(given).contiguous() for name, given in batch.items()}
         for spec in self.inputs:
             tensor = tensors[spec.name]
-            if not tensor.is_cuda:
+            if not tensor.is_cuda or tensor.device.index != self._engine.device:
                 raise InvalidArgumentError(
-                    f"input {spec.name} is on {tensor.device}; move it to the GPU, or call run()"
+                    f"input {spec.name} is on {tensor.device}; move it to cuda:{self._engine.device}, or call run()"
                 )
-            check_tensor(spec, tensor.shape, tensor.new_empty(0, device="cpu").numpy().dtype)
+            if tensor.dtype != torch_dtype(spec.dtype):
+                raise InvalidArgumentError(f"input {spec.name} is {tensor.dtype}; the network takes {shown(spec)}")
+            check_tensor(spec, tensor.shape, spec.dtype)
         return self._lane().run_on_device(tensors)
 
     def _run(self, batch: dict[str, Array]) -> dict[str, Array]:

@@ -11,6 +11,9 @@ from typing import Any
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.model import Precision
 
+RULES = 1
+"""The number of these rules: raise it with every change of what ``lowered`` makes, so that engines are built anew."""
+
 # Products, and what lies between them at little loss. Sums over many elements, divisions, powers, roots and
 # exponentials stay in f32, and so does arithmetic on shapes.
 _LOWERED = frozenset(

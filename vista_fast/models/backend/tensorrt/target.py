@@ -32,6 +32,16 @@ def target_of(library: Library, wanted: str | None) -> str:
     return target
 
 
+def hardware_of(library: Library) -> str:
+    """The model of this machine's GPU where the library's engines run on that one only; else ""."""
+    if offered_targets(library) is not None:
+        return ""
+    import torch
+
+    here = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return f"{here.name}, {here.multi_processor_count} multiprocessors"
+
+
 def offered_targets(library: Library) -> tuple[str, ...] | None:
     """The targets that the library builds for ahead of time; None where it builds for the GPU at hand only."""
     known = getattr(library.api, "ComputeCapability", None)
