@@ -12,7 +12,7 @@ import torch
 
 from .calls import BoxOverlay
 from .ragged import RaggedImages
-from .tiles import check_device, table, tl, triton
+from .tiles import check_device, on, table, tl, triton
 
 _BLOCK = 1024
 
@@ -77,7 +77,8 @@ def box_overlay(call: BoxOverlay) -> RaggedImages:
     widths = call.widths.cpu().clamp(max=(1 << 31) - 1)
     outlines = [*call.boxes.cpu()[order].unbind(1), widths[order], *call.colors.cpu()[order].unbind(1)]
     columns = [images.offsets, images.line_bytes, *shapes.unbind(1), offsets, firsts, ends]
-    _box_overlay[(triton.cdiv(int(areas.max()), _BLOCK), len(areas))](
-        out, images.pixels, table(columns, device), table(outlines, device), BLOCK=_BLOCK
-    )
+    with on(device):
+        _box_overlay[(triton.cdiv(int(areas.max()), _BLOCK), len(areas))](
+            out, images.pixels, table(columns, device), table(outlines, device), BLOCK=_BLOCK
+        )
     return RaggedImages(out, offsets, images.shapes)

@@ -87,8 +87,10 @@ def crop_resize_patchify(
     columns = call.images.crops(call.rows, call.boxes, call.sizes, call.rounded)
     shrink = int(max((columns[2] // columns[3]).max(), (columns[5] // columns[6]).max()))
 
+    sizes = tile_sizes(columns)
+
     def grid(meta: dict[str, Any]) -> tuple[int, int]:
-        return (most_tiles(tile_sizes(columns), meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
+        return (most_tiles(sizes, meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
 
     launch(
         _crop_resize_patchify,

@@ -71,8 +71,10 @@ def crop_resize_normalise(
         return out
     columns = call.images.crops(call.rows, call.boxes, call.sizes, call.rounded)
 
+    sizes = tile_sizes(columns)
+
     def grid(meta: dict[str, Any]) -> tuple[int, int]:
-        return (most_tiles(tile_sizes(columns), meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
+        return (most_tiles(sizes, meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
 
     launch(
         _crop_resize_normalise,

@@ -14,7 +14,9 @@ compilation for sm_80 and sm_90, their speed on a GPU is not known. ``scripts/gp
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +44,7 @@ __all__ = [
     "first_tap",
     "launch",
     "most_tiles",
+    "on",
     "output",
     "resized_tile",
     "table",
@@ -76,7 +79,9 @@ class Blocks:
 @triton.jit
 def _distance(x, i, length, size):
     """Distance of sample x from the centre of output i in units of the stretched filter; one rounding."""
-    return (size * (2 * x + 1) - length * (2 * i + 1)).to(tl.float32) / (2 * tl.maximum(length, size)).to(tl.float32)
+    return tl.div_rn(
+        (size * (2 * x + 1) - length * (2 * i + 1)).to(tl.float32), (2 * tl.maximum(length, size)).to(tl.float32)
+    )
 
 
 @triton.jit
@@ -116,7 +121,7 @@ def _level(value, ROUND: tl.constexpr):
 
 @triton.jit
 def _line(value, across_sum, ROUND: tl.constexpr):
-    value = value / across_sum[None, :]
+    value = tl.div_rn(value, across_sum[None, :])
     if ROUND:
         value = _level(value, True)
     return value
@@ -192,15 +197,17 @@ def resized_tile(
         blue += tl.dot(down, _line(blue_lines, across_sum, ROUND), input_precision="ieee")
 
     down_sum = tl.where(i < size_y, down_sum, 1.0)
-    red = _level(red / down_sum[:, None], ROUND)
-    green = _level(green / down_sum[:, None], ROUND)
-    blue = _level(blue / down_sum[:, None], ROUND)
+    red = _level(tl.div_rn(red, down_sum[:, None]), ROUND)
+    green = _level(tl.div_rn(green, down_sum[:, None]), ROUND)
+    blue = _level(tl.div_rn(blue, down_sum[:, None]), ROUND)
     inside = (i[:, None] < size_y) & (j[None, :] < size_x)
     turned = tl.load(crop + 7) != 0
     down_at = tl.where(turned, j[None, :], i[:, None])
     across_at = tl.where(turned, i[:, None], j[None, :])
     return red, green, blue, down_at, across_at, inside
 
+
+_tuning = threading.Lock()
 
 INTERPRETED = not isinstance(resized_tile, triton.JITFunction)
 
@@ -228,11 +235,27 @@ def launch(
     blocks: Blocks | None,
     **arguments: Any,
 ) -> None:
-    """Launches with ``blocks``, or tuned; the interpreter has nothing to tune and takes the default Blocks."""
-    if blocks is None and not INTERPRETED:
-        tuned_kernel[grid](**arguments)
-    else:
+    """Launches with ``blocks``, or tuned, on the device of ``out``; the interpreter has nothing to tune and takes the
+    default Blocks, as does a launch where the device has no memory left for tuning."""
+    with on(arguments["out"].device):
+        if blocks is None and not INTERPRETED:
+            try:
+                # Triton's tuner keeps a launch's arguments in itself.
+                with _tuning:
+                    tuned_kernel[grid](**arguments)
+            except torch.OutOfMemoryError:
+                blocks = Blocks()
+            else:
+                return
         kernel[grid](**arguments, **(blocks or Blocks()).constants)
+
+
+def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Makes ``device`` the current one, where Triton launches whatever the tensors say."""
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    current: contextlib.AbstractContextManager[object] = torch.cuda.device(device)
+    return current
 
 
 def check_device(tensor: torch.Tensor, what: str) -> None:
@@ -259,7 +282,10 @@ def output(out: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype,
 def table(columns: list[torch.Tensor], device: torch.device) -> torch.Tensor:
     """The integer columns side by side, int64 [rows, columns] on ``device``: one copy for all that a launch needs."""
     rows = torch.stack([column.cpu().long() for column in columns], 1)
-    return rows.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else rows.to(device)
+    if device.type != "cuda":
+        return rows.to(device)
+    with on(device):  # pinning makes a context on the current device
+        return rows.pin_memory().to(device, non_blocking=True)
 
 
 def tile_sizes(columns: list[torch.Tensor]) -> tuple[tuple[int, int], ...]:

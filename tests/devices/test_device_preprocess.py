@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,6 +20,8 @@ LEVEL = 1 / 255 / 0.26
 
 @pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def here(request) -> Iterator[tuple[vf.Engine, DeviceStore]]:
+    if request.param == "cuda" and importlib.import_module("vista_fast.kernels.tiles").INTERPRETED:
+        pytest.skip("Triton's interpreter was chosen, which would run on the CPU; run this file by itself")
     with vf.Engine(threads=1) as engine:
         store = DeviceStore(request.param)
         register_preprocess(engine, store)
@@ -56,7 +59,14 @@ def test_half_precision_is_the_rounded_float32(here, dtype: str) -> None:
     image = store.put(engine.image(noise(9, 60, 60)))
     full = engine.call("image.preprocess", image)["pixel_values"].tensor()
     half = engine.call("image.preprocess", image, dtype=dtype)["pixel_values"].tensor()
-    torch.testing.assert_close(half, full.to(getattr(torch, dtype)))
+    rounded = full.to(getattr(torch, dtype))
+    if store.device.type == "cpu":
+        torch.testing.assert_close(half, rounded)
+    else:
+        # Each is tuned by itself, so that their sums may differ in the last bit, and a level at a half by one.
+        off = (half.float() - rounded.float()).abs()
+        assert off.max() <= LEVEL + 2e-2
+        assert (off > 2e-2).float().mean() < 0.01
 
 
 def test_a_loop_calls_it_too_and_a_bad_member_fails_alone(here) -> None:

@@ -62,6 +62,12 @@ class DaliExecutor:
         """Of what computes: part of the identity of results."""
         return f"dali-{_dali().__version__}/{self.device.type}"
 
+    @property
+    def decodes_exactly(self) -> bool:
+        """Whether what it decodes is what the native decoders give, bit for bit: so on the CPU; a GPU's own decoder of
+        JPEG need not."""
+        return not self._on_gpu
+
     def decode(self, encoded: Sequence[bytes]) -> list[torch.Tensor]:
         """The pictures, upright, uint8 [height, width, 3] each.
 
@@ -75,8 +81,6 @@ class DaliExecutor:
         try:
             return self._run(("decode",), [buffers])
         except RuntimeError as error:
-            # A pipeline whose run failed takes no further batch.
-            self._pipelines.pop(("decode",), None)
             reason = str(error).strip().splitlines()[0][:200]
             raise InvalidArgumentError(
                 f"DALI can't decode an image ({reason}); pass the bytes of a JPEG, PNG or WebP file"
@@ -119,7 +123,12 @@ class DaliExecutor:
         with self._lock:
             for start in range(0, len(inputs[0]), self._max_batch):
                 batch = [values[start : start + self._max_batch] for values in inputs]
-                results += self._run_once(self._pipeline(kind), batch)
+                try:
+                    results += self._run_once(self._pipeline(kind), batch)
+                except BaseException:
+                    # A pipeline whose run failed takes no further batch, and may hold a part of this one.
+                    self._pipelines.pop(kind, None)
+                    raise
         return results
 
     def _pipeline(self, kind: tuple[Any, ...]) -> Any:

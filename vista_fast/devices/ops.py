@@ -28,7 +28,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) -> None:
     """Give the engine DALI's image Ops, on the device of ``store``; once per engine.
 
-    - ``dali.decode(encoded=bytes)`` → DeviceImage, upright, of the hash that ``Engine.image`` gives those bytes.
+    - ``dali.decode(encoded=bytes)`` → DeviceImage, upright; on the CPU of the hash that ``Engine.image`` gives those
+      bytes, on a GPU, whose decoder may differ by grey levels, of one of its own.
     - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear" or
       "bicubic". ``image`` is a DeviceImage, or an Image, which is copied to the device.
     - ``dali.normalise(image, box=None, size=None, filter="bicubic", mean=ImageNet's, std=ImageNet's)`` →
@@ -68,9 +69,17 @@ def _decode(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, An
     for call in calls:
         if set(call) != {"encoded"} or not isinstance(call["encoded"], bytes):
             raise InvalidArgumentError(f"dali.decode got {sorted(call)}; give encoded=, the bytes of an image file")
-        wanted[encoded_hash(call["encoded"])] = call["encoded"]
+        wanted[_decoded_hash(executor, call["encoded"])] = call["encoded"]
     images = _held_or_made(store, wanted, executor.decode)
-    return [images[encoded_hash(call["encoded"])] for call in calls]
+    return [images[_decoded_hash(executor, call["encoded"])] for call in calls]
+
+
+def _decoded_hash(executor: DaliExecutor, encoded: bytes) -> str:
+    plain = encoded_hash(encoded)
+    if executor.decodes_exactly:
+        return plain
+    made = f"{plain} {executor.version}".encode()
+    return hashlib.blake2b(made, digest_size=16, person=b"vista_fast dali").hexdigest()
 
 
 def _zoom(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:

@@ -69,9 +69,10 @@ class DeviceStore:
 
         # A copy: an Image's pixels are read-only, which torch can't express, and pinned memory is its own.
         pixels = torch.from_numpy(np.array(image))
-        if self.device.type == "cuda":
-            pixels = pixels.pin_memory().to(self.device, non_blocking=True)
-        return pixels
+        if self.device.type != "cuda":
+            return pixels
+        with torch.cuda.device(self.device):  # pinning makes a context on the current one
+            return pixels.pin_memory().to(self.device, non_blocking=True)
 
 
 def _device(given: str | torch.device) -> torch.device:
