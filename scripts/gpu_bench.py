@@ -101,11 +101,11 @@ def _measure(regions: Regions, bandwidth: float, seconds: float) -> dict[str, ob
         except Exception as error:  # a peer that is absent or fails has no time, and says why
             missing[name] = f"{type(error).__name__}: {error}"[:300]
     shares = {name: moved / (statistics.median(found) / 1000) / bandwidth for name, found in times.items()}
-    ours = min((name for name in OURS if name in times), key=lambda name: statistics.median(times[name]))
+    ours = min((name for name in OURS if name in times), key=lambda name: statistics.median(times[name]), default=None)
     ratios = {
         name: [slow / fast for slow, fast in zip(found, times[ours], strict=True)]
         for name, found in times.items()
-        if name not in OURS
+        if ours is not None and name not in OURS
     }
     return {
         "workload": regions.workload.name,

@@ -14,6 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 EXIT_DISAGREES = 2
 
@@ -25,21 +26,21 @@ def main() -> int:
     )
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--seconds", type=float, default=0.5, help="time spent measuring each candidate")
-    outcomes = ("passed", "failed", "not run")
-    options.add_argument("--tests", choices=outcomes, default="not run", help="of the tests marked gpu")
+    options.add_argument("--tests", type=Path, help="pytest's JUnit report of the tests marked gpu")
     arguments = options.parse_args()
 
+    tests = outcome(arguments.tests)
     problem = gpu_problem()
     if problem is not None:
-        print(f"gpu_check: nothing was compared or measured: {problem}")
-        return 0
+        print(f"gpu_check: nothing was compared or measured: {problem}; tests marked gpu: {tests}")
+        return EXIT_DISAGREES if tests.startswith("failed") else 0
 
     # After the question above, because these need a GPU's libraries.
     from gpu_bench import measure_all
     from gpu_parity import check_all
 
     agreements = check_all(arguments.seed)
-    report: dict[str, Any] = {"machine": machine(), "seed": arguments.seed, "gpu_tests": arguments.tests}
+    report: dict[str, Any] = {"machine": machine(), "seed": arguments.seed, "gpu_tests": tests}
     report["parity"] = [agreement.record() for agreement in agreements]
     report |= measure_all(arguments.seed, arguments.seconds)
     arguments.results.mkdir(parents=True, exist_ok=True)
@@ -47,8 +48,25 @@ def main() -> int:
     (arguments.results / "gpu.md").write_text(table(report))
     print(table(report))
     print(f"wrote {arguments.results / 'gpu.json'} and {arguments.results / 'gpu.md'}")
-    disagree = any(agreement.agrees is False for agreement in agreements) or arguments.tests == "failed"
+    disagree = any(agreement.agrees is False for agreement in agreements) or tests.startswith("failed")
     return EXIT_DISAGREES if disagree else 0
+
+
+def outcome(report: Path | None) -> str:
+    """What a JUnit report says in a few words: "failed: …", "passed: …", or "not run"."""
+    if report is None:
+        return "not run"
+    try:
+        suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
+    except (OSError, ElementTree.ParseError) as error:
+        return f"failed: no report of them ({error})"
+    total, skipped, wrong = (
+        sum(int(suite.get(name, 0)) for suite in suites for name in names)
+        for names in (("tests",), ("skipped",), ("failures", "errors"))
+    )
+    if wrong:
+        return f"failed: {wrong} of {total}"
+    return f"passed: {total - skipped}, skipped: {skipped}" if total > skipped else f"not run: {skipped} skipped"
 
 
 def gpu_problem() -> str | None:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_workloads import WORKLOADS, Regions, Workload, make_regions
 
 if TYPE_CHECKING:
     import torch
+    from vista_fast.kernels.calls import CropPatchify
+    from vista_fast.kernels.ragged import CropResize
+
+    from vista_fast.models.backend import Profile
 
 
 @dataclass(frozen=True)
 class Agreement:
     """``off`` is what the name says of the difference, else the largest one; None where nothing could be compared, and
-    ``why`` says why."""
+    ``why`` says why: what it needs is not here, or it ``failed``."""
 
     name: str
     off: float | None
     limit: float
     why: str = ""
+    failed: bool = False
 
     @property
     def agrees(self) -> bool | None:
+        if self.failed:
+            return False
         return None if self.off is None else self.off <= self.limit
 
     def record(self) -> dict[str, object]:
@@ -34,12 +42,21 @@ def check_all(seed: int, device: str = "cuda", workloads: tuple[Workload, ...] =
     """Every comparison, printed as it is made."""
     found = []
     for compare in (_kernels, _cuda_library, _overlay_and_masks, _dali, _models):
-        for agreement in compare(seed, device, workloads):
+        for agreement in _or_its_failure(compare, compare(seed, device, workloads)):
             state = {True: "ok", False: "DISAGREES", None: "not compared"}[agreement.agrees]
             number = "" if agreement.off is None else f": off by {agreement.off:.1e}, at most {agreement.limit:.1e}"
             print(f"{agreement.name}{number} {state} {agreement.why}".rstrip())
             found.append(agreement)
     return found
+
+
+def _or_its_failure(compare: Callable[..., object], found: Iterator[Agreement]) -> Iterator[Agreement]:
+    """What breaks one kind of comparison must not take the others' results with it."""
+    try:
+        yield from found
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        yield Agreement(f"what{compare.__name__} compares next", None, 0, reason, failed=True)
 
 
 def _limits() -> dict[torch.dtype, float]:
@@ -49,8 +66,9 @@ def _limits() -> dict[torch.dtype, float]:
     return {torch.float32: 1e-4, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 
 
-LEVEL = 1 / 255 / 0.26
-"""One grey level after the normalisation: what a sum at a half may move a rounded result by."""
+def _level(call: CropResize | CropPatchify) -> float:
+    """One grey level after the call's normalisation: what a sum at a half may move a rounded result by."""
+    return 1 / 255 / min(call.std)
 
 
 def _kernels(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
@@ -64,7 +82,7 @@ def _kernels(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterato
             yield Agreement(f"crop_resize {dtype}, {workload.name}", off, limit)
             patches = regions.patchify(dtype=dtype)
             off = _largest(crop_patchify.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
-            yield Agreement(f"crop_patchify {dtype}, {workload.name}", off, LEVEL + limit)
+            yield Agreement(f"crop_patchify {dtype}, {workload.name}", off, _level(patches) + limit)
     yield _against_the_native_op(make_regions(workloads[0], seed, device))
 
 
@@ -83,28 +101,28 @@ def _against_the_native_op(regions: Regions) -> Agreement:
         ]
         results = engine.submit_many("image.preprocess", calls).result()
         want = torch.cat([torch.from_numpy(result["pixel_values"].copy()) for result in results])
-    got = crop_patchify.crop_resize_patchify(regions.patchify()).cpu()
-    return Agreement("crop_patchify against image.preprocess on the CPU", _largest(got, want), LEVEL + 1e-4)
+    patches = regions.patchify()
+    got = crop_patchify.crop_resize_patchify(patches).cpu()
+    return Agreement("crop_patchify against image.preprocess on the CPU", _largest(got, want), _level(patches) + 1e-4)
 
 
 def _cuda_library(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
     from vista_fast.kernels import cuda_library, reference
 
     if cuda_library.library_path() is None or device == "cpu":
-        yield Agreement("CUDA C++ kernels", None, 0, "the library was not built")
+        yield Agreement("CUDA C++ kernels", None, 0, "the library was not built", failed=device != "cpu")
         return
     for workload in workloads:
         regions = make_regions(workload, seed, device)
         for dtype, limit in _limits().items():
             for rounded in (False, True):
                 name = f"{dtype}{' rounded' if rounded else ''}, {workload.name}"
-                most = limit + LEVEL * rounded
                 call = regions.resize(dtype=dtype, rounded=rounded)
                 off = _largest(cuda_library.crop_resize_normalise(call), reference.crop_resize_normalise(call))
-                yield Agreement(f"CUDA C++ crop_resize {name}", off, most)
+                yield Agreement(f"CUDA C++ crop_resize {name}", off, limit + _level(call) * rounded)
                 patches = regions.patchify(dtype=dtype, rounded=rounded)
                 off = _largest(cuda_library.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
-                yield Agreement(f"CUDA C++ crop_patchify {name}", off, most)
+                yield Agreement(f"CUDA C++ crop_patchify {name}", off, limit + _level(patches) * rounded)
 
 
 def _overlay_and_masks(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
@@ -175,11 +193,21 @@ def _models(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator
             try:
                 path = find_weight(name)
                 want = run_single(open_model(path), batch)
-                got = run_single(open_model(path, backend=backend, device="cuda"), batch)
+                opened = open_model(path, backend=backend, device="cuda", profiles=_profiles(path, shape))
+                got = run_single(opened, batch)
             except VistaError as error:
                 yield Agreement(f"{name} on {backend}", None, 0, str(error))
             else:
                 yield Agreement(f"{name} on {backend}", float(np.abs(got - want).max()), 1e-2)
+
+
+def _profiles(path: Path, shape: tuple[int, ...]) -> list[Profile]:
+    """For TensorRT, which has to know the shapes of calls."""
+    from vista_fast.models import open_model
+    from vista_fast.models.backend import Profile
+
+    (given,) = open_model(path).inputs
+    return [Profile.covering([{given.name: shape}])]
 
 
 def _largest(got: torch.Tensor, want: torch.Tensor) -> float:

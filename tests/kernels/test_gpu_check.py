@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,44 @@ def test_every_comparison_agrees_on_a_small_workload() -> None:
     found = importlib.import_module("gpu_parity").check_all(0, "cpu", (small,))
     assert all(one.agrees is not False for one in found), found
     assert sum(one.agrees is True for one in found) >= 9
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_comparison_that_breaks_is_a_failure_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    parity = importlib.import_module("gpu_parity")
+
+    def broken(*_: object) -> Iterator[object]:
+        yield parity.Agreement("before", 0.0, 0)
+        raise RuntimeError("no kernel image is available")
+
+    for name in ("_kernels", "_overlay_and_masks", "_dali", "_models"):
+        monkeypatch.setattr(parity, name, lambda *_: iter(()))
+    monkeypatch.setattr(parity, "_cuda_library", broken)
+    before, failed = parity.check_all(0, "cpu", ())
+    assert before.agrees is True
+    assert failed.agrees is False
+    assert failed.why == "RuntimeError: no kernel image is available"
+
+
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("def test_a(): pass\n@pytest.mark.skip\ndef test_b(): pass\n", "passed: 1, skipped: 1"),
+        ("@pytest.mark.skip\ndef test_b(): pass\n", "not run: 1 skipped"),
+        ("def test_a(): assert False\ndef test_b(): pass\n", "failed: 1 of 2"),
+        ("import nothing_of_that_name\n", "failed: 1 of 1"),
+    ],
+)
+def test_it_counts_the_tests_that_ran(tmp_path: Path, body: str, words: str) -> None:
+    (tmp_path / "test_it.py").write_text(f"import pytest\n{body}")
+    report = tmp_path / "report.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path), f"--junitxml={report}"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    outcome = importlib.import_module("gpu_check").outcome
+    assert outcome(report) == words
+    assert outcome(tmp_path / "nowhere.xml").startswith("failed: no report")
+    assert outcome(None) == "not run"
 
 
 @pytest.mark.usefixtures("scripts")
