@@ -15,14 +15,15 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3)
 
-if ! command -v nvidia-smi >/dev/null || [ -z "$(nvidia-smi -L 2>/dev/null)" ]; then
+gpus=$(nvidia-smi -L 2>/dev/null) || gpus=
+if [ -z "$gpus" ]; then
   echo "gpu_check: no NVIDIA GPU here (nvidia-smi shows none): nothing was built, tested or measured"
   exit 0
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
 
 build_library() {
-  local build=$root/build/cuda-gpu capability
+  local build=$root/build/gpu-check capability
   if command -v nvcc >/dev/null && command -v cmake >/dev/null; then
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 | tr -d '. ')
     local generator=()

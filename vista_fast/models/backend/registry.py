@@ -108,8 +108,9 @@ def open_model(
         NotFoundError: there is no such file.
     """
     if backend is None:
-        installed = [name for name in RUNS_ON if is_installed(name) and (device != "cuda" or _runs_on_this_gpu(name))]
         setting = os.environ.get(SETTING)
+        asks_gpu = device == "cuda" and not setting and path.suffix == ".onnx"
+        installed = [name for name in RUNS_ON if is_installed(name) and (not asks_gpu or _runs_on_this_gpu(name))]
         backend = choose(installed, device=device or "cpu", suffix=path.suffix, setting=setting, gpu=has_gpu()).name
     load: Callable[..., Model] = find_backend(backend)
     more = {"profiles": profiles} if backend in MODULES else {}
@@ -124,7 +125,7 @@ def _runs_on_this_gpu(name: str) -> bool:
         return True
     try:
         target_of(load_library(name), None)
-    except (InvalidArgumentError, MissingExtraError):
+    except (InvalidArgumentError, MissingExtraError, OSError, RuntimeError):
         return False
     return True
 

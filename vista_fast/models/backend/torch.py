@@ -63,8 +63,9 @@ class TorchModel:
             InvalidArgumentError: it can't be loaded, or torch has no such device.
             NotFoundError: there is no such file.
         """
-        module, signature = _load(path, device)
-        self._prepare(module, signature, precision, device, compiler)
+        place = _place(precision, device)
+        module, signature = _load(path, place)
+        self._prepare(module, signature, precision, place, compiler)
 
     @classmethod
     def of_module(
@@ -78,7 +79,7 @@ class TorchModel:
     ) -> TorchModel:
         """The same for a module in memory, which is moved to the device and set to evaluate."""
         model = cls.__new__(cls)
-        model._prepare(module.eval(), signature, precision, device, compiler)
+        model._prepare(module.eval(), signature, precision, _place(precision, device), compiler)
         return model
 
     def _prepare(
@@ -86,20 +87,13 @@ class TorchModel:
         module: torch.nn.Module,
         signature: Signature,
         precision: Precision,
-        device: str,
+        device: torch.device,
         compiler: str | None,
     ) -> None:
         import torch
 
-        if precision == "mixed":
-            raise InvalidArgumentError("torch runs f32, f16 or bf16, got precision 'mixed'; use openvino for it")
-        if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-            raise InvalidArgumentError(
-                f"torch has no device {device!r} here; choose 'cpu', or install a build for CUDA"
-            )
-        # The GPU that is current now: the threads that run it may have another.
-        self._device = torch.device("cuda", torch.cuda.current_device()) if device == "cuda" else torch.device("cpu")
-        self._module: Any = module.to(self._device)
+        self._device = device
+        self._module: Any = module.to(device)
         if compiler is not None:
             self._module = torch.compile(self._module, dynamic=True, backend=compiler)
         self._compiling = None if compiler is None else threading.Lock()
@@ -164,6 +158,19 @@ class TorchModel:
         return named
 
 
+def _place(precision: Precision, device: str) -> torch.device:
+    """The device to run on; of a GPU the one that is current now, because the threads that run may have another."""
+    import torch
+
+    if precision == "mixed":
+        raise InvalidArgumentError("torch runs f32, f16 or bf16, got precision 'mixed'; use openvino for it")
+    if device == "cpu":
+        return torch.device("cpu")
+    if device != "cuda" or not torch.cuda.is_available():
+        raise InvalidArgumentError(f"torch has no device {device!r} here; choose 'cpu', or install a build for CUDA")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
 def save_torch(module: torch.nn.Module, path: Path, signature: Signature, example: Mapping[str, Array]) -> None:
     """Write a module to a file that the backend "torch" opens.
 
@@ -204,7 +211,7 @@ def _exported(module: torch.nn.Module, signature: Signature, example: Mapping[st
     )
 
 
-def _load(path: Path, device: str) -> tuple[torch.nn.Module, Signature]:
+def _load(path: Path, device: torch.device) -> tuple[torch.nn.Module, Signature]:
     import torch
     from torch.export.passes import move_to_device_pass
 
@@ -216,9 +223,9 @@ def _load(path: Path, device: str) -> tuple[torch.nn.Module, Signature]:
             module = read(path, map_location="cpu", _extra_files=extra).eval()
         else:
             program = torch.export.load(path, extra_files=extra)
-            if device != "cpu":
+            if device.type != "cpu":
                 # A program has the devices of its constants written into it.
-                program = move_to_device_pass(program, device)
+                program = move_to_device_pass(program, str(device))
             module = program.module()
     except Exception as error:  # the library has many classes
         raise InvalidArgumentError(f"{path} can't be loaded as a program of torch: {error}") from error

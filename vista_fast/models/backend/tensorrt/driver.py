@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _NON_BLOCKING = 1  # CU_STREAM_NON_BLOCKING: work on the default stream does not wait for it
+_OUT_OF_MEMORY = 2  # CUDA_ERROR_OUT_OF_MEMORY
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
 
 
@@ -42,7 +43,8 @@ class Graph:
     """Work that was put on a stream once, and goes there again in one step."""
 
     def __init__(self, stream: int, work: Callable[[], None]) -> None:
-        """Captures what ``work`` puts on the stream, and runs none of it.
+        """Captures what ``work`` puts on the stream, and runs none of it. torch must not know the stream: its allocator
+        would ask how far it has come, which a stream that captures does not say.
 
         Raises:
             OpError: it can't be captured: it waits for the device, for one.
@@ -67,6 +69,7 @@ class Graph:
         """Puts the work on a stream.
 
         Raises:
+            MemoryError: the device has no room for it.
             OpError: the driver refuses it.
         """
         _demand(_driver().cuGraphLaunch(self._ready, stream), "to launch a graph")
@@ -103,4 +106,5 @@ def _demand(status: int, what: str) -> None:
         return
     name = ctypes.c_char_p()
     _driver().cuGetErrorName(status, ctypes.byref(name))
-    raise OpError(f"the CUDA driver refuses {what}: {(name.value or b'error').decode()} ({status})")
+    failure = MemoryError if status == _OUT_OF_MEMORY else OpError
+    raise failure(f"the CUDA driver refuses {what}: {(name.value or b'error').decode()} ({status})")

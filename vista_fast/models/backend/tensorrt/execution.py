@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Execution:
-    """One execution context and the stream that it runs on."""
+    """One execution context, bound on one stream."""
 
     def __init__(self, engine: Engine, memory: Memory, stream: int) -> None:
         self._engine = engine
@@ -50,9 +50,9 @@ class Execution:
             self._demand(context.set_tensor_address(name, address), f"the address of {name}")
         return outputs
 
-    def run(self) -> None:
-        """Puts the kernels on the stream. The library lets go of the interpreter's lock meanwhile."""
-        self._demand(self._context.execute_async_v3(self._stream), "the execution")
+    def run(self, stream: int) -> None:
+        """Puts the kernels on a stream. The library lets go of the interpreter's lock meanwhile."""
+        self._demand(self._context.execute_async_v3(stream), "the execution")
 
     def _switch_to(self, profile: int) -> None:
         if profile == self._profile:

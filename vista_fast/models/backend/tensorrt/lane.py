@@ -55,6 +55,7 @@ class Lane:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stream = own_stream(engine.device)
+        self._capturing = own_stream(engine.device).cuda_stream
         self._host: dict[str, Buffer] = {}
         self._memory = Memory()
         self._plain: Execution | None = None
@@ -124,12 +125,12 @@ class Lane:
         if captured is not None:
             captured.graph.launch(self._stream.cuda_stream)
             return captured.outputs
-        if self._is_to_capture(call):
-            return self._run_and_capture(call, shapes)
-        if self._plain is None:
-            self._plain = self._execution()
-        outputs = self._plain.bind(shapes)
-        self._plain.run()
+        outputs = self._run_and_capture(call, shapes) if self._is_to_capture(call) else None
+        if outputs is None:
+            if self._plain is None:
+                self._plain = self._execution()
+            outputs = self._plain.bind(shapes)
+            self._plain.run(self._stream.cuda_stream)
         return outputs
 
     def _forget_moved(self) -> None:
@@ -150,14 +151,23 @@ class Lane:
             self._seen.add(call)
         return is_repeated and call not in self._unfit and len(self._captured) < _MOST_GRAPHS
 
-    def _run_and_capture(self, call: _CallShape, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor]:
-        execution = self._execution()
-        outputs = execution.bind(shapes)
-        # A context that was given new shapes must run once before it can be captured.
-        execution.run()
+    def _run_and_capture(self, call: _CallShape, shapes: Mapping[str, Shape]) -> dict[str, torch.Tensor] | None:
+        """Runs in a context of the call's own, and captures that; None where there is no room for one."""
+        import torch
+
+        try:
+            execution = self._execution()
+            outputs = execution.bind(shapes)
+        except (MemoryError, torch.OutOfMemoryError):
+            self._stream.synchronize()
+            self._unfit.add(call)
+            return None
+        # A context that was given new shapes must run once before it can be captured, and must not go while it runs.
+        execution.run(self._stream.cuda_stream)
+        self._stream.synchronize()
         self._forget_moved()
         try:
-            graph = Graph(self._stream.cuda_stream, execution.run)
+            graph = Graph(self._capturing, lambda: execution.run(self._capturing))
         except (OpError, MemoryError):
             # Not every network can be captured: one that waits for the device inside can't.
             self._unfit.add(call)
