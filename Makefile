@@ -85,9 +85,10 @@ build/cuda/.compiled: $(CUDA_TOOLKIT)/.installed $(NATIVE) $(shell find csrc/cud
 
 sanitizers: build/asan/.tested build/tsan/.tested
 
-# From tests/, because ./vista_fast would hide the installed package and its compiled core.
+# From tests/, because ./vista_fast would hide the installed package and its compiled core. The CUDA library is the one of
+# cuda-compile, where that was made; what it plans is tested without a GPU.
 python-test: $(VENV)/.dev-extra $(VENV)/.package
-	cd tests && $(BIN)/python -m pytest -q
+	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so $(BIN)/python -m pytest -q
 
 # DALI's CPU pipelines, without the CUDA libraries that its package would bring: 225 MB, in a folder of its own.
 DALI := $(CURDIR)/build/dali

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from vista_fast.errors import InvalidArgumentError
@@ -22,6 +24,9 @@ from .ragged import (
     check_rows,
     check_scales,
 )
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -89,15 +94,25 @@ class CropPatchify:
         return torch.cat([torch.ones(len(grid), 1, dtype=torch.int64), grid], 1)
 
     @property
-    def first_patches(self) -> torch.Tensor:
-        """int64 [N]: where the patches of each row begin."""
-        counts = self.grid_thw.prod(1)
-        return counts.cumsum(0) - counts
+    def table(self) -> npt.NDArray[np.int64]:
+        """``RaggedImages.crops`` of the rows, with where the patches of each begin, and how many lie across."""
+        table = self.images.crops(self.rows, self.boxes, self.sizes, self.rounded)
+        down, across = self._grid()
+        counts = down * across
+        table[:, 8] = counts.cumsum() - counts
+        table[:, 9] = across
+        return table
 
     @property
     def out_shape(self) -> tuple[int, int]:
         """[patches of all rows, 3 * temporal_patch_size * patch_size**2]."""
-        return (int(self.grid_thw.prod(1).sum()), 3 * self.temporal_patch_size * self.patch_size**2)
+        down, across = self._grid()
+        return (int((down * across).sum()), 3 * self.temporal_patch_size * self.patch_size**2)
+
+    def _grid(self) -> npt.NDArray[np.int64]:
+        """Patches down and across, [2, N]."""
+        grid: npt.NDArray[np.int64] = self.sizes.cpu().numpy().T.astype(np.int64) // self.patch_size
+        return grid
 
     @property
     def scale(self) -> tuple[float, ...]:

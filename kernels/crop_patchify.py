@@ -15,7 +15,19 @@ import torch
 from .calls import CropPatchify
 from .crop_resize import channel_arguments
 from .ragged import SUPPORT
-from .tiles import Blocks, check_device, launch, most_tiles, output, resized_tile, table, tile_sizes, tl, triton, tuned
+from .tiles import (
+    Blocks,
+    check_device,
+    launch,
+    most_tiles,
+    on_device,
+    output,
+    resized_tile,
+    tile_sizes,
+    tl,
+    triton,
+    tuned,
+)
 
 __all__ = ["Blocks", "crop_resize_patchify"]
 
@@ -31,8 +43,7 @@ def _store_channel(out, channel, value, target, inside, PATCH: tl.constexpr, TEM
 def _crop_resize_patchify(
     out,  # [patches, 3 * TEMPORAL * PATCH * PATCH]
     pixels,  # uint8 [bytes]
-    crops,  # int64 [rows, 8], see RaggedImages.crops
-    patches,  # int64 [rows, 2]: first patch, patches across
+    crops,  # int64 [rows, 10], see RaggedImages.crops
     shrink,  # only the key of the tuning
     scale_r,
     scale_g,
@@ -52,13 +63,13 @@ def _crop_resize_patchify(
 ):
     row = tl.program_id(1)
     red, green, blue, i, j, inside = resized_tile(
-        pixels, crops + row * 8, tl.program_id(0), SUPPORT, ROUND, BLOCK_Y, BLOCK_X, TAPS_Y, TAPS_X
+        pixels, crops + row * 10, tl.program_id(0), SUPPORT, ROUND, BLOCK_Y, BLOCK_X, TAPS_Y, TAPS_X
     )
     patch_y = i // PATCH
     patch_x = j // PATCH
     # Patches that the model merges lie together: (rows / MERGE, columns / MERGE, MERGE, MERGE).
-    group = (patch_y // MERGE) * (tl.load(patches + row * 2 + 1) // MERGE) + patch_x // MERGE
-    patch = tl.load(patches + row * 2) + (group * MERGE + patch_y % MERGE) * MERGE + patch_x % MERGE
+    group = (patch_y // MERGE) * (tl.load(crops + row * 10 + 9) // MERGE) + patch_x // MERGE
+    patch = tl.load(crops + row * 10 + 8) + (group * MERGE + patch_y % MERGE) * MERGE + patch_x % MERGE
     within = (i % PATCH) * PATCH + j % PATCH
     target = out + patch * (3 * TEMPORAL * PATCH * PATCH) + within
     _store_channel(out, 0, red * scale_r + shift_r, target, inside, PATCH, TEMPORAL)
@@ -84,10 +95,9 @@ def crop_resize_patchify(
     out = output(out, call.out_shape, call.dtype, device)
     if not len(call.rows):
         return out
-    columns = call.images.crops(call.rows, call.boxes, call.sizes, call.rounded)
-    shrink = int(max((columns[2] // columns[3]).max(), (columns[5] // columns[6]).max()))
-
-    sizes = tile_sizes(columns)
+    rows = call.table
+    shrink = int((rows[:, [2, 5]] // rows[:, [3, 6]]).max())
+    sizes = tile_sizes(rows)
 
     def grid(meta: dict[str, Any]) -> tuple[int, int]:
         return (most_tiles(sizes, meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
@@ -99,8 +109,7 @@ def crop_resize_patchify(
         blocks,
         out=out,
         pixels=call.images.pixels,
-        crops=table(columns, device),
-        patches=table([call.first_patches, call.grid_thw[:, 2]], device),
+        crops=on_device(torch.from_numpy(rows), device),
         shrink=shrink.bit_length(),
         **channel_arguments(call),
         PATCH=call.patch_size,

@@ -13,7 +13,19 @@ from typing import Any
 import torch
 
 from .ragged import SUPPORT, CropResize
-from .tiles import Blocks, check_device, launch, most_tiles, output, resized_tile, table, tile_sizes, tl, triton, tuned
+from .tiles import (
+    Blocks,
+    check_device,
+    launch,
+    most_tiles,
+    on_device,
+    output,
+    resized_tile,
+    tile_sizes,
+    tl,
+    triton,
+    tuned,
+)
 
 __all__ = ["Blocks", "crop_resize_normalise"]
 
@@ -22,7 +34,7 @@ __all__ = ["Blocks", "crop_resize_normalise"]
 def _crop_resize_normalise(
     out,  # [rows, 3, size_y, size_x]
     pixels,  # uint8 [bytes]
-    crops,  # int64 [rows, 8], see RaggedImages.crops
+    crops,  # int64 [rows, 10], see RaggedImages.crops
     size_y,
     size_x,
     scale_r,
@@ -40,7 +52,7 @@ def _crop_resize_normalise(
 ):
     row = tl.program_id(1)
     red, green, blue, i, j, inside = resized_tile(
-        pixels, crops + row * 8, tl.program_id(0), SUPPORT, ROUND, BLOCK_Y, BLOCK_X, TAPS_Y, TAPS_X
+        pixels, crops + row * 10, tl.program_id(0), SUPPORT, ROUND, BLOCK_Y, BLOCK_X, TAPS_Y, TAPS_X
     )
     plane = size_y * size_x
     target = out + row.to(tl.int64) * 3 * plane + i * size_x + j
@@ -69,9 +81,8 @@ def crop_resize_normalise(
     out = output(out, call.out_shape, call.dtype, device)
     if not len(call.rows):
         return out
-    columns = call.images.crops(call.rows, call.boxes, call.sizes, call.rounded)
-
-    sizes = tile_sizes(columns)
+    rows = call.table
+    sizes = tile_sizes(rows)
 
     def grid(meta: dict[str, Any]) -> tuple[int, int]:
         return (most_tiles(sizes, meta["BLOCK_Y"], meta["BLOCK_X"]), len(call.rows))
@@ -83,7 +94,7 @@ def crop_resize_normalise(
         blocks,
         out=out,
         pixels=call.images.pixels,
-        crops=table(columns, device),
+        crops=on_device(torch.from_numpy(rows), device),
         size_y=call.size[0],
         size_x=call.size[1],
         **channel_arguments(call),

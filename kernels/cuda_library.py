@@ -1,8 +1,8 @@
 """The CUDA C++ variants of ``crop_resize`` and ``crop_patchify`` (csrc/cuda), called through their C interface.
 
 They do in two passes through shared memory what the Triton kernels do with matrix products over zero-padded bands, so
-that they read each sample a few times and multiply only by weights that are not zero. No GPU was at hand when they were
-written: their arithmetic is tested on the CPU (tests/cpp/cuda), their speed is for ``scripts/gpu_check.sh`` to show.
+that they multiply only by weights that are not zero, and write whole patches without gaps. ``scripts/gpu_check.sh``
+compares and times both.
 
 The library is built with ``-DVISTA_CUDA=ON`` (``pip install --config-settings=cmake.define.VISTA_CUDA=ON .``) and lies
 in the package; VISTA_FAST_CUDA_LIBRARY names another file.
@@ -43,27 +43,21 @@ def crop_resize_normalise(call: CropResize, *, out: torch.Tensor | None = None) 
     Raises InvalidArgumentError when the pixels are not on a CUDA device or ``out`` does not fit, MissingExtraError when
     the library was not built, and OpError when CUDA refuses the launch.
     """
-    zeros = torch.zeros(len(call.rows), dtype=torch.int64)
-    return _launch(call, out, call.sizes, [zeros, zeros], None)
+    return _launch(call, out, None)
 
 
 def crop_resize_patchify(call: CropPatchify, *, out: torch.Tensor | None = None) -> torch.Tensor:
     """As ``crop_patchify.crop_resize_patchify``; streams and errors as for ``crop_resize_normalise``."""
-    patches = (call.patch_size, call.merge_size, call.temporal_patch_size)
-    return _launch(call, out, call.sizes, [call.first_patches, call.grid_thw[:, 2]], patches)
+    return _launch(call, out, (call.patch_size, call.merge_size, call.temporal_patch_size))
 
 
 def _launch(
-    call: CropResize | CropPatchify,
-    out: torch.Tensor | None,
-    sizes: torch.Tensor,
-    columns: list[torch.Tensor],
-    patches: tuple[int, int, int] | None,
+    call: CropResize | CropPatchify, out: torch.Tensor | None, patches: tuple[int, int, int] | None
 ) -> torch.Tensor:
     pixels = call.images.pixels
     if pixels.device.type != "cuda":
         raise InvalidArgumentError(f"the pixels lie on {pixels.device}; move them with RaggedImages.to('cuda')")
-    function = _function()
+    library = _library()
     if out is None:
         out = torch.empty(call.out_shape, dtype=call.dtype, device=pixels.device)
     elif (out.shape, out.dtype, out.device) != (call.out_shape, call.dtype, pixels.device) or not out.is_contiguous():
@@ -71,44 +65,105 @@ def _launch(
             f"out is {out.dtype} {list(out.shape)} on {out.device}; pass a contiguous {call.dtype} tensor "
             f"{list(call.out_shape)} on {pixels.device}"
         )
-    rows = torch.stack([*call.images.crops(call.rows, call.boxes, sizes, call.rounded), *columns], 1).contiguous()
+    offsets, pitches = _on_host(call.images.offsets), _on_host(call.images.line_bytes, torch.int32)
+    rows, boxes, sizes = (_on_host(tensor) for tensor in (call.rows, call.boxes, call.sizes))
+    plan = torch.empty(len(rows) * library.planned_row_bytes, dtype=torch.uint8)
+    batch = _Batch(
+        pixels=pixels.data_ptr(),
+        image_offsets=offsets.data_ptr(),
+        image_pitches=pitches.data_ptr(),
+        row_images=rows.data_ptr(),
+        boxes=boxes.data_ptr(),
+        sizes=sizes.data_ptr(),
+        plan=plan.data_ptr(),
+        row_count=len(rows),
+        layout=0 if patches is None else 1,
+        patches=_Three(*(patches or (1, 1, 1))),
+        bicubic=call.filter == "bicubic",
+        rounded=call.rounded,
+        scale=_Channels(*call.scale),
+        shift=_Channels(*call.shift),
+        type=_TYPES[call.dtype],
+        out=out.data_ptr(),
+    )
+    library.plan(batch, plan.data_ptr())
     with torch.cuda.device(pixels.device):
-        device_rows = rows.pin_memory().to(pixels.device, non_blocking=True)
-        message = ctypes.create_string_buffer(500)
-        status = function(
-            pixels.data_ptr(),
-            rows.data_ptr(),
-            device_rows.data_ptr(),
-            len(rows),
-            0 if patches is None else 1,
-            (ctypes.c_int * 3)(*(patches or (1, 1, 1))),
-            call.filter == "bicubic",
-            call.rounded,
-            (ctypes.c_float * 3)(*call.scale),
-            (ctypes.c_float * 3)(*call.shift),
-            _TYPES[call.dtype],
-            out.data_ptr(),
-            torch.cuda.current_stream().cuda_stream,
-            message,
-            len(message),
-        )
-    if status:
-        error = InvalidArgumentError if status == _INVALID_ARGUMENT else OpError
-        raise error(message.value.decode(errors="replace"))
+        on_device = plan.pin_memory().to(pixels.device, non_blocking=True)
+        batch.device_plan = on_device.data_ptr()
+        library.launch(batch, torch.cuda.current_stream().cuda_stream)
     return out
 
 
+def _on_host(tensor: torch.Tensor, dtype: torch.dtype = torch.int64) -> torch.Tensor:
+    return tensor.to("cpu", dtype).contiguous()
+
+
+_Three = ctypes.c_int * 3
+_Channels = ctypes.c_float * 3
+
+
+class _Batch(ctypes.Structure):
+    """CropResizeBatch of csrc/cuda/crop_resize.h, member by member."""
+
+    _fields_ = (
+        ("pixels", ctypes.c_void_p),
+        ("image_offsets", ctypes.c_void_p),
+        ("image_pitches", ctypes.c_void_p),
+        ("row_images", ctypes.c_void_p),
+        ("boxes", ctypes.c_void_p),
+        ("sizes", ctypes.c_void_p),
+        ("plan", ctypes.c_void_p),
+        ("device_plan", ctypes.c_void_p),
+        ("row_count", ctypes.c_int),
+        ("layout", ctypes.c_int),
+        ("patches", _Three),
+        ("bicubic", ctypes.c_bool),
+        ("rounded", ctypes.c_bool),
+        ("scale", _Channels),
+        ("shift", _Channels),
+        ("type", ctypes.c_int),
+        ("out", ctypes.c_void_p),
+    )
+
+
+class _Library:
+    """The loaded file. Its functions raise InvalidArgumentError for a batch that makes no sense, and OpError when CUDA
+    refuses."""
+
+    def __init__(self, path: Path) -> None:
+        loaded = ctypes.CDLL(str(path))
+        loaded.vista_planned_row_bytes.restype = ctypes.c_size_t
+        self.planned_row_bytes: int = loaded.vista_planned_row_bytes()
+        """Bytes of the plan of one row."""
+        self._plan = loaded.vista_plan_crop_resize
+        self._launch = loaded.vista_launch_crop_resize
+        for function in (self._plan, self._launch):
+            pointer = ctypes.c_void_p
+            function.argtypes = [ctypes.POINTER(_Batch), pointer, ctypes.c_char_p, ctypes.c_size_t]
+            function.restype = ctypes.c_int
+
+    def plan(self, batch: _Batch, plan: int) -> None:
+        """Writes the plan of the batch's rows to the address ``plan``."""
+        self._call(self._plan, batch, plan)
+
+    def launch(self, batch: _Batch, stream: int) -> None:
+        """Enqueues the batch on a stream of CUDA."""
+        self._call(self._launch, batch, stream)
+
+    def _call(self, function: Any, batch: _Batch, argument: int) -> None:
+        message = ctypes.create_string_buffer(500)
+        status = function(ctypes.byref(batch), argument, message, len(message))
+        if status:
+            error = InvalidArgumentError if status == _INVALID_ARGUMENT else OpError
+            raise error(message.value.decode(errors="replace"))
+
+
 @functools.cache
-def _function() -> Any:
+def _library() -> _Library:
     path = library_path()
     if path is None:
         raise MissingExtraError(
             "the CUDA kernels of vista_fast were not built; install with "
             "--config-settings=cmake.define.VISTA_CUDA=ON (needs nvcc), or use vista_fast.kernels.crop_patchify"
         )
-    function = ctypes.CDLL(str(path)).vista_crop_resize
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    types: list[Any] = [pointer] * 3 + [number] * 2 + [pointer, number, number, pointer, pointer, number]
-    function.argtypes = [*types, pointer, pointer, ctypes.c_char_p, ctypes.c_size_t]
-    function.restype = number
-    return function
+    return _Library(path)

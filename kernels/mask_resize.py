@@ -78,15 +78,15 @@ def _mask_resize(
             sample = corner + y[:, None].to(tl.int64) * stride_y + x[None, :].to(tl.int64) * stride_x
             inside = (y[:, None] < y_end) & (x[None, :] < x_end)
             score = tl.load(sample, mask=inside, other=0).to(tl.float32)
-            lines += tl.dot(score, across, input_precision="ieee")
+            lines += tl.dot(score, across, input_precision="tf32x3")
         # Outputs past the edge may see no sample at all; they are never stored.
-        across_sum = tl.where(j < size_x, across_sum, 1.0)
-        total += tl.dot(down, tl.div_rn(lines, across_sum[None, :]), input_precision="ieee")
-    down_sum = tl.where(i < size_y, down_sum, 1.0)
+        across_scale = 1.0 / tl.where(j < size_x, across_sum, 1.0)
+        total += tl.dot(down, lines * across_scale[None, :], input_precision="tf32x3")
+    down_scale = 1.0 / tl.where(i < size_y, down_sum, 1.0)
 
     target = out + tl.load(masks + row * 3 + 2) + i[:, None].to(tl.int64) * size_x + j[None, :]
     inside = (i[:, None] < size_y) & (j[None, :] < size_x)
-    tl.store(target, (tl.div_rn(total, down_sum[:, None]) > threshold).to(tl.uint8), mask=inside)
+    tl.store(target, (total * down_scale[:, None] > threshold).to(tl.uint8), mask=inside)
 
 
 _tuned = tuned(_mask_resize, ["height", "width", "grow"])

@@ -69,7 +69,7 @@ def _normalised_row(call: CropResize | CropPatchify, n: int, size: tuple[int, in
     across = resize_weights(right - left, size[1], call.filter, device).T
     if not call.rounded:
         levels = (down @ crop @ across).clamp(0, 255)
-    elif columns_first(call.boxes[n : n + 1], torch.tensor([size])):
+    elif columns_first(call.boxes[n : n + 1], torch.tensor([size])).item():
         levels = _whole_levels(_whole_levels(down @ crop) @ across)
     else:
         levels = _whole_levels(down @ _whole_levels(crop @ across))

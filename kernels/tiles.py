@@ -5,8 +5,9 @@ a narrow band. One program computes one output tile of one row: it walks over th
 see in chunks, makes the chunk's weights in registers, and multiplies from both sides. The grid has as many programs
 per row as the largest output has tiles; those past the end of a smaller one store nothing.
 
-No GPU was at hand when these kernels were written: their results are tested in Triton's interpreter and their
-compilation for sm_80 and sm_90, their speed on a GPU is not known. ``scripts/gpu_check.sh`` measures it.
+Samples are whole numbers under 256, and so exact in float16: the products run on tensor cores, which add up in
+float32, and each weight goes in as the sum of two float16. ``cuda_library`` has a faster variant where it was built.
+Tests run the kernels in Triton's interpreter; ``scripts/gpu_check.sh`` compares and times them on a GPU.
 """
 
 # Triton reads a kernel's annotations as its language, so kernels carry none for mypy.
@@ -19,11 +20,15 @@ import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 try:
     import triton
@@ -45,6 +50,7 @@ __all__ = [
     "launch",
     "most_tiles",
     "on",
+    "on_device",
     "output",
     "resized_tile",
     "table",
@@ -78,10 +84,10 @@ class Blocks:
 
 @triton.jit
 def _distance(x, i, length, size):
-    """Distance of sample x from the centre of output i in units of the stretched filter; one rounding."""
-    return tl.div_rn(
-        (size * (2 * x + 1) - length * (2 * i + 1)).to(tl.float32), (2 * tl.maximum(length, size)).to(tl.float32)
-    )
+    """Distance of sample x from the centre of output i in units of the stretched filter."""
+    # The reciprocal is of a scalar: a division of each weight would cost more than all that becomes of it.
+    unit = 1.0 / (2 * tl.maximum(length, size)).to(tl.float32)
+    return (size * (2 * x + 1) - length * (2 * i + 1)).to(tl.float32) * unit
 
 
 @triton.jit
@@ -120,17 +126,36 @@ def _level(value, ROUND: tl.constexpr):
 
 
 @triton.jit
-def _line(value, across_sum, ROUND: tl.constexpr):
-    value = tl.div_rn(value, across_sum[None, :])
+def _halves(value):
+    """``value`` as the sum of two float16, 22 bits of it."""
+    high = value.to(tl.float16)
+    return high, (value - high.to(tl.float32)).to(tl.float16)
+
+
+@triton.jit
+def _first_pass(levels, across_high, across_low):
+    """Samples are whole numbers under 256 and as such exact in float16, whose products the tensor cores add up in
+    float32; only the weights have to be split."""
+    return tl.dot(levels, across_low, tl.dot(levels, across_high))
+
+
+@triton.jit
+def _second_pass(total, down_high, down_low, lines, across_scale, ROUND: tl.constexpr):
+    lines = lines * across_scale[None, :]
     if ROUND:
-        value = _level(value, True)
-    return value
+        levels = _level(lines, True).to(tl.float16)
+        total = tl.dot(down_high, levels, tl.dot(down_low, levels, total))
+    else:
+        high, low = _halves(lines)
+        total = tl.dot(down_low, high, tl.dot(down_high, low, total))
+        total = tl.dot(down_high, high, total)
+    return total
 
 
 @triton.jit
 def resized_tile(
     pixels,
-    crop,  # int64 [8], see RaggedImages.crops
+    crop,  # int64 [10], see RaggedImages.crops
     tile,
     SUPPORT: tl.constexpr,
     ROUND: tl.constexpr,
@@ -183,23 +208,24 @@ def resized_tile(
             across_sum += tl.sum(across, 0)
             sample = corner + y[:, None] * step_y + x[None, :] * step_x
             inside = (y[:, None] < y_end) & (x[None, :] < x_end)
-            # IEEE products: TF32 would round the weights to 11 bits and move the result by up to 0.1 of a grey level.
-            r = tl.load(sample, mask=inside, other=0).to(tl.float32)
-            red_lines += tl.dot(r, across, input_precision="ieee")
-            g = tl.load(sample + 1, mask=inside, other=0).to(tl.float32)
-            green_lines += tl.dot(g, across, input_precision="ieee")
-            b = tl.load(sample + 2, mask=inside, other=0).to(tl.float32)
-            blue_lines += tl.dot(b, across, input_precision="ieee")
+            across_high, across_low = _halves(across)
+            r = tl.load(sample, mask=inside, other=0).to(tl.float16)
+            red_lines += _first_pass(r, across_high, across_low)
+            g = tl.load(sample + 1, mask=inside, other=0).to(tl.float16)
+            green_lines += _first_pass(g, across_high, across_low)
+            b = tl.load(sample + 2, mask=inside, other=0).to(tl.float16)
+            blue_lines += _first_pass(b, across_high, across_low)
         # Outputs past the edge may see no sample at all; they are never stored.
-        across_sum = tl.where(j < size_x, across_sum, 1.0)
-        red += tl.dot(down, _line(red_lines, across_sum, ROUND), input_precision="ieee")
-        green += tl.dot(down, _line(green_lines, across_sum, ROUND), input_precision="ieee")
-        blue += tl.dot(down, _line(blue_lines, across_sum, ROUND), input_precision="ieee")
+        across_scale = 1.0 / tl.where(j < size_x, across_sum, 1.0)
+        down_high, down_low = _halves(down)
+        red = _second_pass(red, down_high, down_low, red_lines, across_scale, ROUND)
+        green = _second_pass(green, down_high, down_low, green_lines, across_scale, ROUND)
+        blue = _second_pass(blue, down_high, down_low, blue_lines, across_scale, ROUND)
 
-    down_sum = tl.where(i < size_y, down_sum, 1.0)
-    red = _level(tl.div_rn(red, down_sum[:, None]), ROUND)
-    green = _level(tl.div_rn(green, down_sum[:, None]), ROUND)
-    blue = _level(tl.div_rn(blue, down_sum[:, None]), ROUND)
+    down_scale = (1.0 / tl.where(i < size_y, down_sum, 1.0))[:, None]
+    red = _level(red * down_scale, ROUND)
+    green = _level(green * down_scale, ROUND)
+    blue = _level(blue * down_scale, ROUND)
     inside = (i[:, None] < size_y) & (j[None, :] < size_x)
     turned = tl.load(crop + 7) != 0
     down_at = tl.where(turned, j[None, :], i[:, None])
@@ -216,13 +242,13 @@ def tuned(kernel: Any, key: list[str]) -> Any:
     """``kernel``, measuring seven choices of Blocks at its first launch of each ``key``; the best is remembered, in
     this process and in Triton's cache folder on disk (TRITON_CACHE_DIR) for later ones."""
     choices = [
-        (Blocks(16, 16, 16, 32), 2),
-        (Blocks(16, 16, 32, 32), 4),
+        (Blocks(16, 32, 16, 32), 4),
         (Blocks(16, 32, 32, 32), 4),
-        (Blocks(16, 32, 32, 64), 4),
+        (Blocks(16, 64, 32, 32), 4),
+        (Blocks(16, 64, 32, 32), 8),
         (Blocks(32, 32, 32, 32), 4),
-        (Blocks(32, 32, 32, 64), 8),
         (Blocks(32, 64, 32, 32), 8),
+        (Blocks(32, 64, 32, 64), 8),
     ]
     configs = [triton.Config(blocks.constants, num_warps=warps) for blocks, warps in choices]
     return triton.autotune(configs=configs, key=key, cache_results=True)(kernel)
@@ -281,16 +307,20 @@ def output(out: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype,
 
 def table(columns: list[torch.Tensor], device: torch.device) -> torch.Tensor:
     """The integer columns side by side, int64 [rows, columns] on ``device``: one copy for all that a launch needs."""
-    rows = torch.stack([column.cpu().long() for column in columns], 1)
+    return on_device(torch.stack([column.cpu().long() for column in columns], 1), device)
+
+
+def on_device(rows: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A small tensor of the host on ``device``, for work on the current stream; nothing waits."""
     if device.type != "cuda":
         return rows.to(device)
     with on(device):  # pinning makes a context on the current device
         return rows.pin_memory().to(device, non_blocking=True)
 
 
-def tile_sizes(columns: list[torch.Tensor]) -> tuple[tuple[int, int], ...]:
+def tile_sizes(rows: npt.NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     """The distinct (y, x) output sizes of ``RaggedImages.crops``."""
-    return tuple(set(zip(columns[3].tolist(), columns[6].tolist(), strict=True)))
+    return tuple(set(zip(rows[:, 3].tolist(), rows[:, 6].tolist(), strict=True)))
 
 
 @functools.lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from gpu_workloads import WORKLOADS, Regions, make_regions
@@ -16,12 +16,11 @@ REPEATS = 5
 OURS = ("Triton", "CUDA C++")
 
 
-def measure_all(seed: int, seconds: float) -> dict[str, object]:
-    """Every workload by every candidate that is installed; times in milliseconds, one per repeat."""
-    bandwidth = copy_bandwidth()
-    print(f"copy bandwidth: {bandwidth / 1e9:.0f} GB/s, read and written")
-    records = [_measure(make_regions(workload, seed), bandwidth, seconds) for workload in WORKLOADS]
-    return {"copy_bandwidth_bytes_per_s": bandwidth, "records": records}
+def measure_each(seed: int, seconds: float, bandwidth: float) -> Iterator[dict[str, object]]:
+    """Every workload by every candidate that is installed; times in milliseconds, one per repeat. ``bandwidth`` is that
+    of a copy, in bytes read and written per second."""
+    for workload in WORKLOADS:
+        yield _measure(make_regions(workload, seed), bandwidth, seconds)
 
 
 def copy_bandwidth() -> float:
@@ -134,18 +133,24 @@ def candidates(regions: Regions) -> dict[str, Callable[[], Callable[[], object]]
 
 
 def milliseconds(run: Callable[[], object], seconds: float) -> list[float]:
-    """Repeats, each the mean of as many runs as fit in its share of ``seconds`` (at least one), after a first run that
-    compiles and tunes."""
+    """Repeats, each the mean of runs one after the other, between two events of the device: as many runs as fit in its
+    share of ``seconds`` (at least one), after a first run that compiles and tunes. What the host does for a run counts
+    where the device has to wait for it."""
     import torch
 
     run()
     torch.cuda.synchronize()
+    started = time.perf_counter()
+    run()
+    torch.cuda.synchronize()
+    runs = max(1, int(seconds / REPEATS / (time.perf_counter() - started)))
     means = []
     for _ in range(REPEATS):
-        runs, started = 0, time.perf_counter()
-        while not runs or time.perf_counter() - started < seconds / REPEATS:
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        for _ in range(runs):
             run()
-            torch.cuda.synchronize()
-            runs += 1
-        means.append((time.perf_counter() - started) / runs * 1000)
+        last.record()
+        last.synchronize()
+        means.append(first.elapsed_time(last) / runs)
     return means

@@ -72,17 +72,18 @@ def _level(call: CropResize | CropPatchify) -> float:
 
 
 def _kernels(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
-    from vista_fast.kernels import crop_patchify, crop_resize, reference
+    from vista_fast.kernels import crop_patchify, crop_resize
 
+    blocks = crop_resize.Blocks()  # what is tuned is measured, and compared by the tests marked gpu
     for workload in workloads:
         regions = make_regions(workload, seed, device)
-        for dtype, limit in _limits().items():
+        for dtype in _limits():
             call = regions.resize(dtype=dtype)
-            off = _largest(crop_resize.crop_resize_normalise(call), reference.crop_resize_normalise(call))
-            yield Agreement(f"crop_resize {dtype}, {workload.name}", off, limit)
+            got = crop_resize.crop_resize_normalise(call, blocks=blocks)
+            yield from _compared(f"crop_resize {dtype}, {workload.name}", call, got)
             patches = regions.patchify(dtype=dtype)
-            off = _largest(crop_patchify.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
-            yield Agreement(f"crop_patchify {dtype}, {workload.name}", off, _level(patches) + limit)
+            rows = crop_patchify.crop_resize_patchify(patches, blocks=blocks)
+            yield from _compared(f"crop_patchify {dtype}, {workload.name}", patches, rows)
     yield _against_the_native_op(make_regions(workloads[0], seed, device))
 
 
@@ -107,22 +108,37 @@ def _against_the_native_op(regions: Regions) -> Agreement:
 
 
 def _cuda_library(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
-    from vista_fast.kernels import cuda_library, reference
+    from vista_fast.kernels import cuda_library
 
     if cuda_library.library_path() is None or device == "cpu":
         yield Agreement("CUDA C++ kernels", None, 0, "the library was not built", failed=device != "cpu")
         return
     for workload in workloads:
         regions = make_regions(workload, seed, device)
-        for dtype, limit in _limits().items():
+        for dtype in _limits():
             for rounded in (False, True):
                 name = f"{dtype}{' rounded' if rounded else ''}, {workload.name}"
                 call = regions.resize(dtype=dtype, rounded=rounded)
-                off = _largest(cuda_library.crop_resize_normalise(call), reference.crop_resize_normalise(call))
-                yield Agreement(f"CUDA C++ crop_resize {name}", off, limit + _level(call) * rounded)
+                yield from _compared(f"CUDA C++ crop_resize {name}", call, cuda_library.crop_resize_normalise(call))
                 patches = regions.patchify(dtype=dtype, rounded=rounded)
-                off = _largest(cuda_library.crop_resize_patchify(patches), reference.crop_resize_patchify(patches))
-                yield Agreement(f"CUDA C++ crop_patchify {name}", off, limit + _level(patches) * rounded)
+                rows = cuda_library.crop_resize_patchify(patches)
+                yield from _compared(f"CUDA C++ crop_patchify {name}", patches, rows)
+
+
+def _compared(name: str, call: CropResize | CropPatchify, got: torch.Tensor) -> Iterator[Agreement]:
+    """With the reference on the same device. Where both passes end at whole levels, a sum at a half may end on its
+    other side; several such lines under one output move it by two levels, hardly ever."""
+    from vista_fast.kernels import reference
+    from vista_fast.kernels.ragged import CropResize
+
+    run = reference.crop_resize_normalise if isinstance(call, CropResize) else reference.crop_resize_patchify
+    off = (got.float() - run(call).float()).abs()  # type: ignore[arg-type]
+    limit = _limits()[call.dtype]
+    if not call.rounded:
+        yield Agreement(name, off.max().item(), limit)
+        return
+    yield Agreement(name, off.max().item(), limit + 2 * _level(call))
+    yield Agreement(f"{name}: share of samples that differ", (off > limit).float().mean().item(), 0.01)
 
 
 def _overlay_and_masks(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:

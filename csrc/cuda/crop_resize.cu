@@ -5,12 +5,18 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <type_traits>
 
 #include "cuda/crop_resize.h"
+#include "cuda/crop_resize_plan.h"
 #include "cuda/crop_resize_tile.h"
+#include "cuda/crop_resize_write.h"
 
 namespace vista::cuda {
 namespace {
+
+// As kernels/cuda_library.py declares it.
+static_assert(sizeof(CropResizeBatch) == 128);
 
 constexpr int kMostRows = 65535;  // the second axis of a grid
 
@@ -18,27 +24,57 @@ __device__ void Put(float* to, float value) { *to = value; }
 __device__ void Put(__half* to, float value) { *to = __float2half_rn(value); }
 __device__ void Put(__nv_bfloat16* to, float value) { *to = __float2bfloat16_rn(value); }
 
+// Four numbers at once.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    CropResizeKernel(const std::uint8_t* pixels, const CropRow* rows, Arithmetic arithmetic,
+__device__ void Put(T* to, const Four& values) {
+  struct alignas(kFour * sizeof(T)) Vector {
+    T of[kFour];
+  } vector;
+  VISTA_UNROLL
+  for (int n = 0; n < kFour; ++n) Put(&vector.of[n], values.of[n]);
+  *reinterpret_cast<Vector*>(to) = vector;
+}
+
+template <typename T, int kPatch>
+__global__ void __launch_bounds__(kThreads, 4)
+    CropResizeKernel(const std::uint8_t* pixels, const PlannedRow* rows, Arithmetic arithmetic,
                      Target target, T* out) {
-  __shared__ Shared shared;
-  const CropRow row = rows[blockIdx.y];
-  const Tile tile = TileOf(pixels, row, static_cast<int>(blockIdx.x));
-  if (!Exists(tile)) return;
+  extern __shared__ __align__(16) unsigned char memory[];
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  const int number = static_cast<int>(blockIdx.x);
+  if (number >= rows[blockIdx.y].tiles) return;  // a smaller output than the batch's largest
+  const PlannedRow row = rows[blockIdx.y];
   const int thread = static_cast<int>(threadIdx.x);
+  const Tile tile = TileOf<kPatch>(row, number);
+  const Window window = WindowOf(tile, row, arithmetic);
+  Prepare<kPatch>(tile, row, arithmetic, target, thread, &shared);
   Sums sums;
-  Prepare(tile, arithmetic, thread, &shared, &sums);
-  __syncthreads();
-  const Reach lines = LinesOf(tile, arithmetic);
-  for (int begin = lines.begin; begin < lines.end; begin += kLines) {
-    ResizeLines(tile, arithmetic, begin, lines.end, thread, &shared);
+  Sums kept;
+  for (int begin = window.lines.begin;;) {
+    StageSamples(row, window, begin, pixels, thread, &shared);
     __syncthreads();
-    AddLines(tile, begin, lines.end, thread, shared, &sums);
+    ResizeLines(tile, row, arithmetic, window, begin, pixels, thread, &shared);
+    __syncthreads();
+    sums = begin == window.lines.begin ? NoSums(arithmetic) : kept;
+    AddLines(tile, window, begin, thread, shared, &sums);
+    begin += window.chunk;
+    if (begin >= window.lines.end) break;
+    // To memory, because most tiles have one chunk: in registers the sums would leave too few of
+    // them to the phases before.
+    kept = sums;
+    asm volatile("" ::"l"(&kept) : "memory");
+    // Lines and weights are still read while the next chunk would go over them.
     __syncthreads();
   }
-  WriteTile(tile, arithmetic, target, row, blockIdx.y, thread, shared, sums,
-            [out](std::int64_t index, float value) { Put(out + index, value); });
+  const auto store = [out](std::int64_t index, const auto& values) { Put(out + index, values); };
+  if constexpr (kPatch == 0) {
+    WriteTile(tile, row, arithmetic, target, blockIdx.y, thread, sums, store);
+  } else {
+    __syncthreads();
+    StageTile<kPatch>(tile, row, arithmetic, target, thread, sums, &shared);
+    __syncthreads();
+    CopyPatches<kPatch>(target, thread, shared, store);
+  }
 }
 
 Status Check(const CropResizeBatch& batch) {
@@ -52,96 +88,134 @@ Status Check(const CropResizeBatch& batch) {
         ", " + std::to_string(batch.merge_size) + " and " +
         std::to_string(batch.temporal_patch_size) + "; give numbers of at least 1");
   }
+  return {};
+}
+
+Status CheckRow(const CropResizeBatch& batch, int n) {
   constexpr std::int64_t kMostProduct = std::int64_t{1} << 28;
-  for (int n = 0; n < batch.row_count; ++n) {
-    const CropRow& row = batch.rows[n];
-    const auto [low, high] =
-        std::minmax({row.last_length, row.first_length, row.last_size, row.first_size});
-    if (low < 1 || high >= kMostProduct ||
-        std::max(row.last_length, row.first_length) * std::max(row.last_size, row.first_size) >=
-            kMostProduct) {
-      return Status::InvalidArgument(
-          "row " + std::to_string(n) + " resizes " + std::to_string(row.last_length) + " x " +
-          std::to_string(row.first_length) + " to " + std::to_string(row.last_size) + " x " +
-          std::to_string(row.first_size) +
-          "; sides must be at least 1 and their products under 2^28");
-    }
+  const auto [left, top, right, bottom] = batch.boxes[n];
+  const auto [height, width] = batch.sizes[n];
+  const auto [low, high] = std::minmax({right - left, bottom - top, width, height});
+  if (low >= 1 && high < kMostProduct &&
+      std::max(right - left, bottom - top) * std::max(width, height) < kMostProduct) {
+    return {};
   }
-  return {};
+  return Status::InvalidArgument(
+      "row " + std::to_string(n) + " resizes " + std::to_string(right - left) + " x " +
+      std::to_string(bottom - top) + " pixels to " + std::to_string(width) + " x " +
+      std::to_string(height) + "; sides must be at least 1 and their products under 2^28");
 }
 
-unsigned MostTiles(const CropResizeBatch& batch) {
-  std::int64_t most = 0;
-  for (int n = 0; n < batch.row_count; ++n) {
-    const CropRow& row = batch.rows[n];
-    most = std::max(most, (row.last_size + kTileLast - 1) / kTileLast *
-                              ((row.first_size + kTileFirst - 1) / kTileFirst));
-  }
-  return static_cast<unsigned>(most);
+// Runs `with` with the side of patches that its tiles are made of: Qwen2-VL's or Qwen3-VL's, or 0.
+template <typename With>
+Status WithPatch(const CropResizeBatch& batch, const With& with) {
+  const int side = batch.layout == Layout::kPatches ? batch.patch_size : 0;
+  if (side == 14) return with(std::integral_constant<int, 14>());
+  if (side == 16) return with(std::integral_constant<int, 16>());
+  return with(std::integral_constant<int, 0>());
 }
 
-template <typename T>
+Status Failed(const char* what, cudaError_t error) {
+  return {StatusCode::kInternal, std::string("CUDA refused ") + what + " of crop_resize: " +
+                                     cudaGetErrorString(error) + "; see vista-fast doctor"};
+}
+
+template <typename T, int kPatch>
 Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
-  Target target = {batch.layout,
-                   batch.patch_size,
-                   batch.merge_size,
-                   batch.temporal_patch_size,
-                   {batch.scale[0], batch.scale[1], batch.scale[2]},
-                   {batch.shift[0], batch.shift[1], batch.shift[2]}};
-  const dim3 grid(MostTiles(batch), static_cast<unsigned>(batch.row_count));
-  CropResizeKernel<T><<<grid, kThreads, 0, stream>>>(batch.pixels, batch.device_rows,
-                                                     Arithmetic{batch.bicubic, batch.rounded},
-                                                     target, static_cast<T*>(batch.out));
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    return {StatusCode::kInternal, std::string("CUDA refused the launch of crop_resize: ") +
-                                       cudaGetErrorString(error) + "; see vista-fast doctor"};
+  if (reinterpret_cast<std::uintptr_t>(batch.out) % (kFour * sizeof(T)) != 0) {
+    return Status::InvalidArgument("out is not aligned to " + std::to_string(kFour * sizeof(T)) +
+                                   " bytes; pass a tensor of its own, or leave it out");
   }
-  return {};
+  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
+  int tiles = 0;
+  for (int n = 0; n < batch.row_count; ++n) tiles = std::max(tiles, planned[n].tiles);
+  const Target target = {batch.layout,
+                         batch.patch_size,
+                         batch.merge_size,
+                         batch.temporal_patch_size,
+                         {batch.scale[0], batch.scale[1], batch.scale[2]},
+                         {batch.shift[0], batch.shift[1], batch.shift[2]}};
+  const auto kernel = CropResizeKernel<T, kPatch>;
+  // More than 48 KiB have to be asked for.
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
+      error != cudaSuccess) {
+    return Failed("the shared memory", error);
+  }
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(batch.row_count));
+  kernel<<<grid, kThreads, sizeof(Shared), stream>>>(
+      batch.pixels, static_cast<const PlannedRow*>(batch.device_plan),
+      Arithmetic{batch.bicubic, batch.rounded}, target, static_cast<T*>(batch.out));
+  const cudaError_t error = cudaGetLastError();
+  return error == cudaSuccess ? Status() : Failed("the launch", error);
 }
 
 }  // namespace
 
-Status LaunchCropResize(const CropResizeBatch& batch, void* stream) {
+std::size_t PlannedRowBytes() { return sizeof(PlannedRow); }
+
+Status PlanCropResize(const CropResizeBatch& batch, void* plan) {
   if (Status status = Check(batch); !status.ok()) return status;
+  const Arithmetic arithmetic = {batch.bicubic, batch.rounded};
+  return WithPatch(batch, [&](auto patch) {
+    auto* const planned = static_cast<PlannedRow*>(plan);
+    std::int64_t first_patch = 0;
+    for (int n = 0; n < batch.row_count; ++n) {
+      if (Status status = CheckRow(batch, n); !status.ok()) return status;
+      const std::int64_t image = batch.row_images[n];
+      const CropRow row = RowOf(batch.image_offsets[image], batch.image_pitches[image],
+                                batch.boxes[n], batch.sizes[n], batch.rounded);
+      const auto [height, width] = batch.sizes[n];
+      const std::int64_t across = width / batch.patch_size;
+      planned[n] = PlanRow<patch()>(row, arithmetic, first_patch, static_cast<int>(across));
+      first_patch += height / batch.patch_size * across;
+    }
+    return Status();
+  });
+}
+
+Status LaunchCropResize(const CropResizeBatch& batch, void* stream) {
   if (batch.row_count == 0) return {};
   const auto on = static_cast<cudaStream_t>(stream);
-  switch (batch.type) {
-    case Float::kFloat16:
-      return Launch<__half>(batch, on);
-    case Float::kBfloat16:
-      return Launch<__nv_bfloat16>(batch, on);
-    default:
-      return Launch<float>(batch, on);
-  }
+  return WithPatch(batch, [&](auto patch) {
+    switch (batch.type) {
+      case Float::kFloat16:
+        return Launch<__half, patch()>(batch, on);
+      case Float::kBfloat16:
+        return Launch<__nv_bfloat16, patch()>(batch, on);
+      default:
+        return Launch<float, patch()>(batch, on);
+    }
+  });
 }
 
 }  // namespace vista::cuda
 
-// The same for ctypes (kernels/cuda_library.py). Gives 0, or the StatusCode, whose message is
-// written to `message`, cut to `capacity` bytes with its ending zero.
-extern "C" __attribute__((visibility("default"))) int vista_crop_resize(
-    const std::uint8_t* pixels, const std::int64_t* rows, const std::int64_t* device_rows,
-    int row_count, int layout, const int* patches, int bicubic, int rounded, const float* scale,
-    const float* shift, int type, void* out, void* stream, char* message, std::size_t capacity) {
-  vista::cuda::CropResizeBatch batch;
-  batch.pixels = pixels;
-  batch.rows = reinterpret_cast<const vista::cuda::CropRow*>(rows);
-  batch.device_rows = reinterpret_cast<const vista::cuda::CropRow*>(device_rows);
-  batch.row_count = row_count;
-  batch.layout = static_cast<vista::cuda::Layout>(layout);
-  batch.patch_size = patches[0];
-  batch.merge_size = patches[1];
-  batch.temporal_patch_size = patches[2];
-  batch.bicubic = bicubic != 0;
-  batch.rounded = rounded != 0;
-  std::copy(scale, scale + 3, batch.scale.begin());
-  std::copy(shift, shift + 3, batch.shift.begin());
-  batch.type = static_cast<vista::cuda::Float>(type);
-  batch.out = out;
-  const vista::Status status = vista::cuda::LaunchCropResize(batch, stream);
+// The same for ctypes (kernels/cuda_library.py), whose structure Batch is this one. Each gives 0,
+// or the StatusCode, whose message is written to `message`, cut to `capacity` bytes with its ending
+// zero.
+namespace {
+
+int Told(const vista::Status& status, char* message, std::size_t capacity) {
   if (status.ok()) return 0;
   const std::size_t length = std::min(capacity - 1, status.message().size());
   std::memcpy(message, status.message().data(), length);
   message[length] = 0;
   return static_cast<int>(status.code());
+}
+
+}  // namespace
+
+#define VISTA_EXPORT extern "C" __attribute__((visibility("default")))
+
+VISTA_EXPORT std::size_t vista_planned_row_bytes() { return vista::cuda::PlannedRowBytes(); }
+
+VISTA_EXPORT int vista_plan_crop_resize(const vista::cuda::CropResizeBatch* batch, void* plan,
+                                        char* message, std::size_t capacity) {
+  return Told(vista::cuda::PlanCropResize(*batch, plan), message, capacity);
+}
+
+VISTA_EXPORT int vista_launch_crop_resize(const vista::cuda::CropResizeBatch* batch, void* stream,
+                                          char* message, std::size_t capacity) {
+  return Told(vista::cuda::LaunchCropResize(*batch, stream), message, capacity);
 }

@@ -3,11 +3,12 @@
 // caller. The definition of the result is kernels/reference.py; CropPatchify there describes the
 // layout of patches.
 //
-// Built with -DVISTA_CUDA=ON. Where there was no GPU to run it, its phases were run on the CPU
-// (tests/cpp/cuda) and it was compiled for sm_80, sm_90 and sm_100; scripts/gpu_check.sh runs it.
+// Built with -DVISTA_CUDA=ON, for sm_80, sm_90 and sm_100 unless told otherwise. Its phases are
+// tested on the CPU (tests/cpp/cuda), and the kernel on a GPU by scripts/gpu_check.sh.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/status.h"
@@ -17,25 +18,18 @@ namespace vista::cuda {
 enum class Layout : int { kPlanes = 0, kPatches = 1 };
 enum class Float : int { kFloat32 = 0, kFloat16 = 1, kBfloat16 = 2 };
 
-// One row of a batch. "last" is the axis that is resized last, in whole: y, or x if the row is
-// turned, which is how Pillow 13 orders its passes for some shapes and shows only in rounded
-// results.
-struct CropRow {
-  std::int64_t first_byte;  // of the crop, from the batch's pixels
-  std::int64_t last_step, last_length, last_size;
-  std::int64_t first_step, first_length, first_size;  // steps in bytes; 3 along x
-  std::int64_t turned;
-  std::int64_t first_patch;     // kPatches: where the row's patches begin
-  std::int64_t patches_across;  // kPatches
-};
-
 struct CropResizeBatch {
-  const std::uint8_t* pixels = nullptr;  // on the device
-  const CropRow* rows = nullptr;         // on the host: checked and measured
-  const CropRow* device_rows = nullptr;  // the same on the device
-  int row_count = 0;                     // at most 65,535
-  Layout layout = Layout::kPlanes;       // [rows, 3, height, width], or [patches, numbers]
-  int patch_size = 14;                   // kPatches, as are the next two
+  const std::uint8_t* pixels = nullptr;         // on the device; what else is read lies on the host
+  const std::int64_t* image_offsets = nullptr;  // [images], bytes from `pixels`
+  const std::int32_t* image_pitches = nullptr;  // [images], bytes from one line to the next
+  const std::int64_t* row_images = nullptr;     // [rows]
+  const std::int64_t (*boxes)[4] = nullptr;     // [rows]: left, top, right, bottom
+  const std::int64_t (*sizes)[2] = nullptr;     // [rows]: height, width
+  const void* plan = nullptr;                   // of PlanCropResize
+  const void* device_plan = nullptr;            // the same on the device
+  int row_count = 0;                            // at most 65,535
+  Layout layout = Layout::kPlanes;              // [rows, 3, height, width], or [patches, numbers]
+  int patch_size = 14;                          // kPatches, as are the next two
   int merge_size = 2;
   int temporal_patch_size = 2;
   bool bicubic = true;                     // else bilinear
@@ -43,11 +37,19 @@ struct CropResizeBatch {
   std::array<float, 3> scale = {1, 1, 1};  // value * scale + shift, per channel
   std::array<float, 3> shift = {0, 0, 0};
   Float type = Float::kFloat32;
-  void* out = nullptr;  // on the device; of `type`
+  void* out = nullptr;  // on the device; of `type`, aligned to four of it
 };
 
+// Bytes of the plan of one row.
+std::size_t PlannedRowBytes();
+
+// Writes to `plan`, row_count * PlannedRowBytes() bytes aligned to 8, what the launch has to know
+// of the rows; the batch's own plans and `out` are not used. Error: kInvalidArgument for a batch
+// that makes no sense.
+Status PlanCropResize(const CropResizeBatch& batch, void* plan);
+
 // Enqueues the work on `stream` (a cudaStream_t) and returns. The buffers must live until it has
-// run. Errors: kInvalidArgument for a batch that makes no sense, kInternal for CUDA's own.
+// run. Errors: kInvalidArgument for an `out` that is not aligned, kInternal for CUDA's own.
 Status LaunchCropResize(const CropResizeBatch& batch, void* stream);
 
 }  // namespace vista::cuda

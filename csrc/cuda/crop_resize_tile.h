@@ -7,248 +7,241 @@
 
 #include <cstdint>
 
-#include "cuda/crop_resize.h"
-
-#ifdef __CUDACC__
-#define VISTA_DEVICE __host__ __device__ inline
-#else
-#define VISTA_DEVICE inline
-#endif
-#ifdef __CUDA_ARCH__
-#define VISTA_UNROLL _Pragma("unroll")
-#else
-#define VISTA_UNROLL
-#endif
+#include "cuda/crop_resize_block.h"
+#include "cuda/crop_resize_write.h"
 
 namespace vista::cuda {
 
-inline constexpr int kThreads = 256;
-inline constexpr int kTileLast = 16;
-inline constexpr int kTileFirst = 64;
-inline constexpr int kLines = 16;     // lines of the source that are in shared memory at once
-inline constexpr int kMostTaps = 24;  // per output along the first axis, to have weights kept
-inline constexpr int kOwned = kTileLast * kTileFirst / kThreads;
-static_assert(kTileLast * kTileFirst % kThreads == 0 && kLines <= kTileLast * 4);
-
-// Which samples an output weighs.
-struct Reach {
-  int begin;
-  int end;
+// The part of the source that the tile can see.
+struct Window {
+  Reach lines;
+  Reach samples;  // of each line
+  int chunk;      // lines that are worked on at once
+  bool staged;    // whether so few samples of a line fit into shared memory
 };
 
-struct Shared {
-  float line[kLines][3][kTileFirst];
-  float first_weight[kMostTaps][kTileFirst];
-  float last_weight[kLines][kTileLast];
-  float first_sum[kTileFirst];
-  float last_sum[kTileLast];
-  Reach first_reach[kTileFirst];
-};
-
-// A thread's outputs: number `thread + k * kThreads` of the tile, in three channels.
-struct Sums {
-  float value[kOwned][3];
-};
-
-struct Arithmetic {
-  bool bicubic;
-  bool rounded;
-};
-
-// One tile of one row, in the numbers that the loops need.
-struct Tile {
-  const std::uint8_t* corner;
-  int last_step, last_length, last_size;
-  int first_step, first_length, first_size;
-  bool turned;
-  int last_begin, first_begin;  // its first output along each axis
-};
-
-VISTA_DEVICE int Least(int a, int b) { return a < b ? a : b; }
-VISTA_DEVICE int Most(int a, int b) { return a > b ? a : b; }
-
-// The distances are exact in int: the product of a side and a size stays under 2^28.
-VISTA_DEVICE Reach ReachOf(int output, int length, int size, const Arithmetic& arithmetic) {
-  const int support = arithmetic.bicubic ? 2 : 1;
-  const int centre = length * (2 * output + 1);
-  const int radius = 2 * support * Most(length, size);
-  return {Most(centre - radius, 0) / (2 * size), Least((centre + radius) / (2 * size) + 1, length)};
-}
-
-VISTA_DEVICE float WeightOf(int sample, int output, int length, int size,
-                            const Arithmetic& arithmetic) {
-  const int numerator = size * (2 * sample + 1) - length * (2 * output + 1);
-  float x = static_cast<float>(numerator) / static_cast<float>(2 * Most(length, size));
-  x = x < 0 ? -x : x;
-  if (!arithmetic.bicubic) return x < 1 ? 1 - x : 0;
-  if (x < 1) return (1.5f * x - 2.5f) * x * x + 1;
-  return x < 2 ? ((-0.5f * x + 2.5f) * x - 4) * x + 2 : 0;
-}
-
-VISTA_DEVICE float Clamped(float level) { return level < 0 ? 0 : level > 255 ? 255 : level; }
-
-VISTA_DEVICE float WholeLevel(float level) {
-  const float clamped = Clamped(level + 0.5f);
-  return static_cast<float>(static_cast<int>(clamped));
-}
-
-VISTA_DEVICE Tile TileOf(const std::uint8_t* pixels, const CropRow& row, int number) {
-  Tile tile;
-  tile.corner = pixels + row.first_byte;
-  tile.last_step = static_cast<int>(row.last_step);
-  tile.last_length = static_cast<int>(row.last_length);
-  tile.last_size = static_cast<int>(row.last_size);
-  tile.first_step = static_cast<int>(row.first_step);
-  tile.first_length = static_cast<int>(row.first_length);
-  tile.first_size = static_cast<int>(row.first_size);
-  tile.turned = row.turned != 0;
-  const int tiles_first = (tile.first_size + kTileFirst - 1) / kTileFirst;
-  tile.last_begin = number / tiles_first * kTileLast;
-  tile.first_begin = number % tiles_first * kTileFirst;
-  return tile;
-}
-
-// A smaller output than the batch's largest has fewer tiles.
-VISTA_DEVICE bool Exists(const Tile& tile) { return tile.last_begin < tile.last_size; }
-
-// The lines that the tile can see.
-VISTA_DEVICE Reach LinesOf(const Tile& tile, const Arithmetic& arithmetic) {
-  const int end = Least(tile.last_begin + kTileLast, tile.last_size) - 1;
-  return {ReachOf(tile.last_begin, tile.last_length, tile.last_size, arithmetic).begin,
-          ReachOf(end, tile.last_length, tile.last_size, arithmetic).end};
-}
-
-// Phase 1: reaches and sums of weights, and the weights themselves where they are few.
-VISTA_DEVICE void Prepare(const Tile& tile, const Arithmetic& arithmetic, int thread,
-                          Shared* shared, Sums* sums) {
-  VISTA_UNROLL
-  for (int k = 0; k < kOwned; ++k) {
-    for (int c = 0; c < 3; ++c) sums->value[k][c] = 0;
+VISTA_DEVICE Window WindowOf(const Tile& tile, const PlannedRow& row,
+                             const Arithmetic& arithmetic) {
+  const auto seen = [&arithmetic](int begin, int count, const Axis& axis) {
+    return Reach{BeginOf(begin, axis, arithmetic), EndOf(begin + count - 1, axis, arithmetic)};
+  };
+  Window window = {seen(tile.last_begin, tile.last_count, row.last),
+                   seen(tile.first_begin, tile.first_count, row.first), kLines, true};
+  const int width = window.samples.end - window.samples.begin;
+  window.staged = width <= kSamples && row.first.taps <= kMostTaps;
+  if (window.staged && width * kLines > kSamples) {
+    const int most = kSamples / width;
+    // Shared out evenly among the warps.
+    window.chunk = most < kWarps ? most : most / kWarps * kWarps;
   }
-  for (int j = thread; j < kTileFirst; j += kThreads) {
-    const int output = Least(tile.first_begin + j, tile.first_size - 1);
-    const Reach reach = ReachOf(output, tile.first_length, tile.first_size, arithmetic);
-    float sum = 0;
-    for (int x = reach.begin; x < reach.end; ++x) {
-      const float weight = WeightOf(x, output, tile.first_length, tile.first_size, arithmetic);
-      sum += weight;
-      if (x - reach.begin < kMostTaps) shared->first_weight[x - reach.begin][j] = weight;
-    }
-    shared->first_reach[j] = reach;
-    shared->first_sum[j] = sum;
-  }
-  // Other threads than those above, as long as there are others.
-  for (int i = kThreads - 1 - thread; i < kTileLast; i += kThreads) {
-    const int output = Least(tile.last_begin + i, tile.last_size - 1);
-    const Reach reach = ReachOf(output, tile.last_length, tile.last_size, arithmetic);
-    float sum = 0;
-    for (int y = reach.begin; y < reach.end; ++y)
-      sum += WeightOf(y, output, tile.last_length, tile.last_size, arithmetic);
-    shared->last_sum[i] = sum;
-  }
+  return window;
 }
 
-// Phase 2, for each chunk of kLines lines from `begin`: the first pass.
-VISTA_DEVICE void ResizeLines(const Tile& tile, const Arithmetic& arithmetic, int begin, int end,
-                              int thread, Shared* shared) {
-  for (int number = thread; number < kLines * kTileFirst; number += kThreads) {
-    const int line = number / kTileFirst;
-    const int j = number % kTileFirst;
-    if (begin + line >= end || tile.first_begin + j >= tile.first_size) continue;
-    const Reach reach = shared->first_reach[j];
+// Phase 1: reaches, the weights along the first axis, and where patches go.
+template <int kPatch>
+VISTA_DEVICE void Prepare(const Tile& tile, const PlannedRow& row, const Arithmetic& arithmetic,
+                          const Target& target, int thread, Shared* shared) {
+  const int j = thread % kTileFirst;
+  if (j < tile.first_count) {
     const int output = tile.first_begin + j;
-    const bool kept = reach.end - reach.begin <= kMostTaps;
-    const std::uint8_t* from = tile.corner + (begin + line) * tile.last_step;
-    float sum[3] = {0, 0, 0};
-    for (int x = reach.begin; x < reach.end; ++x) {
-      const float weight =
-          kept ? shared->first_weight[x - reach.begin][j]
-               : WeightOf(x, output, tile.first_length, tile.first_size, arithmetic);
-      const std::uint8_t* sample = from + x * tile.first_step;
-      for (int c = 0; c < 3; ++c) sum[c] += weight * static_cast<float>(sample[c]);
-    }
-    for (int c = 0; c < 3; ++c) {
-      const float level = sum[c] / shared->first_sum[j];
-      shared->line[line][c][j] = arithmetic.rounded ? WholeLevel(level) : level;
+    const Reach reach = ReachOf(output, row.first, arithmetic);
+    if (thread < kTileFirst) shared->first_reach[j] = reach;
+    const int taps = row.first.taps <= kMostTaps ? Most(row.first.taps, kFewTaps) : 0;
+    for (int tap = thread / kTileFirst; tap < taps; tap += kGroups) {
+      shared->first_weight[tap][j] =
+          reach.begin + tap < reach.end ? WeightOf(reach.begin + tap, output, row.first, arithmetic)
+                                        : 0;
     }
   }
-  for (int number = thread; number < kLines * kTileLast; number += kThreads) {
-    const int line = number / kTileLast;
-    const int i = number % kTileLast;
+  // The rest by the last warps, from the last thread.
+  const int i = kThreads - 1 - thread;
+  if (i < tile.last_count) {
     const int output = tile.last_begin + i;
-    shared->last_weight[line][i] =
-        begin + line < end && output < tile.last_size
-            ? WeightOf(begin + line, output, tile.last_length, tile.last_size, arithmetic)
-            : 0;
+    const Reach reach = ReachOf(output, row.last, arithmetic);
+    float sum = 0;
+    for (int y = reach.begin; y < reach.end; ++y) sum += WeightOf(y, output, row.last, arithmetic);
+    shared->last_reach[i] = reach;
+    shared->last_scale[i] = 1 / sum;
+  }
+  if constexpr (kPatch != 0) {
+    constexpr int kAlongFirst = TileFirst<kPatch>() / kPatch;
+    constexpr int kPatches = TileLast<kPatch>() / kPatch * kAlongFirst;
+    static_assert(kPatches <= kMostPatches && kTileLast <= kWarp);
+    const int patch = i - kWarp;
+    if (patch < 0 || patch >= kPatches) return;
+    const int last = tile.last_begin + patch / kAlongFirst * kPatch;
+    const int first = tile.first_begin + patch % kAlongFirst * kPatch;
+    const bool exists = last < row.last.size && first < row.first.size;
+    shared->patch_at[patch] =
+        exists ? PatchOf(target, row, row.turned ? first : last, row.turned ? last : first) * 3 *
+                     target.temporal * kPatch * kPatch
+               : -1;
+  }
+}
+
+// Also phase 1, and again for each further chunk of lines from `begin`: their samples, neighbouring
+// ones by neighbouring threads whichever axis comes first, and zeros for the weights along the
+// last.
+VISTA_DEVICE void StageSamples(const PlannedRow& row, const Window& window, int begin,
+                               const std::uint8_t* pixels, int thread, Shared* shared) {
+  const int count = Least(window.lines.end - begin, window.chunk);
+  for (int n = thread; n < count * kTileLast / kFour; n += kThreads)
+    reinterpret_cast<Four*>(shared->last_weight)[n] = {};
+  if (!window.staged) return;
+  const int width = window.samples.end - window.samples.begin;
+  // What is read past the last output's reach has to be a number.
+  if (thread < kFewTaps) shared->sample[count * width + thread] = {};
+  const std::uint8_t* const corner =
+      pixels + row.first_byte + begin * row.last.step + window.samples.begin * row.first.step;
+  // Of the two axes of the source, x is 3 bytes a step.
+  const int along_x = row.turned ? count : width;
+  const int along_y = row.turned ? width : count;
+  const int step_y = row.turned ? row.first.step : row.last.step;
+  const int place_x = row.turned ? width : 1;
+  const int place_y = row.turned ? 1 : width;
+  // Several samples at once, so that their ways from memory overlap.
+  constexpr int kAtOnce = 4;
+  for (int x = thread % kWarp; x < along_x; x += kWarp) {
+    for (int y = thread / kWarp; y < along_y; y += kAtOnce * kWarps) {
+      Sample sample[kAtOnce];
+      VISTA_UNROLL
+      for (int n = 0; n < kAtOnce; ++n)
+        sample[n] = SampleOf(corner + Least(y + n * kWarps, along_y - 1) * step_y + x * 3);
+      VISTA_UNROLL
+      for (int n = 0; n < kAtOnce; ++n) {
+        if (y + n * kWarps < along_y)
+          shared->sample[(y + n * kWarps) * place_y + x * place_x] = sample[n];
+      }
+    }
+  }
+}
+
+VISTA_DEVICE void KeepLine(const Levels& sum, const Arithmetic& arithmetic, int line, int j,
+                           Shared* shared) {
+  for (int c = 0; c < 3; ++c)
+    shared->line[line][c][j] = arithmetic.rounded ? WholeLevel(sum.of[c]) : sum.of[c];
+}
+
+// The first pass with at most kTaps weights, which stay in registers. What is read past an output's
+// reach is some sample, and its weight is zero.
+template <int kTaps>
+VISTA_DEVICE void ResizeByFewTaps(const Arithmetic& arithmetic, const Window& window, int count,
+                                  int thread, Shared* shared) {
+  static_assert(kTaps <= kFewTaps);
+  const int j = thread % kTileFirst;
+  const int width = window.samples.end - window.samples.begin;
+  float weight[kTaps];
+  float sum_of_weights = 0;
+  VISTA_UNROLL
+  for (int tap = 0; tap < kTaps; ++tap) {
+    weight[tap] = shared->first_weight[tap][j];
+    sum_of_weights += weight[tap];
+  }
+  VISTA_UNROLL
+  for (int tap = 0; tap < kTaps; ++tap) weight[tap] *= 1 / sum_of_weights;
+  const Sample* const from = &shared->sample[shared->first_reach[j].begin - window.samples.begin];
+  for (int line = thread / kTileFirst; line < count; line += kGroups) {
+    Levels sum = NoLevels(arithmetic);
+    VISTA_UNROLL
+    for (int tap = 0; tap < kTaps; ++tap) Add(weight[tap], from[line * width + tap], &sum);
+    KeepLine(sum, arithmetic, line, j, shared);
+  }
+}
+
+// Two lines at once, so that each weight is read for both.
+VISTA_DEVICE void ResizeByManyTaps(const Arithmetic& arithmetic, const Window& window, int count,
+                                   int thread, Shared* shared) {
+  const int j = thread % kTileFirst;
+  const int width = window.samples.end - window.samples.begin;
+  const Reach reach = shared->first_reach[j];
+  const int taps = reach.end - reach.begin;
+  const Sample* const from = &shared->sample[reach.begin - window.samples.begin];
+  for (int line = thread / kTileFirst; line < count; line += 2 * kGroups) {
+    const int other = Least(line + kGroups, count - 1);
+    Levels one = {};
+    Levels two = {};
+    float sum_of_weights = 0;
+    for (int tap = 0; tap < taps; ++tap) {
+      const float weight = shared->first_weight[tap][j];
+      sum_of_weights += weight;
+      Add(weight, from[line * width + tap], &one);
+      Add(weight, from[other * width + tap], &two);
+    }
+    const float scale = 1 / sum_of_weights;
+    KeepLine(Scaled(one, scale, arithmetic), arithmetic, line, j, shared);
+    if (line + kGroups < count)
+      KeepLine(Scaled(two, scale, arithmetic), arithmetic, other, j, shared);
+  }
+}
+
+// The first pass of a shrink so large that nothing of it fits into shared memory.
+VISTA_DEVICE void ResizeUnstaged(const Tile& tile, const PlannedRow& row,
+                                 const Arithmetic& arithmetic, int begin, int count,
+                                 const std::uint8_t* pixels, int thread, Shared* shared) {
+  const int j = thread % kTileFirst;
+  const int output = tile.first_begin + j;
+  const Reach reach = shared->first_reach[j];
+  for (int line = thread / kTileFirst; line < count; line += kGroups) {
+    const std::uint8_t* const from = pixels + row.first_byte + (begin + line) * row.last.step;
+    Levels sum = {};
+    float sum_of_weights = 0;
+    for (int x = reach.begin; x < reach.end; ++x) {
+      const float weight = WeightOf(x, output, row.first, arithmetic);
+      sum_of_weights += weight;
+      Add(weight, SampleOf(from + x * row.first.step), &sum);
+    }
+    KeepLine(Scaled(sum, 1 / sum_of_weights, arithmetic), arithmetic, line, j, shared);
+  }
+}
+
+// Phase 2, for the same chunk: the first pass, and the weights of its lines in the second.
+VISTA_DEVICE void ResizeLines(const Tile& tile, const PlannedRow& row, const Arithmetic& arithmetic,
+                              const Window& window, int begin, const std::uint8_t* pixels,
+                              int thread, Shared* shared) {
+  const int count = Least(window.lines.end - begin, window.chunk);
+  if (thread % kTileFirst < tile.first_count) {
+    if (!window.staged)
+      ResizeUnstaged(tile, row, arithmetic, begin, count, pixels, thread, shared);
+    else if (row.first.taps <= 4)
+      ResizeByFewTaps<4>(arithmetic, window, count, thread, shared);
+    else if (row.first.taps <= 5)
+      ResizeByFewTaps<5>(arithmetic, window, count, thread, shared);
+    else if (row.first.taps <= 6)
+      ResizeByFewTaps<6>(arithmetic, window, count, thread, shared);
+    else if (row.first.taps <= kFewTaps)
+      ResizeByFewTaps<kFewTaps>(arithmetic, window, count, thread, shared);
+    else
+      ResizeByManyTaps(arithmetic, window, count, thread, shared);
+  }
+  const int i = thread % kTileLast;
+  if (i >= tile.last_count) return;
+  const Reach reach = shared->last_reach[i];
+  const int end = Least(reach.end, begin + count);
+  for (int y = Most(reach.begin, begin) + thread / kTileLast; y < end; y += kThreads / kTileLast) {
+    shared->last_weight[y - begin][i] =
+        WeightOf(y, tile.last_begin + i, row.last, arithmetic) * shared->last_scale[i];
   }
 }
 
 // Phase 3, for the same chunk: its share of the second pass.
-VISTA_DEVICE void AddLines(const Tile& tile, int begin, int end, int thread, const Shared& shared,
-                           Sums* sums) {
-  const int lines = Least(end - begin, kLines);
+VISTA_DEVICE void AddLines(const Tile& tile, const Window& window, int begin, int thread,
+                           const Shared& shared, Sums* sums) {
+  const int j = thread % kTileFirst;
+  if (j >= tile.first_count) return;
   VISTA_UNROLL
-  for (int k = 0; k < kOwned; ++k) {
-    const int number = thread + k * kThreads;
-    const int i = number / kTileFirst;
-    const int j = number % kTileFirst;
-    if (tile.first_begin + j >= tile.first_size) continue;
-    for (int line = 0; line < lines; ++line) {
-      const float weight = shared.last_weight[line][i];
-      for (int c = 0; c < 3; ++c) sums->value[k][c] += weight * shared.line[line][c][j];
-    }
-  }
-}
-
-// Where outputs go and what they become.
-struct Target {
-  Layout layout;
-  int patch, merge, temporal;
-  float scale[3];
-  float shift[3];
-};
-
-// The index in the patches of output (y, x), in channel 0 and at time 0.
-VISTA_DEVICE std::int64_t PatchIndex(const Target& target, const CropRow& row, int y, int x) {
-  const int patch_y = y / target.patch;
-  const int patch_x = x / target.patch;
-  const std::int64_t group =
-      static_cast<std::int64_t>(patch_y / target.merge) * (row.patches_across / target.merge) +
-      patch_x / target.merge;
-  const std::int64_t patch = row.first_patch +
-                             (group * target.merge + patch_y % target.merge) * target.merge +
-                             patch_x % target.merge;
-  const int within = y % target.patch * target.patch + x % target.patch;
-  return patch * 3 * target.temporal * target.patch * target.patch + within;
-}
-
-// Phase 4: normalised and written. `store(index, value)` writes one number of the output.
-template <typename Store>
-VISTA_DEVICE void WriteTile(const Tile& tile, const Arithmetic& arithmetic, const Target& target,
-                            const CropRow& row, std::int64_t row_number, int thread,
-                            const Shared& shared, const Sums& sums, Store store) {
-  VISTA_UNROLL
-  for (int k = 0; k < kOwned; ++k) {
-    const int number = thread + k * kThreads;
-    const int i = number / kTileFirst;
-    const int j = number % kTileFirst;
-    const int last = tile.last_begin + i;
-    const int first = tile.first_begin + j;
-    if (last >= tile.last_size || first >= tile.first_size) continue;
-    const int y = tile.turned ? first : last;
-    const int x = tile.turned ? last : first;
-    const int width = tile.turned ? tile.last_size : tile.first_size;
-    for (int c = 0; c < 3; ++c) {
-      float level = sums.value[k][c] / shared.last_sum[i];
-      level = arithmetic.rounded ? WholeLevel(level) : Clamped(level);
-      const float value = level * target.scale[c] + target.shift[c];
-      if (target.layout == Layout::kPlanes) {
-        const std::int64_t plane = static_cast<std::int64_t>(tile.last_size) * tile.first_size;
-        store((row_number * 3 + c) * plane + static_cast<std::int64_t>(y) * width + x, value);
-      } else {
-        const std::int64_t area = static_cast<std::int64_t>(target.patch) * target.patch;
-        const std::int64_t index = PatchIndex(target, row, y, x) + c * target.temporal * area;
-        for (int t = 0; t < target.temporal; ++t) store(index + t * area, value);
+  for (int round = 0; round < kRounds; ++round) {
+    const int i = (round * kGroups + thread / kTileFirst) * kFour;
+    if (i >= tile.last_count) return;
+    const int last = Least(i + kFour, tile.last_count) - 1;
+    const int from = Most(shared.last_reach[i].begin - begin, 0);
+    const int to = Least(shared.last_reach[last].end - begin, window.chunk);
+    for (int line = from; line < to; ++line) {
+      const Four weights = *reinterpret_cast<const Four*>(&shared.last_weight[line][i]);
+      VISTA_UNROLL
+      for (int c = 0; c < 3; ++c) {
+        const float level = shared.line[line][c][j];
+        VISTA_UNROLL
+        for (int k = 0; k < kFour; ++k) sums->of[round][k].of[c] += weights.of[k] * level;
       }
     }
   }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from vista_fast.kernels import cuda_library
 
 import vista_fast as vf
 from vista_fast.devices import DeviceStore, DeviceTensor, register_preprocess
@@ -18,12 +18,22 @@ LEVEL = 1 / 255 / 0.26
 """One grey level after the normalisation."""
 
 
-@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+GPU_KERNELS = ["triton", "cuda_library"]
+
+
+@pytest.fixture(
+    scope="module", params=["cpu", *(pytest.param(kernel, marks=pytest.mark.gpu) for kernel in GPU_KERNELS)]
+)
 def here(request) -> Iterator[tuple[vf.Engine, DeviceStore]]:
-    if request.param == "cuda" and importlib.import_module("vista_fast.kernels.tiles").INTERPRETED:
-        pytest.skip("Triton's interpreter was chosen, which would run on the CPU; run this file by itself")
-    with vf.Engine(threads=1) as engine:
-        store = DeviceStore(request.param)
+    with pytest.MonkeyPatch.context() as patch, vf.Engine(threads=1) as engine:
+        if request.param == "triton":
+            tiles = pytest.importorskip("vista_fast.kernels.tiles")
+            if tiles.INTERPRETED:
+                pytest.skip("Triton's interpreter was chosen, which would run on the CPU; run this file by itself")
+            patch.setenv(cuda_library.SETTING, "/not/built")
+        elif request.param == "cuda_library" and cuda_library.library_path() is None:
+            pytest.skip("the CUDA kernels were not built")
+        store = DeviceStore("cpu" if request.param == "cpu" else "cuda")
         register_preprocess(engine, store)
         yield engine, store
 

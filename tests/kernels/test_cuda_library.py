@@ -1,13 +1,15 @@
-"""What can be said of the CUDA library without a GPU: how it refuses. Its arithmetic is tested in tests/cpp/cuda, and
-scripts/gpu_check.py compares it with the references on a GPU."""
+"""What can be said of the CUDA library without a GPU: how it refuses, and how it plans a launch. Its arithmetic is
+tested in tests/cpp/cuda, and scripts/gpu_check.py compares it with the references on a GPU."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 import torch
 from vista_fast.kernels import cuda_library
+from vista_fast.kernels.calls import CropPatchify
 from vista_fast.kernels.ragged import CropResize, RaggedImages
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
@@ -23,6 +25,59 @@ def test_pixels_of_the_cpu_are_refused() -> None:
 def test_a_library_that_was_not_built_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(cuda_library.SETTING, str(tmp_path / "absent.so"))
     assert cuda_library.library_path() is None
-    cuda_library._function.cache_clear()
+    cuda_library._library.cache_clear()
     with pytest.raises(MissingExtraError, match="VISTA_CUDA=ON"):
-        cuda_library._function()
+        cuda_library._library()
+
+
+@pytest.fixture
+def library() -> cuda_library._Library:
+    cuda_library._library.cache_clear()
+    if cuda_library.library_path() is None:
+        pytest.skip("the CUDA kernels were not built; make cuda-compile builds them")
+    return cuda_library._library()
+
+
+def planned(library: cuda_library._Library, call: CropPatchify) -> list[tuple[int, ...]]:
+    """First byte, first patch, (step, length, size) of the last axis and of the first, patches across, turned."""
+    tensors = [cuda_library._on_host(each) for each in (call.images.offsets, call.rows, call.boxes, call.sizes)]
+    offsets, rows, boxes, sizes = (tensor.data_ptr() for tensor in tensors)
+    pitches = cuda_library._on_host(call.images.line_bytes, torch.int32)
+    batch = cuda_library._Batch(
+        image_offsets=offsets,
+        image_pitches=pitches.data_ptr(),
+        row_images=rows,
+        boxes=boxes,
+        sizes=sizes,
+        row_count=len(call.rows),
+        layout=1,
+        patches=cuda_library._Three(call.patch_size, call.merge_size, call.temporal_patch_size),
+        bicubic=True,
+        rounded=call.rounded,
+    )
+    plan = torch.empty(len(call.rows) * library.planned_row_bytes, dtype=torch.uint8)
+    library.plan(batch, plan.data_ptr())
+    rows_of = struct.iter_unpack("<qq iiiiff iiiiff iiii", plan.numpy().tobytes())
+    return [(*row[:5], *row[8:11], row[14], row[17]) for row in rows_of]
+
+
+def test_a_plan_has_the_rows_of_the_other_kernels(library: cuda_library._Library) -> None:
+    images = RaggedImages.pack([torch.zeros(side, 40, 3, dtype=torch.uint8) for side in (60, 400, 1)])
+    boxes = torch.tensor([[1, 2, 39, 50], [0, 0, 33, 400], [0, 0, 5, 1]])
+    sizes = torch.tensor([[56, 28], [56, 28], [28, 84]])
+    for rounded in (True, False):
+        call = CropPatchify(images, torch.tensor([0, 1, 2]), boxes, sizes, rounded=rounded)
+        want = [(row[0], row[8], *row[1:7], row[9], row[7]) for row in call.table.tolist()]
+        assert planned(library, call) == want
+        assert [row[-1] for row in want] == [0, int(rounded), 0]
+
+
+def test_a_plan_refuses_what_makes_no_sense(library: cuda_library._Library) -> None:
+    images = RaggedImages.pack([torch.zeros(4, 4, 3, dtype=torch.uint8)])
+    call = CropPatchify(images, torch.tensor([0]), torch.tensor([[0, 0, 4, 4]]), torch.tensor([[28, 28]]))
+    call.sizes[0, 0] = 0
+    with pytest.raises(InvalidArgumentError, match=r"row 0 resizes 4 x 4 pixels to 28 x 0"):
+        planned(library, call)
+    object.__setattr__(call, "patch_size", 0)
+    with pytest.raises(InvalidArgumentError, match="numbers of at least 1"):
+        planned(library, call)

@@ -9,14 +9,14 @@ region      boxes of numbers as boxes of pixels, by the rule of the native Ops
 calls       the arguments of calls over such images
 dali        ``DaliExecutor``: batches of decode, zoom and normalise in DALI pipelines
 ops         ``register_dali``: the Ops ``dali.decode``, ``dali.zoom``, ``dali.normalise`` over a store
-preprocess  ``register_preprocess``: the Op ``device.preprocess``, Qwen-VL's patches in one Triton launch
+preprocess  ``register_preprocess``: the Op ``device.preprocess``, Qwen-VL's patches in one launch
 ==========  ============================================================================================
 
 A call runs where its image lives: once these Ops are registered, ``image.zoom`` and ``image.preprocess`` of a
 DeviceImage are theirs, for tools too.
 
 A device is a CUDA device, or torch's CPU, whose streams are done when a call returns: on it the same code is tested.
-On a CUDA device none of it has been run yet, because none was at hand; ``scripts/gpu_check.sh`` does so.
+``scripts/gpu_check.sh`` runs the tests on a CUDA device.
 """
 
 from __future__ import annotations

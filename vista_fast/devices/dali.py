@@ -29,10 +29,10 @@ class DaliExecutor:
 
     Geometry is that of the native Ops: a box of whole pixels is cut out first, so that nothing outside has influence,
     and resized with antialiasing. The numbers are DALI's: it looks filters up in tables, keeps fractions between the
-    two passes and repeats the edge where Pillow leaves it out. On its CPU pipelines ``zoom`` differs from
-    ``image.zoom`` by at most 24 grey levels in noise and 12 in photographs, in the mean by half a level, or 3 where a
-    picture shrinks to a handful of pixels (tests/devices/test_dali.py); decoded JPEG and PNG are equal. On a GPU, where
-    other code decodes JPEGs, no difference has been measured yet. Results are the same whatever else is in a batch.
+    two passes and repeats the edge where Pillow leaves it out. ``zoom`` differs from ``image.zoom`` by at most 24 grey
+    levels in noise and 12 in photographs, in the mean by half a level, or 3 where a picture shrinks to a handful of
+    pixels; decoded JPEG and PNG are equal, but for JPEG on a GPU, which other code decodes: at most 48 levels off in a
+    photograph, one in the mean (tests/devices/test_dali.py). Results are the same whatever else is in a batch.
 
     Args:
         device: of the pixels that it takes and gives: torch's CPU, or a CUDA device.

@@ -46,15 +46,15 @@ def register_preprocess(
     "bfloat16"), and gives {"pixel_values": DeviceTensor [h * w, 3 * temporal_patch_size * patch_size**2], "grid_thw":
     (1, h, w)}: the numbers of ``image.preprocess`` but for one grey level in some samples (kernels.calls.CropPatchify).
     All different calls of a batch are cropped, resized, normalised and cut into patches in one launch: on a CUDA
-    device by the Triton kernel, on the CPU by its reference in torch. What comes of it is held within
-    ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the host's: an equal call gets
-    the held one.
+    device by the kernel in CUDA C++ where it was built, else by Triton's, on the CPU by their reference in torch. What
+    comes of it is held within ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the
+    host's: an equal call gets the held one.
 
     ``image.preprocess`` of a DeviceImage is ``device.preprocess`` from then on.
 
     Raises:
         InvalidArgumentError: the engine has this Op already, or the budget is below 0.
-        MissingExtraError: the device is a CUDA device and Triton is not installed.
+        MissingExtraError: the device is a CUDA device, the CUDA kernels were not built and Triton is not installed.
     """
     from vista_fast.engine import BatchPolicy, Op
 
@@ -74,7 +74,12 @@ def register_preprocess(
 
 
 def _kernel(device: torch.device) -> Any:
+    """What runs there: on a CUDA device the library of CUDA C++, the faster one, where it was built, else Triton."""
     if device.type == "cuda":
+        from vista_fast.kernels import cuda_library
+
+        if cuda_library.library_path() is not None:
+            return cuda_library.crop_resize_patchify
         from vista_fast.kernels.crop_patchify import crop_resize_patchify
 
         return crop_resize_patchify

@@ -1,11 +1,12 @@
 // Runs the blocks of the CUDA kernel on the CPU, phase by phase, and compares with image/'s own
-// resize and patches. Whether a GPU runs them so is for scripts/gpu_check.sh to show.
+// resize and patches. scripts/gpu_check.sh compares the kernel on a GPU.
 #include "cuda/crop_resize_tile.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <vector>
@@ -27,49 +28,57 @@ Pixels Noise(Size size) {
   return pixels;
 }
 
-CropRow RowOf(const Pixels& image, const Box& box, Size size) {
-  const auto stride = static_cast<std::int64_t>(image.stride());
-  const auto [width, height] = box.size();
-  CropRow row = {
-      box.top * stride + 3 * box.left, stride, height, size.height, 3, width, size.width, 0, 0, 0};
-  const int lost = height - size.height;
-  if (lost > 0 && lost > 2 * (width - size.width)) {
-    row = {row.first_byte, 3, width, size.width, stride, height, size.height, 1, 0, 0};
-  }
-  return row;
+CropRow CropOf(const Pixels& image, const Box& box, Size size) {
+  const std::int64_t edges[] = {box.left, box.top, box.right, box.bottom};
+  const std::int64_t sides[] = {size.height, size.width};
+  return RowOf(0, static_cast<std::int64_t>(image.stride()), edges, sides, true);
 }
 
 // As the kernel runs one row: every block, and in it each phase for all threads before the next.
+template <int kPatch>
 void RunRow(const std::uint8_t* pixels, const CropRow& row, const Arithmetic& arithmetic,
-            const Target& target, int most_tiles, std::vector<float>* out) {
-  const auto shared = std::make_unique<Shared>();
-  std::vector<Sums> sums(kThreads);
+            const Target& target, std::vector<float>* out, std::int64_t first_patch = 0,
+            int patches_across = 0) {
   const auto each_thread = [](const auto& phase) {
     for (int thread = 0; thread < kThreads; ++thread) phase(thread);
   };
   const auto store = [out](std::int64_t index, float value) {
-    out->at(static_cast<std::size_t>(index)) = value;
+    float& place = out->at(static_cast<std::size_t>(index));
+    EXPECT_TRUE(std::isnan(place)) << "written twice: " << index;
+    place = value;
   };
-  for (int number = 0; number < most_tiles; ++number) {
-    const Tile tile = TileOf(pixels, row, number);
-    if (!Exists(tile)) continue;
+  const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, first_patch, patches_across);
+  for (int number = 0; number < planned.tiles; ++number) {
+    const Tile tile = TileOf<kPatch>(planned, number);
+    const auto shared = std::make_unique<Shared>();
+    std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));  // all NaN
+    std::vector<Sums> sums(kThreads, NoSums(arithmetic));
     const auto own = [&](int thread) { return &sums[static_cast<std::size_t>(thread)]; };
-    each_thread([&](int t) { Prepare(tile, arithmetic, t, shared.get(), own(t)); });
-    const Reach lines = LinesOf(tile, arithmetic);
-    for (int begin = lines.begin; begin < lines.end; begin += kLines) {
-      each_thread([&](int t) { ResizeLines(tile, arithmetic, begin, lines.end, t, shared.get()); });
-      each_thread([&](int t) { AddLines(tile, begin, lines.end, t, *shared, own(t)); });
-    }
     each_thread(
-        [&](int t) { WriteTile(tile, arithmetic, target, row, 0, t, *shared, *own(t), store); });
+        [&](int t) { Prepare<kPatch>(tile, planned, arithmetic, target, t, shared.get()); });
+    const Window window = WindowOf(tile, planned, arithmetic);
+    for (int begin = window.lines.begin; begin < window.lines.end; begin += window.chunk) {
+      each_thread([&](int t) { StageSamples(planned, window, begin, pixels, t, shared.get()); });
+      each_thread([&](int t) {
+        ResizeLines(tile, planned, arithmetic, window, begin, pixels, t, shared.get());
+      });
+      each_thread([&](int t) { AddLines(tile, window, begin, t, *shared, own(t)); });
+    }
+    if constexpr (kPatch == 0) {
+      each_thread(
+          [&](int t) { WriteTile(tile, planned, arithmetic, target, 0, t, *own(t), store); });
+    } else {
+      each_thread([&](int t) {
+        StageTile<kPatch>(tile, planned, arithmetic, target, t, *own(t), shared.get());
+      });
+      each_thread([&](int t) {
+        CopyPatches<kPatch>(target, t, *shared, [&](std::int64_t index, const Four& values) {
+          ASSERT_EQ(index % kFour, 0);
+          for (int n = 0; n < kFour; ++n) store(index + n, values.of[n]);
+        });
+      });
+    }
   }
-}
-
-int TilesOf(const CropRow& row) {
-  const auto tiles = [](std::int64_t size, int tile) {
-    return static_cast<int>((size + tile - 1) / tile);
-  };
-  return tiles(row.last_size, kTileLast) * tiles(row.first_size, kTileFirst);
 }
 
 struct Case {
@@ -89,11 +98,11 @@ TEST(CropResizeTile, RoundedEqualsTheNativeResizeButForSingleLevels) {
   for (const Case& each : kCases) {
     const Pixels image = Noise(each.image);
     const Pixels want = Resize(Region(image.view(), each.box), each.size, Filter::kBicubic).value();
-    const CropRow row = RowOf(image, each.box, each.size);
+    const CropRow row = CropOf(image, each.box, each.size);
     const std::size_t plane =
         static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
     std::vector<float> got(3 * plane, NAN);
-    RunRow(image.data(), row, {true, true}, kLevels, TilesOf(row) + 3, &got);
+    RunRow<0>(image.data(), row, {true, true}, kLevels, &got);
     std::size_t off = 0;
     for (std::size_t i = 0; i < plane; ++i) {
       for (std::size_t c = 0; c < 3; ++c) {
@@ -130,11 +139,11 @@ double Exact(const Pixels& image, const Box& box, Size size, int y, int x, int c
 TEST(CropResizeTile, BilinearIsItsDefinition) {
   for (const Case& each : kCases) {
     const Pixels image = Noise(each.image);
-    CropRow row = RowOf(image, each.box, each.size);
+    CropRow row = CropOf(image, each.box, each.size);
     const std::size_t plane =
         static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
     std::vector<float> got(3 * plane, NAN);
-    RunRow(image.data(), row, {false, false}, kLevels, TilesOf(row), &got);
+    RunRow<0>(image.data(), row, {false, false}, kLevels, &got);
     for (int y = 0; y < each.size.height; y += 5) {
       for (int x = 0; x < each.size.width; x += 7) {
         const std::size_t i = static_cast<std::size_t>(y * each.size.width + x);
@@ -147,17 +156,17 @@ TEST(CropResizeTile, BilinearIsItsDefinition) {
   }
 }
 
-TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
-  const Pixels image = Noise({90, 121});
-  const Box box = {11, 4, 90, 101};
+// The region `box` of an image as patches of side `patch`, by the tiles of kPatch.
+template <int kPatch>
+void ExpectNativePatches(Size size, const Box& box, int patch) {
+  const Pixels image = Noise(size);
   PreprocessOptions options;
+  options.patch_size = patch;
   const PatchLayout layout = LayOutPatches(box.size(), options).value();
   std::vector<float> want(layout.rows() * layout.row);
   ASSERT_TRUE(WritePatches(Region(image.view(), box), options, layout, want.data()).ok());
 
-  CropRow row = RowOf(image, box, layout.resized);
-  row.first_patch = 2;
-  row.patches_across = layout.grid_width;
+  const CropRow row = CropOf(image, box, layout.resized);
   Target target = {Layout::kPatches,
                    options.patch_size,
                    options.merge_size,
@@ -170,7 +179,7 @@ TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
   }
   const std::size_t skipped = 2 * layout.row;
   std::vector<float> got(skipped + want.size(), NAN);
-  RunRow(image.data(), row, {true, true}, target, TilesOf(row), &got);
+  RunRow<kPatch>(image.data(), row, {true, true}, target, &got, 2, layout.grid_width);
   EXPECT_TRUE(std::all_of(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(skipped),
                           [](float value) { return std::isnan(value); }));
   std::size_t off = 0;
@@ -180,6 +189,21 @@ TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
     off += difference > 1e-5;
   }
   EXPECT_LE(off, want.size() / 100);
+}
+
+TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
+  const Size size = {90, 121};
+  const Box boxes[] = {{11, 4, 90, 101}, {0, 0, 90, 121}, {5, 7, 75, 30}};
+  for (const Box& box : boxes) {
+    ExpectNativePatches<0>(size, box, 14);
+    ExpectNativePatches<14>(size, box, 14);
+    ExpectNativePatches<16>(size, box, 16);
+    ExpectNativePatches<0>(size, box, 10);
+  }
+  // Shrunk far, and turned: rows are lost, and more than twice the columns.
+  ExpectNativePatches<14>({60, 4000}, {0, 0, 60, 3999}, 14);
+  ExpectNativePatches<16>({60, 4000}, {0, 0, 60, 3999}, 16);
+  ExpectNativePatches<14>({2500, 2500}, {0, 0, 2500, 2500}, 14);
 }
 
 }  // namespace
