@@ -1,11 +1,13 @@
 """One interface over the libraries that run networks: open a model file, get a Model on numpy arrays."""
 
-from vista_fast.models.backend.choice import BackendName, Device
+from vista_fast.models.backend.choice import BackendName, Device, check_choice, device_of
 from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
 from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
     Backend,
     available_backends,
+    check_backend,
+    chosen_backend,
     find_backend,
     native_precision,
     open_model,
@@ -29,8 +31,12 @@ __all__ = [
     "TensorSpec",
     "TorchModel",
     "available_backends",
+    "check_backend",
+    "check_choice",
     "check_signature",
+    "chosen_backend",
     "compile_engine",
+    "device_of",
     "find_backend",
     "native_precision",
     "open_model",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
+
+from vista_fast.errors import InvalidArgumentError
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 BackendName: TypeAlias = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch"]
@@ -68,6 +70,32 @@ def choose(
 def candidates(device: Device) -> tuple[str, ...]:
     """The backends that open ONNX files on a device, the fastest first."""
     return tuple(name for name, devices in RUNS_ON.items() if device in devices and name != "torch")
+
+
+def check_choice(backend: str | None, device: str | None) -> None:
+    """That there are this backend and this device, and that the one runs on the other; None is any.
+
+    Raises InvalidArgumentError.
+    """
+    if backend is not None and backend not in RUNS_ON:
+        known = ", ".join(get_args(BackendName))
+        raise InvalidArgumentError(f"backend must be None or one of {known}, got {backend!r}")
+    if device is not None and device not in get_args(Device):
+        raise InvalidArgumentError(
+            f"device must be None, 'cpu' or 'cuda', got {device!r}; of several GPUs 'cuda' is torch's current one"
+        )
+    if backend is not None and device is not None and device not in RUNS_ON[backend]:
+        able = ", ".join(name for name, devices in RUNS_ON.items() if device in devices)
+        raise InvalidArgumentError(
+            f"backend {backend!r} does not run on device {device!r}; choose one of {able} as backend or in "
+            f"{SETTING}, or {RUNS_ON[backend][0]!r} as device, which None takes too"
+        )
+
+
+def device_of(backend: str, device: Device | None) -> Device:
+    """Where a backend runs a network for which that device is asked: the CPU where none is, and "cuda" for a backend
+    that knows no other."""
+    return device or RUNS_ON[backend][0]
 
 
 def how_to_install(name: str) -> str:

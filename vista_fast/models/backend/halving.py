@@ -10,6 +10,18 @@ import numpy as np
 from vista_fast.errors import ResourceExhaustedError
 from vista_fast.models.backend.model import Array, TensorSpec
 
+_NO_MEMORY = (
+    "out of memory",
+    "outofmemory",
+    "memoryallocation",
+    "could not be allocated",
+    "can't allocate memory",
+    "failed to allocate memory",
+    "alloc_failed",
+    "bfcarena",
+)
+"""What the libraries say of it, in lower case; the last two are of cuBLAS and cuDNN, and of ONNX Runtime."""
+
 Run: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
 
 
@@ -28,7 +40,7 @@ def run_halving(
         out_of_memory: whether an exception of ``run`` says so; others pass through.
 
     Raises:
-        ResourceExhaustedError: a single item does not fit, or the batch can't be split.
+        ResourceExhaustedError: a single item does not fit, or the batch can't be split or put together.
     """
     try:
         return run(batch)
@@ -45,6 +57,12 @@ def run_halving(
             "free memory of the device"
         )
     parts = [run_halving(run, half, inputs, outputs, out_of_memory) for half in halves]
+    for spec in outputs:
+        if len({part[spec.name].shape[1:] for part in parts}) > 1:
+            raise ResourceExhaustedError(
+                f"a network ran out of memory on a batch, and {spec.name} of its halves differ in shape: {reason}. Use "
+                "smaller batches, or free memory of the device"
+            )
     return {spec.name: np.concatenate([part[spec.name] for part in parts]) for spec in outputs}
 
 
@@ -59,3 +77,9 @@ def _halves(batch: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> list[di
         {name: array[part] if name in split else array for name, array in batch.items()}
         for part in (slice(None, middle), slice(middle, None))
     ]
+
+
+def says_no_memory(reason: str) -> bool:
+    """Whether a message tells of too little memory; not that of an illegal access to memory."""
+    told = reason.lower()
+    return any(words in told for words in _NO_MEMORY)

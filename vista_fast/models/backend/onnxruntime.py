@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.halving import run_halving, says_no_memory
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -23,7 +24,7 @@ _DTYPES = {
 }
 
 
-def _provider(device: str) -> str | tuple[str, dict[str, int]]:
+def _provider(device: str) -> str | tuple[str, dict[str, int | str]]:
     """The provider for a device; on a GPU, torch's current one, and f32 in full where TF32 is the default."""
     if device == "cpu":
         return _PROVIDERS[device]
@@ -34,23 +35,43 @@ def _provider(device: str) -> str | tuple[str, dict[str, int]]:
         index = torch.cuda.current_device() if torch.cuda.is_available() else 0
     except ImportError:
         index = 0
-    return _PROVIDERS[device], {"device_id": index, "use_tf32": 0}
+    # Searching exhaustively, the default, takes seconds at each new shape, and calls have many.
+    return _PROVIDERS[device], {"device_id": index, "use_tf32": 0, "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def check_provider(device: str) -> None:
+    """Raises InvalidArgumentError when this build of ONNX Runtime does not run on a device."""
+    import onnxruntime
+
+    if device not in _PROVIDERS or _PROVIDERS[device] not in onnxruntime.get_available_providers():
+        raise InvalidArgumentError(
+            f"this onnxruntime does not run on {device!r}; pip install onnxruntime-gpu, or choose device 'cpu'"
+        )
 
 
 class OnnxRuntimeModel:
     """An inference session, which any number of threads may run at once."""
 
     def __init__(self, path: Path, *, threads: int, precision: Precision, device: str = "cpu") -> None:
+        """Load a file.
+
+        Args:
+            path: an ONNX file, or one in the library's own format.
+            threads: of a run on the CPU.
+            precision: "f32", which is f32 in full on a GPU too.
+            device: "cpu", or "cuda", which is torch's current one now, whichever thread runs it later.
+
+        Raises:
+            InvalidArgumentError: it can't be loaded, or the library does not run it on that device or so precisely.
+            NotFoundError: there is no such file.
+        """
         import onnxruntime
 
         if precision != "f32":
             raise InvalidArgumentError(
                 f"onnxruntime runs f32 only here, got precision {precision!r}; use openvino for it"
             )
-        if _PROVIDERS[device] not in onnxruntime.get_available_providers():
-            raise InvalidArgumentError(
-                f"this onnxruntime does not run on {device!r}; pip install onnxruntime-gpu, or choose device 'cpu'"
-            )
+        check_provider(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -70,13 +91,25 @@ class OnnxRuntimeModel:
                 f"onnxruntime could not load its libraries for {device!r} and would run on the CPU; install the CUDA "
                 "and cuDNN that it is built for, or choose device 'cpu'"
             )
+        self._device = device
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.inputs = tuple(_spec(node) for node in self._session.get_inputs())
         self.outputs = tuple(_spec(node) for node in self._session.get_outputs())
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
+        """All outputs by name. A batch that does not fit a GPU's memory runs in halves.
+
+        Raises:
+            InvalidArgumentError: names, shapes or dtypes are not those of the inputs.
+            ResourceExhaustedError: a single item of the batch does not fit the GPU's memory.
+        """
         arrays = check_batch(self.inputs, batch)
         feed = {spec.name: array for spec, array in zip(self.inputs, arrays, strict=True)}
+        if self._device == "cpu":
+            return self._run(feed)
+        return run_halving(self._run, feed, self.inputs, self.outputs, _out_of_memory)
+
+    def _run(self, feed: dict[str, Array]) -> dict[str, Array]:
         results = self._session.run(None, feed)
         return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
 
@@ -84,3 +117,8 @@ class OnnxRuntimeModel:
 def _spec(node: Any) -> TensorSpec:
     shape = tuple(size if isinstance(size, int) else None for size in node.shape)
     return TensorSpec(node.name, shape, np.dtype(_DTYPES.get(node.type, np.float32)))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """The library has no class for it."""
+    return isinstance(error, MemoryError) or says_no_memory(str(error))

@@ -10,15 +10,24 @@ from pathlib import Path
 from typing import Protocol
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
-from vista_fast.models.backend.choice import RUNS_ON, SETTING, Device, candidates, choose, how_to_install
+from vista_fast.models.backend.choice import (
+    RUNS_ON,
+    SETTING,
+    Device,
+    candidates,
+    check_choice,
+    choose,
+    device_of,
+    how_to_install,
+)
 from vista_fast.models.backend.model import Model, Precision
-from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
+from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel, check_provider
 from vista_fast.models.backend.openvino import OpenVinoModel, openvino_core
 from vista_fast.models.backend.profile import Profile
 from vista_fast.models.backend.tensorrt import TensorRtModel
 from vista_fast.models.backend.tensorrt.library import MODULES, load_library
 from vista_fast.models.backend.tensorrt.target import target_of
-from vista_fast.models.backend.torch import TorchModel
+from vista_fast.models.backend.torch import TorchModel, torch_device
 
 _BACKENDS: dict[str, Callable[..., Model]] = {
     "openvino": OpenVinoModel,
@@ -107,16 +116,61 @@ def open_model(
         MissingExtraError: no library is installed that can do it.
         NotFoundError: there is no such file.
     """
-    if backend is None:
-        setting = os.environ.get(SETTING)
-        asks_gpu = device == "cuda" and not setting and path.suffix == ".onnx"
-        installed = [name for name in RUNS_ON if is_installed(name) and (not asks_gpu or _runs_on_this_gpu(name))]
-        backend = choose(installed, device=device or "cpu", suffix=path.suffix, setting=setting, gpu=has_gpu()).name
+    backend = backend or chosen_backend(device, suffix=path.suffix)
     load: Callable[..., Model] = find_backend(backend)
     more = {"profiles": profiles} if backend in MODULES else {}
-    return load(
-        path, threads=threads or usable_cores(), precision=precision, device=device or RUNS_ON[backend][0], **more
-    )
+    return load(path, threads=threads or usable_cores(), precision=precision, device=device_of(backend, device), **more)
+
+
+def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx") -> str:
+    """The name of the backend that ``open_model`` takes for a file of that ending where none is named.
+
+    Raises:
+        InvalidArgumentError: VISTA_FAST_BACKEND names no backend.
+        MissingExtraError: the library of the one that it names is not installed.
+    """
+    setting = os.environ.get(SETTING)
+    asks_gpu = device == "cuda" and not setting and suffix == ".onnx"
+    installed = [name for name in RUNS_ON if is_installed(name) and (not asks_gpu or _runs_on_this_gpu(name))]
+    name = choose(installed, device=device or "cpu", suffix=suffix, setting=setting, gpu=has_gpu()).name
+    if name == setting:
+        find_backend(name)
+    return name
+
+
+def check_backend(name: str, device: Device | None = None) -> None:
+    """That a backend can run networks here, on the device if one is given; loads none.
+
+    Raises:
+        InvalidArgumentError: no backend has that name, or it does not run on that device here.
+        MissingExtraError: its library is not installed.
+    """
+    find_backend(name)
+    check_choice(name, device)
+    if device != "cuda":
+        return
+    if name == "torch":
+        torch_device("cuda")
+    elif name in MODULES:
+        target_of(load_library(name), None)
+    else:
+        check_provider("cuda")
+        if not _sees_gpu():
+            raise InvalidArgumentError(
+                "device 'cuda' is asked for, and this process may use no NVIDIA GPU; choose device 'cpu', or see "
+                "whether nvidia-smi shows one and CUDA_VISIBLE_DEVICES hides none"
+            )
+
+
+def _sees_gpu() -> bool:
+    """Torch is asked where the driver has no device files, as in WSL."""
+    if has_gpu():
+        return True
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
 
 
 def _runs_on_this_gpu(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, OpError
-from vista_fast.models.backend.halving import run_halving
+from vista_fast.models.backend.halving import run_halving, says_no_memory
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ class TorchModel:
 
         lowered = _AUTOCAST.get(self._precision)
         with (
+            # What launches kernels by itself takes the current one, whatever has its tensors.
+            torch.cuda.device(self._device) if self._device.type == "cuda" else contextlib.nullcontext(),
             torch.inference_mode(),
             torch.autocast(self._device.type, getattr(torch, lowered or "bfloat16"), enabled=lowered is not None),
         ):
@@ -160,10 +163,18 @@ class TorchModel:
 
 def _place(precision: Precision, device: str) -> torch.device:
     """The device to run on; of a GPU the one that is current now, because the threads that run may have another."""
-    import torch
-
     if precision == "mixed":
         raise InvalidArgumentError("torch runs f32, f16 or bf16, got precision 'mixed'; use openvino for it")
+    return torch_device(device)
+
+
+def torch_device(device: str) -> torch.device:
+    """Torch's device of that name, "cpu" or "cuda", which is its current one now.
+
+    Raises InvalidArgumentError where torch has no such device.
+    """
+    import torch
+
     if device == "cpu":
         return torch.device("cpu")
     if device != "cuda" or not torch.cuda.is_available():
@@ -254,5 +265,7 @@ def _loaded(text: str) -> Signature:
 def _out_of_memory(error: Exception) -> bool:
     import torch
 
-    # The CPU's allocator has no class of its own.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    # The CPU's allocator, cuBLAS, cuDNN and Triton have no class of their own.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and says_no_memory(str(error))
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import BackendName, available_backends
+from vista_fast.models.backend import BackendName, Device, check_choice, chosen_backend, device_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +13,11 @@ class DocumentConfig:
     """How the regions of pages and the cells of tables are found, always in f32.
 
     Attributes:
-        backend: library that runs the layout's network: "openvino" or "onnxruntime" on the CPU, "tensorrt" or
-            "tensorrt_rtx" on a GPU; None takes the first of the CPU's that is installed. The table's has a loop that
-            OpenVINO can't convert, and runs on ONNX Runtime. "torch" opens files of its own only, and not these.
+        backend: library that runs the layout's network: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU,
+            or "onnxruntime" on both; None takes the fastest of the device's that is installed. The table's has a loop
+            that OpenVINO can't convert, and runs on ONNX Runtime. "torch" opens files of its own only, and not these.
+        device: where both networks run: "cpu" or "cuda", the GPU that is torch's current one when the Ops are
+            registered; None takes the CPU, but "cuda" for the layout's on a backend that knows no other.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
         score_threshold: a region needs a score above this, in [0, 1].
         overlap_threshold: of two regions of one class whose intersection over union is above this, the one with the
@@ -25,6 +27,7 @@ class DocumentConfig:
     """
 
     backend: BackendName | None = None
+    device: Device | None = None
     threads: int | None = None
     score_threshold: float = 0.5
     overlap_threshold: float = 0.5
@@ -33,9 +36,15 @@ class DocumentConfig:
     @property
     def library(self) -> str:
         """The name of the library that runs the layout's network here."""
-        return self.backend or next(iter(available_backends()), "openvino")
+        return self.backend or chosen_backend(self.device)
+
+    @property
+    def runs_on(self) -> Device:
+        """The device of the layout's network here."""
+        return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
+        check_choice(self.backend, self.device)
         if self.threads is not None and self.threads < 1:
             raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
         if self.timeout is not None and not self.timeout > 0:

@@ -51,7 +51,7 @@ class LayoutModel:
         self.config = config = config or DocumentConfig()
         path = layout_weights()
         # Its shapes are fixed, so that TensorRT needs no profile.
-        self._model = open_model(path, backend=config.library, threads=config.threads or threads)
+        self._model = open_model(path, backend=config.library, threads=config.threads or threads, device=config.device)
         check_signature(self._model, path, {"image": 4}, {})
         self._labels = _labels(self._model)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.models.backend import find_backend
+from vista_fast.models.backend import check_backend, device_of
 from vista_fast.models.call_arguments import one_for_all
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.layout import LayoutModel, layout_weights
@@ -34,7 +34,8 @@ def register_documents(engine: Engine, config: DocumentConfig) -> None:
       of an image that shows one table; see ``TableStructure``. Batches images of any sizes.
 
     Raises:
-        InvalidArgumentError: the engine already has them with another config.
+        InvalidArgumentError: the engine already has them with another config, or the library does not run on that
+            device here.
         MissingExtraError: the libraries are not installed.
         NotFoundError: the weights are not here; the message says how to get them.
     """
@@ -45,7 +46,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
     for library in (config.library, LIBRARY):
-        find_backend(library)
+        check_backend(library, config.device)
     layout_weights()
     table_weights()
     threads = engine.threads
@@ -54,7 +55,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
     engine.register(
         Op(
             "layout.detect",
-            f"pp-layout-cdla/{config.library}/{config.score_threshold}/{config.overlap_threshold}",
+            f"pp-layout-cdla/{config.library}/{config.runs_on}/{config.score_threshold}/{config.overlap_threshold}",
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
             run=lambda calls: [_detected(layout.get(), call) for call in calls],
             key=one_for_all("layout.detect"),
@@ -64,7 +65,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
     engine.register(
         Op(
             "table.structure",
-            "slanet-1m",
+            f"slanet-1m/{device_of(LIBRARY, config.device)}",
             policy=BatchPolicy(max_batch=TABLE_BATCH, max_delay=0.005),
             run=lambda calls: _structured(table.get(), calls),
             key=one_for_all("table.structure"),

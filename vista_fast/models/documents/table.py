@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Model, check_signature, find_backend, usable_cores
+from vista_fast.models.backend import Model, check_signature, open_model
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.normalise import network_planes
 from vista_fast.models.weights import find_weight
@@ -54,8 +54,7 @@ class TableModel:
         """Load the network. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
         self.config = config = config or DocumentConfig()
         path = table_weights()
-        budget = config.threads or threads or usable_cores()
-        self._model = find_backend(LIBRARY)(path, threads=budget, precision="f32")
+        self._model = open_model(path, backend=LIBRARY, threads=config.threads or threads, device=config.device)
         check_signature(self._model, path, {"x": 4}, {})
         self._tokens = _tokens(self._model)
 

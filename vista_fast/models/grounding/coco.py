@@ -17,11 +17,10 @@ from vista_fast.models.backend import Model, Profile, open_model
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, Pixels
-from vista_fast.models.grounding.export import exports_folder
 from vista_fast.models.grounding.tfjs import REVISION, to_onnx
 from vista_fast.models.grounding.vocabulary import COCO_CLASSES
 from vista_fast.models.part_file import part_file
-from vista_fast.models.weights import find_weight
+from vista_fast.models.weights import exports_folder, find_weight
 from vista_fast.models.weights.catalogue import WEIGHTS
 
 GRAPH, WEIGHT = "nanodet-g-coco-graph", "nanodet-g-coco-weights"
@@ -54,15 +53,16 @@ class CocoDetector:
 
         Raises:
             NotFoundError: its weights are not on this machine; the message says how to get them.
+            InvalidArgumentError: the library does not run on that device here.
             MissingExtraError: a library is not installed.
         """
         config = config or GroundingConfig()
-        library = "openvino" if config.library == "torch" else config.library
         self._network: Model = open_model(
             _file(),
-            backend=library,
+            backend=config.coco_library,
             threads=config.threads or threads,
             precision=config.precision,
+            device=config.device,
             profiles=coco_profiles(config.max_batch),
         )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import BackendName, Precision, available_backends
+from vista_fast.models.backend import BackendName, Device, Precision, check_choice, chosen_backend, device_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +17,14 @@ class GroundingConfig:
         model: a folder with a Grounding DINO as transformers saves it, or its name on the Hugging Face hub, whose
             files must be on this machine; "coco" takes the closed vocabulary whatever is here. None takes
             grounding-dino-tiny or -base where one is on this machine, else the closed vocabulary.
-        backend: library that runs the network: "openvino" or "onnxruntime" on the CPU, "tensorrt" or "tensorrt_rtx" on
-            a GPU, or "torch", which runs the model of transformers itself and is slower; None takes the first of the
-            CPU's that is installed.
+        backend: library that runs the network: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU,
+            "onnxruntime" on both, or "torch", which does too, runs the model of transformers itself and is slower; None
+            takes the fastest of the device's that is installed. Where a model can't be exported for the others, torch
+            runs it; it does not run the detector of COCO's classes, for which its place is taken by OpenVINO on the
+            CPU and ONNX Runtime on a GPU.
+        device: where it runs: "cpu" or "cuda", the GPU that is torch's current one when the Ops are registered; None
+            takes the CPU, and "cuda" for a backend that knows no other. On a GPU torch has convolutions in TF32 while
+            ``torch.backends.cudnn.allow_tf32`` is set, which is the program's to say.
         threads: threads of the network; None takes the engine's budget, else all usable cores.
         precision: "f32", or "bf16" (OpenVINO on CPUs with AMX, TensorRT), or "f16" (TensorRT). In f32 what else is in
             a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides.
@@ -34,6 +38,7 @@ class GroundingConfig:
 
     model: str | Path | None = None
     backend: BackendName | None = None
+    device: Device | None = None
     threads: int | None = None
     precision: Precision = "f32"
     shortest_edge: int | None = None
@@ -44,17 +49,26 @@ class GroundingConfig:
     @property
     def library(self) -> str:
         """The name of the library that runs the network here."""
-        return self.backend or next(iter(available_backends()), "openvino")
+        return self.backend or chosen_backend(self.device)
+
+    @property
+    def coco_library(self) -> str:
+        """The same for the detector of COCO's classes, which is no file of torch's."""
+        if self.library != "torch":
+            return self.library
+        return "onnxruntime" if self.device == "cuda" else "openvino"
+
+    @property
+    def runs_on(self) -> Device:
+        """The device of the networks here."""
+        return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
+        check_choice(self.backend, self.device)
         for name in ("threads", "shortest_edge", "longest_edge", "max_batch"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, got {value}")
-        if self.backend is not None and self.backend not in get_args(BackendName):
-            raise InvalidArgumentError(
-                f"backend must be None or one of {', '.join(get_args(BackendName))}, got {self.backend!r}"
-            )
         if self.backend == "torch" and self.precision != "f32":
             raise InvalidArgumentError(
                 f"torch runs grounding in f32 only, got precision {self.precision!r}; use openvino for it"

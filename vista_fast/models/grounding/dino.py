@@ -19,7 +19,7 @@ from vista_fast.models.grounding.boxes import Boxes, Scores, corners, sigmoid, w
 from vista_fast.models.grounding.canvas import Sizing
 from vista_fast.models.grounding.caption import CaptionReader
 from vista_fast.models.grounding.config import GroundingConfig
-from vista_fast.models.grounding.eager import EagerNetwork
+from vista_fast.models.grounding.eager import eager_network
 from vista_fast.models.grounding.export import INPUTS, exported
 from vista_fast.models.grounding.profiles import grounding_profiles
 from vista_fast.models.loading import current_gpu
@@ -79,7 +79,7 @@ class GroundingDino:
         self._folder = folder
         self._threads = config.threads or threads or usable_cores()
         self._networks: dict[tuple[int, int], Model] = {}
-        self._eager: EagerNetwork | None = None
+        self._eager: Model | None = None
         self._lock = threading.Lock()
         self._gpu = current_gpu()
 
@@ -127,7 +127,8 @@ class GroundingDino:
             ) from error
 
     def _opened(self, canvas: tuple[int, int]) -> Model:
-        if self._eager is None and self.config.library != "torch":
+        library, device = self.config.library, self.config.device
+        if self._eager is None and library != "torch":
             try:
                 path = exported(self._folder, canvas)
             except OpError:
@@ -135,12 +136,14 @@ class GroundingDino:
             if path is not None:
                 return open_model(
                     path,
-                    backend=self.config.library,
+                    backend=library,
                     threads=self._threads,
                     precision=self.config.precision,
+                    device=device,
                     profiles=grounding_profiles(canvas, self.config.max_batch, _max_tokens(self._folder)),
                 )
-        self._eager = self._eager or EagerNetwork(self._folder)
+        if self._eager is None:
+            self._eager = eager_network(self._folder, device or "cpu")
         return self._eager
 
     def _kept(

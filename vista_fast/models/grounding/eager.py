@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.models.backend import Array, TensorSpec
+from vista_fast.models.backend import Device, Signature, TensorSpec, TorchModel
 from vista_fast.models.grounding.export import INPUTS, OUTPUTS, load_torch, pixel_mask
 
+if TYPE_CHECKING:
+    import torch
 
-class EagerNetwork:
-    """A Model that takes canvases of any size. Safe to call from several threads."""
+_RANKS = {"pixels": 4}
+SIGNATURE = Signature(
+    tuple(
+        TensorSpec(name, (None,) * _RANKS.get(name, 2), np.dtype(np.float32 if name == "pixels" else np.int64))
+        for name in INPUTS
+    ),
+    tuple(TensorSpec(name, (None,) * 3, np.dtype(np.float32)) for name in OUTPUTS),
+    {},
+)
 
-    def __init__(self, folder: Path) -> None:
-        self._model = load_torch(folder)
-        ranks = {"pixels": 4}
-        self.inputs = tuple(
-            TensorSpec(name, (None,) * ranks.get(name, 2), np.dtype(np.float32 if name == "pixels" else np.int64))
-            for name in INPUTS
-        )
-        self.outputs = tuple(TensorSpec(name, (None,) * 3, np.dtype(np.float32)) for name in OUTPUTS)
-        self.metadata: Mapping[str, str] = {}
 
-    def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
-        """Both outputs. The phrases and positions that are given are those which the model finds itself."""
-        import torch
+def eager_network(folder: Path, device: Device = "cpu") -> TorchModel:
+    """The model in a folder, which takes canvases of any size, in f32.
 
-        pixels, covered, ids, mask = (torch.from_numpy(np.ascontiguousarray(batch[name])) for name in INPUTS[:4])
-        height, width = pixels.shape[2:]
-        with torch.inference_mode():
-            found = self._model(
+    Args:
+        folder: as ``find_grounding_dino`` gives it.
+        device: "cpu" or "cuda", which is torch's current one now. There the convolutions are in TF32 while
+            ``torch.backends.cudnn.allow_tf32`` is set, which is the program's to say.
+
+    Raises:
+        InvalidArgumentError: torch has no such device.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    return TorchModel.of_module(_network(load_torch(folder)), SIGNATURE, device=device)
+
+
+def _network(model: Any) -> torch.nn.Module:
+    """The model as a function of INPUTS; the phrases and positions are those which it finds itself."""
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(
+            self, pixels: torch.Tensor, covered: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, *_: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            height, width = pixels.shape[2:]
+            found = self.model(
                 pixel_values=pixels,
                 pixel_mask=pixel_mask(covered, (height, width)),
                 input_ids=ids,
                 attention_mask=mask,
             )
-        return {"logits": found.logits.numpy(), "boxes": found.pred_boxes.numpy()}
+            return found.logits, found.pred_boxes
+
+    return Network()

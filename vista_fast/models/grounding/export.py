@@ -19,7 +19,7 @@ from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.found import weight_file
 from vista_fast.models.onnx_files import onnx_package, share_tensors
 from vista_fast.models.part_file import part_file
-from vista_fast.models.weights import weights_folder
+from vista_fast.models.weights import exports_folder
 from vista_fast.models.weights.store import FOLDER
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ INPUTS = ("pixels", "covered", "input_ids", "attention_mask", "phrases", "positi
 OUTPUTS = ("logits", "boxes")
 
 _exporting = threading.Lock()
-
-
-def exports_folder() -> Path:
-    """Where exported networks are kept: ``exports`` in the folder of weights."""
-    return weights_folder() / "exports"
 
 
 def exported(folder: Path, canvas: tuple[int, int]) -> Path:
@@ -76,11 +71,11 @@ def load_torch(folder: Path) -> Any:
 
 
 def pixel_mask(covered: torch.Tensor, canvas: tuple[int, int]) -> torch.Tensor:
-    """int64 [n, H, W], 1 where the image covers the canvas, for heights and widths [n, 2]."""
+    """int64 [n, H, W], 1 where the image covers the canvas, for heights and widths [n, 2] and on their device."""
     import torch
 
-    rows = torch.arange(canvas[0]) < covered[:, :1]
-    columns = torch.arange(canvas[1]) < covered[:, 1:]
+    rows = torch.arange(canvas[0], device=covered.device) < covered[:, :1]
+    columns = torch.arange(canvas[1], device=covered.device) < covered[:, 1:]
     return (rows[:, :, None] & columns[:, None, :]).to(torch.int64)
 
 

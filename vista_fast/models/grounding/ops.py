@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
-from vista_fast.models.backend import find_backend
+from vista_fast.models.backend import check_backend
 from vista_fast.models.call_arguments import check_arguments, one_for_all
 from vista_fast.models.grounding import coco
 from vista_fast.models.grounding.coco import CocoDetector
@@ -58,7 +58,8 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
     boxes are left, top, right, bottom in the image's pixels.
 
     Raises:
-        InvalidArgumentError: the engine already grounds with another config.
+        InvalidArgumentError: the engine already grounds with another config, or the library does not run on that device
+            here.
         MissingExtraError: the libraries are not installed.
         NotFoundError: the model that the config names is not on this machine, or none is.
     """
@@ -76,14 +77,15 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
 
 
 def _register(engine: Engine, config: GroundingConfig) -> Grounder:
-    if config.library != "torch":
-        find_backend(config.library)
     folder = None if config.model == "coco" else find_grounding_dino(config.model)
     if folder is None:
+        check_backend(config.coco_library, config.device)
         coco.check_weights()
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
+    if config.library != "torch" or config.device == "cuda":
+        check_backend(config.library, config.device)
     grounder = Grounder(DETECT, _model_name(folder))
     _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
     return grounder
@@ -127,7 +129,7 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
     engine.register(
         Op(
             DETECT,
-            f"{name}/{config.library}/{config.precision}",
+            f"{name}/{config.library}/{config.runs_on}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=lambda calls: [_result(each, name) for each in model.detect([_query(call) for call in calls])],
             key=key,
@@ -148,7 +150,7 @@ def _register_coco(engine: Engine, config: GroundingConfig, name: str) -> None:
     engine.register(
         Op(
             COCO,
-            f"{name}/{config.library}/{config.precision}",
+            f"{name}/{config.coco_library}/{config.runs_on}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=run,
             key=one_for_all(COCO),

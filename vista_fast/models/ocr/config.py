@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import BackendName, Precision, available_backends
+from vista_fast.models.backend import BackendName, Device, Precision, check_choice, chosen_backend, device_of
 from vista_fast.models.ocr.weights import DETECTOR, RECOGNISER
 
 
@@ -15,8 +15,11 @@ class OcrConfig:
     """How text is found and read.
 
     Attributes:
-        backend: library that runs the networks: "openvino" or "onnxruntime" on the CPU, "tensorrt" or "tensorrt_rtx" on
-            a GPU, or "torch", which opens files of its own only; None takes the first of the CPU's that is installed.
+        backend: library that runs the networks: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU,
+            "onnxruntime" on both, or "torch", which does too and opens files of its own only; None takes the fastest
+            of the device's that is installed.
+        device: where they run: "cpu" or "cuda", the GPU that is torch's current one when the Ops are registered; None
+            takes the CPU, and "cuda" for a backend that knows no other.
         detector: the detection network: the name of PP-OCR weights (``vista-fast weights list``), or the path of an
             ONNX file of PP-OCRv4, v5 or v6.
         recogniser: the recognition network, likewise; the file has its charset in it.
@@ -44,6 +47,7 @@ class OcrConfig:
     """
 
     backend: BackendName | None = None
+    device: Device | None = None
     detector: str = DETECTOR
     recogniser: str = RECOGNISER
     threads: int | None = None
@@ -76,9 +80,15 @@ class OcrConfig:
     @property
     def library(self) -> str:
         """The name of the library that runs the networks here."""
-        return self.backend or next(iter(available_backends()), "openvino")
+        return self.backend or chosen_backend(self.device)
+
+    @property
+    def runs_on(self) -> Device:
+        """The device of the networks here."""
+        return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
+        check_choice(self.backend, self.device)
         if self.limit_type not in ("min", "max"):
             raise InvalidArgumentError(f'limit_type must be "min" or "max", got {self.limit_type!r}')
         if self.limit_side_len < 32:

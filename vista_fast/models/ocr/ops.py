@@ -41,7 +41,8 @@ def register_ocr(engine: Engine, config: OcrConfig) -> None:
       one padded width, because padding takes part in recognition. Corners may lie outside of the image by its size.
 
     Raises:
-        InvalidArgumentError: the engine already has them with another config.
+        InvalidArgumentError: the engine already has them with another config, or the library does not run on that
+            device here.
         MissingExtraError: the libraries are not installed.
         NotFoundError: the weights are not those that the libraries ship.
     """
@@ -73,7 +74,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
         return width(call, _checked_quad(call, config))
 
     def version(weights: Path, precision: Precision) -> str:
-        return f"{file_digest(weights)[:16]}/{config.library}/{precision}"
+        return f"{file_digest(weights)[:16]}/{config.library}/{config.runs_on}/{precision}"
 
     engine.register(
         Op(

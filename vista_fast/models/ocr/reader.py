@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import find_backend, open_model, usable_cores
-from vista_fast.models.backend.choice import RUNS_ON
+from vista_fast.models.backend import check_backend, open_model, usable_cores
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
@@ -43,6 +42,7 @@ class OcrModel:
         load = partial(
             open_model,
             backend=config.library,
+            device=config.device,
             threads=config.threads or threads or usable_cores(),
         )
         self._detection = load(
@@ -52,7 +52,7 @@ class OcrModel:
             recognition_weights(config.recogniser), precision=config.precision, profiles=recognition_profiles(config)
         )
         # A CPU's caches hold the values between the layers of one page, not of more.
-        self._at_once = 1 if RUNS_ON[config.library][0] == "cpu" else None
+        self._at_once = 1 if config.runs_on == "cpu" else None
         self._charset = recognition.charset(self._recognition)
 
     def detect(self, images: Sequence[Pixels]) -> list[tuple[detection.Quads, npt.NDArray[np.float32]]]:
@@ -79,8 +79,8 @@ class OcrModel:
 
 
 def check_installed(config: OcrConfig) -> None:
-    """Raise MissingExtraError or NotFoundError when text can't be read here; loads nothing."""
-    find_backend(config.library)
+    """Raise InvalidArgumentError, MissingExtraError or NotFoundError when text can't be read here; loads no network."""
+    check_backend(config.library, config.device)
     detection_weights(config.detector)
     recognition_weights(config.recogniser)
 

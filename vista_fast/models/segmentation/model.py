@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.models.backend import check_signature, open_model
+from vista_fast.models.backend import Device, check_signature, open_model
 from vista_fast.models.segmentation.config import SegmentationConfig
+from vista_fast.models.segmentation.plain import READER, plain_encoder
 from vista_fast.models.segmentation.profiles import MASK_SIDE, decoder_profiles
 from vista_fast.models.segmentation.prompt import SIDE, Prompt
 from vista_fast.models.weights import find_weight
@@ -47,8 +48,16 @@ class SegmentationModel:
         self.config = config = config or SegmentationConfig()
         budget = config.threads or threads
         encoder, decoder = encoder_weights(), decoder_weights()
-        self._encoder = open_model(encoder, threads=budget)
-        self._decoder = open_model(decoder, backend=config.library, threads=budget, profiles=decoder_profiles())
+        library, device = encoder_place(config)
+        self._encoder = open_model(
+            encoder if device == "cpu" else plain_encoder(encoder),
+            backend=library,
+            threads=budget,
+            device=device,
+        )
+        self._decoder = open_model(
+            decoder, backend=config.library, threads=budget, device=config.device, profiles=decoder_profiles()
+        )
         features = dict.fromkeys(FEATURES, 4)
         prompt = {"point_coords": 3, "point_labels": 2, "mask_input": 4, "has_mask_input": 1}
         check_signature(self._encoder, encoder, {"image": 4}, features)
@@ -89,6 +98,11 @@ def network_image(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     resized: Any = np.stack([np.asarray(plane.resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for plane in planes])
     normalised: npt.NDArray[np.float32] = (resized / np.float32(255) - _MEAN[:, None, None]) / _DEVIATION[:, None, None]
     return normalised[None]
+
+
+def encoder_place(config: SegmentationConfig) -> tuple[str, Device]:
+    """The library and the device that run the encoder."""
+    return (config.library, "cuda") if config.device == "cuda" else (READER, "cpu")
 
 
 def encoder_weights() -> Path:

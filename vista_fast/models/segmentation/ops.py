@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import find_backend
+from vista_fast.models.backend import check_backend
 from vista_fast.models.call_arguments import check_arguments, one_for_all
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce
 from vista_fast.models.segmentation.config import SegmentationConfig
@@ -20,8 +20,10 @@ from vista_fast.models.segmentation.model import (
     Embedding,
     SegmentationModel,
     decoder_weights,
+    encoder_place,
     encoder_weights,
 )
+from vista_fast.models.segmentation.plain import READER
 from vista_fast.models.segmentation.profiles import DECODE_BATCH, MASK_SIDE
 from vista_fast.models.segmentation.prompt import Prompt
 
@@ -46,7 +48,8 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
       masks at the image's size, and the image with the mask of that index tinted.
 
     Raises:
-        InvalidArgumentError: the engine already has them with another config.
+        InvalidArgumentError: the engine already has them with another config, or the library does not run on that
+            device here.
         MissingExtraError: ONNX Runtime, which alone reads the encoder, or the decoder's library is not installed.
         NotFoundError: the weights are not here; the message says how to get them.
     """
@@ -56,8 +59,8 @@ def register_segmentation(engine: Engine, config: SegmentationConfig) -> None:
 def _register(engine: Engine, config: SegmentationConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    for library in ("onnxruntime", config.library):
-        find_backend(library)
+    check_backend(READER)
+    check_backend(config.library, config.device)
     encoder_weights()
     decoder_weights()
     threads = engine.threads
@@ -79,7 +82,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
     engine.register(
         Op(
             "segment.encode",
-            "sam2-hiera-tiny/f32",
+            "sam2-hiera-tiny/{}/{}/f32".format(*encoder_place(config)),
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
             run=encode,
             key=one_for_all("segment.encode"),
@@ -89,7 +92,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
     engine.register(
         Op(
             "segment.decode",
-            f"sam2-hiera-tiny/{config.library}/f32",
+            f"sam2-hiera-tiny/{config.library}/{config.runs_on}/f32",
             policy=BatchPolicy(max_batch=DECODE_BATCH, max_delay=0.005),
             run=decode,
             key=key_of_prompt,

@@ -2,7 +2,7 @@
 
 from vista_fast.models.weights.catalogue import WEIGHTS
 from vista_fast.models.weights.sources import HubFile, NpmFile, PackageFile, Source
-from vista_fast.models.weights.store import fetch_weight, file_digest, find_weight, weights_folder
+from vista_fast.models.weights.store import exports_folder, fetch_weight, file_digest, find_weight, weights_folder
 from vista_fast.models.weights.weight import Weight
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "PackageFile",
     "Source",
     "Weight",
+    "exports_folder",
     "fetch_weight",
     "file_digest",
     "find_weight",

@@ -29,6 +29,11 @@ def weights_folder() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "vista_fast" / "weights"
 
 
+def exports_folder() -> Path:
+    """Where networks are kept that were made of weights: ``exports`` in the folder of weights."""
+    return weights_folder() / "exports"
+
+
 def find_weight(name: str) -> Path:
     """The file of these weights on this machine: the local folder's, else the first of their sources that has it.
 

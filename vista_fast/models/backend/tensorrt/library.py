@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, OpError
 from vista_fast.models.backend.choice import how_to_install
+from vista_fast.models.backend.halving import says_no_memory
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -108,14 +109,6 @@ def load_library(name: LibraryName) -> Library:
     except ImportError as error:
         raise MissingExtraError(f"backend {name!r} does not load ({error}); {how_to_install(name)}") from error
     return Library(name, str(api.__version__), api, Log(api))
-
-
-def says_no_memory(reason: str) -> bool:
-    """Whether a message tells of too little memory; not that of an illegal access to memory."""
-    told = reason.lower()
-    return any(
-        words in told for words in ("out of memory", "outofmemory", "memoryallocation", "could not be allocated")
-    )
 
 
 def sizes(dims: trt.Dims) -> tuple[int, ...]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class TensorRtModel:
     """A network as an engine on this machine's GPU; each thread that calls it runs on a stream of its own.
 
-    Building engines is tested with tensorrt_rtx, which needs no GPU for it. Running them is not: no GPU was at hand.
+    Building engines is tested with tensorrt_rtx, which needs no GPU for it. Running them is not verified: tensorrt_rtx
+    does not run on an H100, the one GPU that was at hand.
     """
 
     def __init__(
