@@ -21,9 +21,7 @@ EXIT_DISAGREES = 2
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument(
-        "--results", type=Path, default=Path("benchmarks/results"), help="folder of the JSON and table"
-    )
+    options.add_argument("--results", type=Path, default=Path("benchmarks/gpu"), help="folder of the JSON and table")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--seconds", type=float, default=0.5, help="time spent measuring each candidate")
     options.add_argument("--tests", type=Path, help="pytest's JUnit report of the tests marked gpu")
@@ -36,20 +34,29 @@ def main() -> int:
         return EXIT_DISAGREES if tests.startswith("failed") else 0
 
     # After the question above, because these need a GPU's libraries.
-    from gpu_bench import measure_all
+    from gpu_bench import copy_bandwidth, measure_each
     from gpu_parity import check_all
 
     agreements = check_all(arguments.seed)
     report: dict[str, Any] = {"machine": machine(), "seed": arguments.seed, "gpu_tests": tests}
     report["parity"] = [agreement.record() for agreement in agreements]
-    report |= measure_all(arguments.seed, arguments.seconds)
-    arguments.results.mkdir(parents=True, exist_ok=True)
-    (arguments.results / "gpu.json").write_text(json.dumps(report, indent=2) + "\n")
-    (arguments.results / "gpu.md").write_text(table(report))
+    report["copy_bandwidth_bytes_per_s"] = bandwidth = copy_bandwidth()
+    report["records"] = []
+    save(report, arguments.results)
+    for record in measure_each(arguments.seed, arguments.seconds, bandwidth):
+        report["records"].append(record)
+        save(report, arguments.results)  # as far as it has come, should it be cut short
     print(table(report))
     print(f"wrote {arguments.results / 'gpu.json'} and {arguments.results / 'gpu.md'}")
     disagree = any(agreement.agrees is False for agreement in agreements) or tests.startswith("failed")
     return EXIT_DISAGREES if disagree else 0
+
+
+def save(report: dict[str, Any], folder: Path) -> None:
+    """The report as ``gpu.json`` and its table as ``gpu.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gpu.json").write_text(json.dumps(report, indent=2) + "\n")
+    (folder / "gpu.md").write_text(table(report))
 
 
 def outcome(report: Path | None) -> str:

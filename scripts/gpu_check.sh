@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with a GPU: builds the CUDA kernels, runs every test marked gpu, compares each kernel and model with the
-# CPU path, and times the kernels beside their peers. Writes gpu.json and gpu.md to benchmarks/results.
+# CPU path, and times the kernels beside their peers. Writes gpu.json and gpu.md to benchmarks/gpu.
 #
 #   scripts/gpu_check.sh [options of gpu_check.py]
 #
@@ -49,4 +49,4 @@ report=$(mktemp)
 trap 'rm -f "$report"' EXIT
 # shellcheck disable=SC2046
 "$python" -m pytest -q -m gpu --noconftest $(grep -rl 'mark\.gpu' --include='test_*.py' .) --junitxml="$report" || true
-"$python" "$root/scripts/gpu_check.py" --results "$root/benchmarks/results" --tests "$report" "$@"
+"$python" "$root/scripts/gpu_check.py" --results "$root/benchmarks/gpu" --tests "$report" "$@"
