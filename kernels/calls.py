@@ -44,7 +44,7 @@ class CropPatchify:
     multiples of ``patch_size * merge_size``; ``qwen_size`` gives the model's own. At most 65,535 rows.
 
     The other fields are those of ``CropResize``, with its checks; ``rounded`` is on by default, so that the values are
-    those of ``image.preprocess`` but for one grey level in some samples. Raises InvalidArgumentError.
+    those of ``image.preprocess`` but for one grey level, hardly ever two, in some samples. Raises InvalidArgumentError.
     """
 
     images: RaggedImages

@@ -21,7 +21,7 @@ import torch
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, OpError
 
 from .calls import CropPatchify
-from .ragged import CropResize
+from .ragged import CropResize, RaggedImages
 
 SETTING = "VISTA_FAST_CUDA_LIBRARY"
 """The environment variable with the library's path."""
@@ -35,6 +35,19 @@ def library_path() -> Path | None:
     given = os.environ.get(SETTING)
     path = Path(given) if given else Path(__file__).resolve().parent.parent / "_cuda.so"
     return path if path.is_file() else None
+
+
+def runs_on(device: torch.device) -> bool:
+    """Whether the library was built, and for this GPU and its driver: a first small launch says so."""
+    pixels = torch.zeros(4, 4, 3, dtype=torch.uint8, device=device)
+    box = torch.tensor([[0, 0, 4, 4]])
+    try:
+        crop_resize_patchify(
+            CropPatchify(RaggedImages.pack([pixels]), torch.tensor([0]), box, torch.tensor([[28, 28]]))
+        )
+    except (MissingExtraError, OpError):
+        return False
+    return True
 
 
 def crop_resize_normalise(call: CropResize, *, out: torch.Tensor | None = None) -> torch.Tensor:
@@ -131,8 +144,14 @@ class _Library:
     refuses."""
 
     def __init__(self, path: Path) -> None:
-        loaded = ctypes.CDLL(str(path))
-        loaded.vista_planned_row_bytes.restype = ctypes.c_size_t
+        try:
+            loaded = ctypes.CDLL(str(path))
+            loaded.vista_planned_row_bytes.restype = ctypes.c_size_t
+        except (OSError, AttributeError) as error:
+            raise MissingExtraError(
+                f"{path} is not the library of this version's CUDA kernels ({error}); build it again, or leave "
+                f"{SETTING} unset"
+            ) from error
         self.planned_row_bytes: int = loaded.vista_planned_row_bytes()
         """Bytes of the plan of one row."""
         self._plan = loaded.vista_plan_crop_resize

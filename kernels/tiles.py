@@ -127,7 +127,7 @@ def _level(value, ROUND: tl.constexpr):
 
 @triton.jit
 def _halves(value):
-    """``value`` as the sum of two float16, 22 bits of it."""
+    """``value`` as the sum of two float16: 22 bits of it, or down to 2**-25."""
     high = value.to(tl.float16)
     return high, (value - high.to(tl.float32)).to(tl.float16)
 

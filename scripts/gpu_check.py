@@ -40,15 +40,20 @@ def main() -> int:
     agreements = check_all(arguments.seed)
     report: dict[str, Any] = {"machine": machine(), "seed": arguments.seed, "gpu_tests": tests}
     report["parity"] = [agreement.record() for agreement in agreements]
-    report["copy_bandwidth_bytes_per_s"] = bandwidth = copy_bandwidth()
     report["records"] = []
     save(report, arguments.results)
-    for record in measure_each(arguments.seed, arguments.seconds, bandwidth):
-        report["records"].append(record)
-        save(report, arguments.results)  # as far as it has come, should it be cut short
+    try:
+        report["copy_bandwidth_bytes_per_s"] = bandwidth = copy_bandwidth()
+        for record in measure_each(arguments.seed, arguments.seconds, bandwidth):
+            report["records"].append(record)
+            save(report, arguments.results)  # as far as it has come, should it be cut short
+    except Exception as error:  # what was compared must not be lost with the times
+        report["note"] = f"The times end with {type(error).__name__}: {error}"[:300]
+        save(report, arguments.results)
     print(table(report))
     print(f"wrote {arguments.results / 'gpu.json'} and {arguments.results / 'gpu.md'}")
     disagree = any(agreement.agrees is False for agreement in agreements) or tests.startswith("failed")
+    disagree |= "note" in report
     return EXIT_DISAGREES if disagree else 0
 
 
@@ -115,7 +120,7 @@ def table(report: dict[str, Any]) -> str:
     lines = [
         f"On {report['machine']['gpu']} (torch {report['machine']['torch']}, Triton {report['machine']['triton']}): "
         f"{sum(compared)} of {len(compared)} comparisons with the CPU path agree; tests marked gpu: "
-        f"{report['gpu_tests']}; copy bandwidth {report['copy_bandwidth_bytes_per_s'] / 1e9:.0f} GB/s.",
+        f"{report['gpu_tests']}{_bandwidth(report)}.",
         "",
         "| crop + resize + normalise + patchify | by | ms | of copy bandwidth | slower than ours |",
         "|---|---|---|---|---|",
@@ -128,7 +133,14 @@ def table(report: dict[str, Any]) -> str:
             lines.append(f"| {record['workload']} | {name} | {statistics.median(times):.3f} | {share} | {ratio} |")
         for name, why in record["not_measured"].items():
             lines.append(f"| {record['workload']} | {name} | not measured: {why} | | |")
+    if "note" in report:
+        lines += ["", report["note"]]
     return "\n".join(lines) + "\n"
+
+
+def _bandwidth(report: dict[str, Any]) -> str:
+    found = report.get("copy_bandwidth_bytes_per_s")
+    return "" if found is None else f"; copy bandwidth {found / 1e9:.0f} GB/s"
 
 
 if __name__ == "__main__":

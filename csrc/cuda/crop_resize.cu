@@ -16,7 +16,9 @@ namespace vista::cuda {
 namespace {
 
 // As kernels/cuda_library.py declares it.
-static_assert(sizeof(CropResizeBatch) == 128);
+static_assert(sizeof(CropResizeBatch) == 128 && offsetof(CropResizeBatch, scale) == 88 &&
+              offsetof(CropResizeBatch, shift) == 100 && offsetof(CropResizeBatch, type) == 112 &&
+              offsetof(CropResizeBatch, out) == 120);
 
 constexpr int kMostRows = 65535;  // the second axis of a grid
 
@@ -98,7 +100,12 @@ Status CheckRow(const CropResizeBatch& batch, int n) {
   const auto [low, high] = std::minmax({right - left, bottom - top, width, height});
   if (low >= 1 && high < kMostProduct &&
       std::max(right - left, bottom - top) * std::max(width, height) < kMostProduct) {
-    return {};
+    const std::int64_t whole = std::int64_t{batch.patch_size} * batch.merge_size;
+    if (batch.layout == Layout::kPlanes || (height % whole == 0 && width % whole == 0)) return {};
+    return Status::InvalidArgument("row " + std::to_string(n) + " becomes " +
+                                   std::to_string(width) + " x " + std::to_string(height) +
+                                   " pixels; both sides must be multiples of " +
+                                   std::to_string(whole) + " (patch_size * merge_size)");
   }
   return Status::InvalidArgument(
       "row " + std::to_string(n) + " resizes " + std::to_string(right - left) + " x " +
@@ -116,13 +123,15 @@ Status WithPatch(const CropResizeBatch& batch, const With& with) {
 }
 
 Status Failed(const char* what, cudaError_t error) {
-  return {StatusCode::kInternal, std::string("CUDA refused ") + what + " of crop_resize: " +
-                                     cudaGetErrorString(error) + "; see vista-fast doctor"};
+  static_cast<void>(cudaGetLastError());  // or the next launch would be taken for this one
+  return {StatusCode::kInternal,
+          std::string("CUDA refused ") + what + " of crop_resize: " + cudaGetErrorString(error) +
+              "; build the library for this GPU (CMAKE_CUDA_ARCHITECTURES) or its driver"};
 }
 
 template <typename T, int kPatch>
 Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
-  if (reinterpret_cast<std::uintptr_t>(batch.out) % (kFour * sizeof(T)) != 0) {
+  if (kPatch != 0 && reinterpret_cast<std::uintptr_t>(batch.out) % (kFour * sizeof(T)) != 0) {
     return Status::InvalidArgument("out is not aligned to " + std::to_string(kFour * sizeof(T)) +
                                    " bytes; pass a tensor of its own, or leave it out");
   }

@@ -37,7 +37,7 @@ struct CropResizeBatch {
   std::array<float, 3> scale = {1, 1, 1};  // value * scale + shift, per channel
   std::array<float, 3> shift = {0, 0, 0};
   Float type = Float::kFloat32;
-  void* out = nullptr;  // on the device; of `type`, aligned to four of it
+  void* out = nullptr;  // on the device; of `type`, patches aligned to four of it
 };
 
 // Bytes of the plan of one row.

@@ -31,6 +31,7 @@ def here(request) -> Iterator[tuple[vf.Engine, DeviceStore]]:
             if tiles.INTERPRETED:
                 pytest.skip("Triton's interpreter was chosen, which would run on the CPU; run this file by itself")
             patch.setenv(cuda_library.SETTING, "/not/built")
+            cuda_library._library.cache_clear()
         elif request.param == "cuda_library" and cuda_library.library_path() is None:
             pytest.skip("the CUDA kernels were not built")
         store = DeviceStore("cpu" if request.param == "cpu" else "cuda")

@@ -3,6 +3,7 @@ tested in tests/cpp/cuda, and scripts/gpu_check.py compares it with the referenc
 
 from __future__ import annotations
 
+import ctypes
 import struct
 from pathlib import Path
 
@@ -78,6 +79,26 @@ def test_a_plan_refuses_what_makes_no_sense(library: cuda_library._Library) -> N
     call.sizes[0, 0] = 0
     with pytest.raises(InvalidArgumentError, match=r"row 0 resizes 4 x 4 pixels to 28 x 0"):
         planned(library, call)
+    call.sizes[0, 0] = 30
+    with pytest.raises(InvalidArgumentError, match=r"row 0 becomes 28 x 30 pixels; .*multiples of 28"):
+        planned(library, call)
     object.__setattr__(call, "patch_size", 0)
     with pytest.raises(InvalidArgumentError, match="numbers of at least 1"):
         planned(library, call)
+
+
+def test_a_batch_is_laid_out_as_in_the_header() -> None:
+    """The library asserts the same numbers."""
+    batch = cuda_library._Batch
+    assert ctypes.sizeof(batch) == 128
+    assert [getattr(batch, name).offset for name in ("scale", "shift", "type", "out")] == [88, 100, 112, 120]
+
+
+def test_what_is_no_library_of_this_version_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other = tmp_path / "other.so"
+    other.write_text("no library")
+    monkeypatch.setenv(cuda_library.SETTING, str(other))
+    cuda_library._library.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"other.so is not the library .*build it again"):
+        cuda_library._library()
+    cuda_library._library.cache_clear()

@@ -61,7 +61,7 @@ def on_cuda(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         return OnnxRuntimeModel(path, threads=threads, precision=precision)
 
     monkeypatch.setitem(registry._BACKENDS, "onnxruntime", load)
-    monkeypatch.setattr(registry, "check_provider", lambda device: None)
+    monkeypatch.setattr(registry, "check_provider", lambda *_: None)
     monkeypatch.setattr(registry, "_sees_gpu", lambda: True)
     return opened
 
@@ -129,7 +129,7 @@ def test_ops_are_not_made_for_a_device_that_is_not_here(engine: vf.Engine, folde
         (documents.register_documents, DocumentConfig),
     ):
         for chosen in ({}, {"backend": "onnxruntime"}):
-            with pytest.raises(InvalidArgumentError, match="this onnxruntime does not run on 'cuda'; pip install"):
+            with pytest.raises(InvalidArgumentError, match="this onnxruntime does not run on 'cuda'; put its build"):
                 register(engine, config(device="cuda", **chosen))
     for model in (folder, "coco"):
         with pytest.raises(InvalidArgumentError, match="this onnxruntime does not run on 'cuda'"):
@@ -140,7 +140,7 @@ def test_ops_are_not_made_for_a_device_that_is_not_here(engine: vf.Engine, folde
 
 @needs_no_gpu
 def test_a_library_for_gpus_without_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "check_provider", lambda device: None)
+    monkeypatch.setattr(registry, "check_provider", lambda *_: None)
     with pytest.raises(InvalidArgumentError, match="this process may use no NVIDIA GPU; choose device 'cpu'"):
         check_backend("onnxruntime", "cuda")
     with pytest.raises((InvalidArgumentError, MissingExtraError), match="tensorrt_rtx"):
@@ -159,7 +159,7 @@ def versions(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, register: Calla
 def test_versions_tell_devices_apart(engine: vf.Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ocr, "check_installed", lambda config: None)
     for module in (documents, grounding, segmentation):
-        monkeypatch.setattr(module, "check_backend", lambda name, device=None: None)
+        monkeypatch.setattr(module, "check_backend", lambda *_: None)
     for register, config in (
         (ocr._register, OcrConfig),
         (segmentation._register, SegmentationConfig),
@@ -177,7 +177,7 @@ def test_versions_tell_devices_apart(engine: vf.Engine, folder: Path, monkeypatc
             assert name == "segment.render" or "/cuda" in version
     tensorrt = versions(engine, monkeypatch, segmentation._register, SegmentationConfig(backend="tensorrt"))
     assert tensorrt["segment.encode"] == "sam2-hiera-tiny/onnxruntime/cpu/f32", "its file is read on the CPU by default"
-    assert tensorrt["segment.decode"] == "sam2-hiera-tiny/tensorrt/cuda/f32"
+    assert tensorrt["segment.decode"] == "sam2-hiera-tiny/onnxruntime/cpu/tensorrt/cuda/f32"
 
 
 def test_networks_are_opened_on_the_device(

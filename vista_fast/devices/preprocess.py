@@ -45,6 +45,7 @@ def register_preprocess(
     It takes what ``image.preprocess`` takes for processor "qwen_vl", and ``dtype`` ("float32", "float16" or
     "bfloat16"), and gives {"pixel_values": DeviceTensor [h * w, 3 * temporal_patch_size * patch_size**2], "grid_thw":
     (1, h, w)}: the numbers of ``image.preprocess`` but for one grey level in some samples (kernels.calls.CropPatchify).
+    It refuses pictures whose longer side times that of their result reaches 2**28 pixels.
     All different calls of a batch are cropped, resized, normalised and cut into patches in one launch: on a CUDA
     device by the kernel in CUDA C++ where it was built, else by Triton's, on the CPU by their reference in torch. What
     comes of it is held within ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the
@@ -74,11 +75,11 @@ def register_preprocess(
 
 
 def _kernel(device: torch.device) -> Any:
-    """What runs there: on a CUDA device the library of CUDA C++, the faster one, where it was built, else Triton."""
+    """What runs there: on a CUDA device the library of CUDA C++, the faster one, where it runs, else Triton."""
     if device.type == "cuda":
         from vista_fast.kernels import cuda_library
 
-        if cuda_library.library_path() is not None:
+        if cuda_library.runs_on(device):
             return cuda_library.crop_resize_patchify
         from vista_fast.kernels.crop_patchify import crop_resize_patchify
 

@@ -158,10 +158,12 @@ TEST(CropResizeTile, BilinearIsItsDefinition) {
 
 // The region `box` of an image as patches of side `patch`, by the tiles of kPatch.
 template <int kPatch>
-void ExpectNativePatches(Size size, const Box& box, int patch) {
+void ExpectNativePatches(Size size, const Box& box, int patch, int merge = 2, int temporal = 2) {
   const Pixels image = Noise(size);
   PreprocessOptions options;
   options.patch_size = patch;
+  options.merge_size = merge;
+  options.temporal_patch_size = temporal;
   const PatchLayout layout = LayOutPatches(box.size(), options).value();
   std::vector<float> want(layout.rows() * layout.row);
   ASSERT_TRUE(WritePatches(Region(image.view(), box), options, layout, want.data()).ok());
@@ -199,6 +201,9 @@ TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
     ExpectNativePatches<14>(size, box, 14);
     ExpectNativePatches<16>(size, box, 16);
     ExpectNativePatches<0>(size, box, 10);
+    ExpectNativePatches<14>(size, box, 14, 1, 1);
+    ExpectNativePatches<16>(size, box, 16, 3, 3);
+    ExpectNativePatches<0>(size, box, 7, 3, 1);
   }
   // Shrunk far, and turned: rows are lost, and more than twice the columns.
   ExpectNativePatches<14>({60, 4000}, {0, 0, 60, 3999}, 14);

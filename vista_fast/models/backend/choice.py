@@ -72,11 +72,17 @@ def candidates(device: Device) -> tuple[str, ...]:
     return tuple(name for name, devices in RUNS_ON.items() if device in devices and name != "torch")
 
 
-def check_choice(backend: str | None, device: str | None) -> None:
-    """That there are this backend and this device, and that the one runs on the other; None is any.
+def check_choice(backend: str | None, device: str | None, *, opens: str = "") -> None:
+    """That there are this backend and this device, and that the one runs on the other; None is any. ``opens`` says what
+    the backend is to open, where that is an ONNX file.
 
     Raises InvalidArgumentError.
     """
+    if opens and backend == "torch":
+        raise InvalidArgumentError(
+            f"backend 'torch' opens files of its own only, not {opens}; choose one of {', '.join(candidates('cpu'))} "
+            f"on the CPU, or one of {', '.join(candidates('cuda'))} on a GPU"
+        )
     if backend is not None and backend not in RUNS_ON:
         known = ", ".join(get_args(BackendName))
         raise InvalidArgumentError(f"backend must be None or one of {known}, got {backend!r}")
@@ -85,7 +91,7 @@ def check_choice(backend: str | None, device: str | None) -> None:
             f"device must be None, 'cpu' or 'cuda', got {device!r}; of several GPUs 'cuda' is torch's current one"
         )
     if backend is not None and device is not None and device not in RUNS_ON[backend]:
-        able = ", ".join(name for name, devices in RUNS_ON.items() if device in devices)
+        able = ", ".join(candidates("cpu" if device == "cpu" else "cuda"))
         raise InvalidArgumentError(
             f"backend {backend!r} does not run on device {device!r}; choose one of {able} as backend or in "
             f"{SETTING}, or {RUNS_ON[backend][0]!r} as device, which None takes too"

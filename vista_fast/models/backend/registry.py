@@ -122,14 +122,18 @@ def open_model(
     return load(path, threads=threads or usable_cores(), precision=precision, device=device_of(backend, device), **more)
 
 
-def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx") -> str:
+def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx", without_torch: bool = False) -> str:
     """The name of the backend that ``open_model`` takes for a file of that ending where none is named.
+
+    ``without_torch`` passes over VISTA_FAST_BACKEND where it names torch, which opens files of its own only.
 
     Raises:
         InvalidArgumentError: VISTA_FAST_BACKEND names no backend.
         MissingExtraError: the library of the one that it names is not installed.
     """
     setting = os.environ.get(SETTING)
+    if without_torch and setting == "torch":
+        setting = None
     asks_gpu = device == "cuda" and not setting and suffix == ".onnx"
     installed = [name for name in RUNS_ON if is_installed(name) and (not asks_gpu or _runs_on_this_gpu(name))]
     name = choose(installed, device=device or "cpu", suffix=suffix, setting=setting, gpu=has_gpu()).name
@@ -138,15 +142,18 @@ def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx") -> st
     return name
 
 
-def check_backend(name: str, device: Device | None = None) -> None:
-    """That a backend can run networks here, on the device if one is given; loads none.
+def check_backend(name: str, device: Device | None = None, precision: Precision = "f32") -> None:
+    """That a backend can run networks here, on the device if one is given; loads none. Of precisions it knows that ONNX
+    Runtime has but one.
 
     Raises:
-        InvalidArgumentError: no backend has that name, or it does not run on that device here.
+        InvalidArgumentError: no backend has that name, or it does not run on that device here, or so precisely.
         MissingExtraError: its library is not installed.
     """
     find_backend(name)
     check_choice(name, device)
+    if name == "onnxruntime":
+        check_provider("cpu", precision)
     if device != "cuda":
         return
     if name == "torch":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import BackendName, Device, check_choice, chosen_backend, device_of
@@ -27,7 +27,7 @@ class DocumentConfig:
     """
 
     backend: BackendName | None = None
-    device: Device | None = None
+    device: Device | None = field(default=None, kw_only=True)
     threads: int | None = None
     score_threshold: float = 0.5
     overlap_threshold: float = 0.5
@@ -44,7 +44,7 @@ class DocumentConfig:
         return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
-        check_choice(self.backend, self.device)
+        check_choice(self.backend, self.device, opens="the layout's network")
         if self.threads is not None and self.threads < 1:
             raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
         if self.timeout is not None and not self.timeout > 0:

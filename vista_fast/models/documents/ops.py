@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import check_backend, device_of
 from vista_fast.models.call_arguments import one_for_all
 from vista_fast.models.documents.config import DocumentConfig
@@ -45,8 +46,11 @@ def register_documents(engine: Engine, config: DocumentConfig) -> None:
 def _register(engine: Engine, config: DocumentConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    for library in (config.library, LIBRARY):
-        check_backend(library, config.device)
+    check_backend(config.library, config.device)
+    try:
+        check_backend(LIBRARY, config.device)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"table.structure runs on {LIBRARY} alone: {error}; or leave device out") from error
     layout_weights()
     table_weights()
     threads = engine.threads

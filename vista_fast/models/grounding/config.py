@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vista_fast.errors import InvalidArgumentError
@@ -20,11 +20,11 @@ class GroundingConfig:
         backend: library that runs the network: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU,
             "onnxruntime" on both, or "torch", which does too, runs the model of transformers itself and is slower; None
             takes the fastest of the device's that is installed. Where a model can't be exported for the others, torch
-            runs it; it does not run the detector of COCO's classes, for which its place is taken by OpenVINO on the
-            CPU and ONNX Runtime on a GPU.
+            runs it; it does not run the detector of COCO's classes, which takes what None takes then.
         device: where it runs: "cpu" or "cuda", the GPU that is torch's current one when the Ops are registered; None
             takes the CPU, and "cuda" for a backend that knows no other. On a GPU torch has convolutions in TF32 while
-            ``torch.backends.cudnn.allow_tf32`` is set, which is the program's to say.
+            ``torch.backends.cudnn.allow_tf32`` is set, and products while ``torch.backends.cuda.matmul.allow_tf32`` is,
+            which is the program's to say.
         threads: threads of the network; None takes the engine's budget, else all usable cores.
         precision: "f32", or "bf16" (OpenVINO on CPUs with AMX, TensorRT), or "f16" (TensorRT). In f32 what else is in
             a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides.
@@ -38,7 +38,7 @@ class GroundingConfig:
 
     model: str | Path | None = None
     backend: BackendName | None = None
-    device: Device | None = None
+    device: Device | None = field(default=None, kw_only=True)
     threads: int | None = None
     precision: Precision = "f32"
     shortest_edge: int | None = None
@@ -54,9 +54,7 @@ class GroundingConfig:
     @property
     def coco_library(self) -> str:
         """The same for the detector of COCO's classes, which is no file of torch's."""
-        if self.library != "torch":
-            return self.library
-        return "onnxruntime" if self.device == "cuda" else "openvino"
+        return self.library if self.library != "torch" else chosen_backend(self.device, without_torch=True)
 
     @property
     def runs_on(self) -> Device:

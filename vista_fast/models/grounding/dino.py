@@ -143,7 +143,7 @@ class GroundingDino:
                     profiles=grounding_profiles(canvas, self.config.max_batch, _max_tokens(self._folder)),
                 )
         if self._eager is None:
-            self._eager = eager_network(self._folder, device or "cpu")
+            self._eager = eager_network(self._folder, self.config.runs_on)
         return self._eager
 
     def _kept(

@@ -79,13 +79,13 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
 def _register(engine: Engine, config: GroundingConfig) -> Grounder:
     folder = None if config.model == "coco" else find_grounding_dino(config.model)
     if folder is None:
-        check_backend(config.coco_library, config.device)
+        check_backend(config.coco_library, config.device, config.precision)
         coco.check_weights()
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
     if config.library != "torch" or config.device == "cuda":
-        check_backend(config.library, config.device)
+        check_backend(config.library, config.device, config.precision)
     grounder = Grounder(DETECT, _model_name(folder))
     _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
     return grounder

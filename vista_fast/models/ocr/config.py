@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
@@ -47,7 +47,7 @@ class OcrConfig:
     """
 
     backend: BackendName | None = None
-    device: Device | None = None
+    device: Device | None = field(default=None, kw_only=True)
     detector: str = DETECTOR
     recogniser: str = RECOGNISER
     threads: int | None = None
@@ -88,7 +88,7 @@ class OcrConfig:
         return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
-        check_choice(self.backend, self.device)
+        check_choice(self.backend, self.device, opens="the networks of OCR")
         if self.limit_type not in ("min", "max"):
             raise InvalidArgumentError(f'limit_type must be "min" or "max", got {self.limit_type!r}')
         if self.limit_side_len < 32:

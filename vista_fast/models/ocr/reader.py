@@ -80,7 +80,8 @@ class OcrModel:
 
 def check_installed(config: OcrConfig) -> None:
     """Raise InvalidArgumentError, MissingExtraError or NotFoundError when text can't be read here; loads no network."""
-    check_backend(config.library, config.device)
+    for precision in (config.detects_in, config.precision):
+        check_backend(config.library, config.device, precision)
     detection_weights(config.detector)
     recognition_weights(config.recogniser)
 

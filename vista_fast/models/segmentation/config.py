@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import BackendName, Device, check_choice, chosen_backend, device_of
@@ -28,7 +28,7 @@ class SegmentationConfig:
     """
 
     backend: BackendName | None = None
-    device: Device | None = None
+    device: Device | None = field(default=None, kw_only=True)
     threads: int | None = None
     timeout: float | None = 300.0
 
@@ -43,7 +43,7 @@ class SegmentationConfig:
         return device_of(self.library, self.device)
 
     def __post_init__(self) -> None:
-        check_choice(self.backend, self.device)
+        check_choice(self.backend, self.device, opens="SAM 2's networks")
         if self.threads is not None and self.threads < 1:
             raise InvalidArgumentError(f"threads must be at least 1 or None, got {self.threads}")
         if self.timeout is not None and not self.timeout > 0:

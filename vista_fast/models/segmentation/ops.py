@@ -92,7 +92,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
     engine.register(
         Op(
             "segment.decode",
-            f"sam2-hiera-tiny/{config.library}/{config.runs_on}/f32",
+            "sam2-hiera-tiny/{}/{}/{}/{}/f32".format(*encoder_place(config), config.library, config.runs_on),
             policy=BatchPolicy(max_batch=DECODE_BATCH, max_delay=0.005),
             run=decode,
             key=key_of_prompt,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vista_fast.errors import StorageError
 from vista_fast.models.backend import find_backend
 from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import exports_folder, file_digest
@@ -17,17 +18,25 @@ _REVISION = 1
 def plain_encoder(path: Path) -> Path:
     """The network of a file in ONNX Runtime's format (``.ort``) as an ONNX file, written now if it is not there.
 
-    Raises MissingExtraError when ONNX Runtime is not installed.
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+        StorageError: it can't be written.
     """
+    find_backend(READER)
     plain = exports_folder() / f"{path.name.partition('.')[0]}-{_REVISION}-{file_digest(path)[:12]}.onnx"
     if not plain.is_file():
-        with part_file(plain) as part:
-            _write(path, part)
+        try:
+            with part_file(plain) as part:
+                _write(path, part)
+        except Exception as error:  # the library has its own classes
+            raise StorageError(
+                f"{path.name} can't be written as an ONNX file to {plain.parent} ({error}); free 140 MB there, or name "
+                "another folder in VISTA_FAST_WEIGHTS"
+            ) from error
     return plain
 
 
 def _write(path: Path, target: Path) -> None:
-    find_backend(READER)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
