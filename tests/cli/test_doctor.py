@@ -79,9 +79,13 @@ def test_a_setting_that_can_not_be_met_is_missing(setting: str, why: str) -> Non
 def test_tensorrt_waits_for_a_gpu() -> None:
     both = FULL | {"tensorrt-cu13": "11.4", "tensorrt-rtx-cu13-bindings": "1.7"}
     assert row(choices(Found(CPU_BOX, both, None, None)), "TensorRT 11").why == "no GPU (nvidia-smi shows none)"
-    on_gpu = choices(Found(GPU_BOX, both, None, None))
+    on_gpu = choices(Found(GPU_BOX, both, None, None, on_cuda="tensorrt"))
     assert row(on_gpu, "TensorRT 11").why == "it runs what is opened for device 'cuda'"
-    assert row(on_gpu, "TensorRT for RTX").why == "TensorRT goes first"
+    assert row(on_gpu, "TensorRT for RTX").why == "TensorRT is what runs there"
+    on_another = choices(Found(GPU_BOX, both, None, None, on_cuda="onnxruntime"))
+    assert row(on_another, "TensorRT for RTX").why == "ONNX Runtime is what runs there"
+    assert row(on_another, "ONNX Runtime").why.endswith("takes this one; it runs what is opened for device 'cuda'")
+    assert row(choices(Found(GPU_BOX, both, None, None)), "TensorRT 11").why == "it does not run on this GPU"
 
 
 @pytest.mark.parametrize(

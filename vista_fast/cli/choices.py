@@ -29,7 +29,8 @@ class Choice:
 class Found:
     """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
     compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
-    VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why."""
+    VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why;
+    ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does."""
 
     machine: Machine
     versions: Mapping[str, str]
@@ -37,6 +38,7 @@ class Found:
     torch_cuda: str | None
     setting: str | None = None
     grounder: tuple[str | None, str] = (None, "it was not looked for")
+    on_cuda: str | None = None
 
     @property
     def backends(self) -> dict[str, str]:
@@ -135,11 +137,18 @@ def _why_not(found: Found, name: str, chosen: Chosen) -> str:
     if name == "torch":
         return "it runs torch's own files (.pt, .pt2), not ONNX"
     if not name.startswith("tensorrt"):
-        return f"{_TITLES.get(chosen.name, chosen.name)} goes first: {chosen.why}; {SETTING}={name} takes this one"
+        first = f"{_TITLES.get(chosen.name, chosen.name)} goes first: {chosen.why}; {SETTING}={name} takes this one"
+        return f"{first}; {_RUNS_ON_CUDA}" if name == found.on_cuda else first
     if not found.machine.gpus:
         return "no GPU (nvidia-smi shows none)"
-    first = choose(found.backends, device="cuda", setting=found.setting, gpu=True).name
-    return "it runs what is opened for device 'cuda'" if first == name else f"{_TITLES.get(first, first)} goes first"
+    if name == found.on_cuda:
+        return _RUNS_ON_CUDA
+    if found.on_cuda is None:
+        return "it does not run on this GPU"
+    return f"{_TITLES[found.on_cuda]} is what runs there"
+
+
+_RUNS_ON_CUDA = "it runs what is opened for device 'cuda'"
 
 
 def _how_to_get(chosen: Chosen) -> str:

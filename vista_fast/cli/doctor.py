@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
+from vista_fast.errors import VistaError
+from vista_fast.models.backend import check_backend, chosen_backend
 from vista_fast.models.backend.choice import SETTING
 from vista_fast.models.grounding.ops import which_answers
 from vista_fast.train.threads import split_threads
@@ -34,7 +36,13 @@ def examine() -> dict[str, Any]:
     here = machine.describe()
     versions = installed.versions(choices.PACKAGES)
     found = choices.Found(
-        here, versions, _core_problem(), choices.torch_cuda(), os.environ.get(SETTING), which_answers()
+        here,
+        versions,
+        _core_problem(),
+        choices.torch_cuda(),
+        os.environ.get(SETTING),
+        which_answers(),
+        _backend_on_cuda() if here.gpus else None,
     )
     rows = choices.choices(found)
     extras = {
@@ -52,6 +60,16 @@ def examine() -> dict[str, Any]:
         "choices": [dataclasses.asdict(row) for row in rows],
         "extras": extras,
     }
+
+
+def _backend_on_cuda() -> str | None:
+    """The backend that runs what is opened for device "cuda" here; None where none does."""
+    try:
+        name = chosen_backend("cuda")
+        check_backend(name, "cuda")
+    except VistaError:
+        return None
+    return name
 
 
 def thread_split(here: machine.Machine) -> dict[str, int]:
