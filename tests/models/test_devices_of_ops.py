@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from small_grounding_dino import save_small_model
 
 import vista_fast as vf
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, ResourceExhaustedError
+from vista_fast.errors import AbortedError, InvalidArgumentError, MissingExtraError, ResourceExhaustedError
 from vista_fast.models import open_model
 from vista_fast.models.backend import check_backend, chosen_backend, registry
 from vista_fast.models.backend.halving import run_halving
@@ -317,3 +318,38 @@ def test_grounding_in_torch_halves_what_does_not_fit(folder: Path, monkeypatch: 
     monkeypatch.setattr(network, "_module", fails)
     with pytest.raises(ResourceExhaustedError, match=r"on pixels \[1, 3, 128, 192\], .*can't be split further"):
         network.run(batch)
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (
+            ResourceExhaustedError("a network ran out of memory on x [1, 3, 960, 960]"),
+            "too little free memory for a call",
+        ),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), "failed on the GPU .RuntimeError: CUDA"),
+    ],
+)
+def test_a_gpu_that_fails_aborts_its_calls(
+    engine: vf.Engine, on_cuda: list[tuple[str, str]], failure: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise failure
+
+    toolbox = vf.Toolbox.default(engine, ocr=OcrConfig(backend="onnxruntime", device="cuda", limit_side_len=320))
+    monkeypatch.setattr(OcrModel, "detect", fails)
+    with pytest.raises(AbortedError, match=told):
+        engine.call("ocr.detect", np.zeros((64, 64, 3), np.uint8))
+    image = engine.image(np.full((64, 80, 3), 200, np.uint8))
+    with pytest.raises(AbortedError, match=told):
+        asyncio.run(toolbox.call(vf.ToolCall("ocr"), images=[image]))
+
+
+def test_a_cpu_tells_what_failed(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise ResourceExhaustedError("a network ran out of memory")
+
+    ocr.register_ocr(engine, OcrConfig(backend="onnxruntime", limit_side_len=320))
+    monkeypatch.setattr(OcrModel, "detect", fails)
+    with pytest.raises(ResourceExhaustedError, match="ran out of memory"):
+        engine.call("ocr.detect", np.zeros((64, 64, 3), np.uint8))

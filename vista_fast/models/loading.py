@@ -1,18 +1,18 @@
-"""What the Ops of every network share: loading it with the first call, and registering with an engine once."""
+"""What the Ops of every network share: loading it with the first call, running it, registering with an engine once."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from vista_fast.errors import AbortedError, InvalidArgumentError
+from vista_fast.errors import AbortedError, InvalidArgumentError, ResourceExhaustedError, VistaError
 
 if TYPE_CHECKING:
-    from vista_fast.engine import Engine
+    from vista_fast.engine import BatchFunction, Engine
 
 Loaded = TypeVar("Loaded")
 Config = TypeVar("Config")
@@ -56,6 +56,31 @@ def current_gpu() -> AbstractContextManager[object]:
         return nullcontext()
     gpu: AbstractContextManager[object] = torch.cuda.device(torch.cuda.current_device())
     return gpu
+
+
+def on_device(device: str, run: BatchFunction) -> BatchFunction:
+    """``run`` of an Op whose networks run on that device.
+
+    A GPU may be a trainer's too: that it has no memory left, or fails, says nothing about a call, which is aborted.
+    What is wrong with the call itself is told as ever.
+    """
+    if device == "cpu":
+        return run
+
+    def run_on_gpu(calls: list[dict[str, Any]]) -> Sequence[Any]:
+        try:
+            return run(calls)
+        except ResourceExhaustedError as error:
+            raise AbortedError(f"the GPU has too little free memory for a call: {error}") from error
+        except VistaError:
+            raise
+        except Exception as error:  # the libraries have many classes
+            raise AbortedError(
+                f"a network failed on the GPU ({type(error).__name__}: {error}); see whether nvidia-smi shows the GPU "
+                "as well, and restart the program if it does"
+            ) from error
+
+    return run_on_gpu
 
 
 class RegisteredOnce(Generic[Config]):

@@ -13,7 +13,7 @@ from vista_fast.models.call_arguments import one_for_all
 from vista_fast.models.documents.config import DocumentConfig
 from vista_fast.models.documents.layout import LayoutModel, layout_weights
 from vista_fast.models.documents.table import LIBRARY, TableModel, table_weights
-from vista_fast.models.loading import LoadedOnce, RegisteredOnce
+from vista_fast.models.loading import LoadedOnce, RegisteredOnce, on_device
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -61,7 +61,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
             "layout.detect",
             f"pp-layout-cdla/{config.library}/{config.runs_on}/{config.score_threshold}/{config.overlap_threshold}",
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
-            run=lambda calls: [_detected(layout.get(), call) for call in calls],
+            run=on_device(config.runs_on, lambda calls: [_detected(layout.get(), call) for call in calls]),
             key=one_for_all("layout.detect"),
             timeout=config.timeout,
         )
@@ -71,7 +71,7 @@ def _register(engine: Engine, config: DocumentConfig) -> None:
             "table.structure",
             f"slanet-1m/{device_of(LIBRARY, config.device)}",
             policy=BatchPolicy(max_batch=TABLE_BATCH, max_delay=0.005),
-            run=lambda calls: _structured(table.get(), calls),
+            run=on_device(device_of(LIBRARY, config.device), lambda calls: _structured(table.get(), calls)),
             key=one_for_all("table.structure"),
             timeout=config.timeout,
         )

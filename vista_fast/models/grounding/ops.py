@@ -21,7 +21,7 @@ from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
 from vista_fast.models.grounding.found import HUB_NAMES, find_grounding_dino
-from vista_fast.models.loading import LoadedOnce
+from vista_fast.models.loading import LoadedOnce, on_device
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -120,6 +120,9 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
     def canvas_and_tokens(call: Mapping[str, Any]) -> tuple[tuple[int, int], int]:
         return model.batch_key(call["image"].width, call["image"].height, _caption(call))
 
+    def run(calls: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        return [_result(each, name) for each in model.detect([_query(call) for call in calls])]
+
     def key(call: Mapping[str, Any]) -> str:
         check_arguments(call, DETECT, "caption", *THRESHOLDS)
         _thresholds(call)
@@ -131,7 +134,7 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
             DETECT,
             f"{name}/{config.library}/{config.runs_on}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
-            run=lambda calls: [_result(each, name) for each in model.detect([_query(call) for call in calls])],
+            run=on_device(config.runs_on, run),
             key=key,
             size=lambda call: math.prod(canvas_and_tokens(call)[0]) / 1e6,
             timeout=config.timeout,
@@ -152,7 +155,7 @@ def _register_coco(engine: Engine, config: GroundingConfig, name: str) -> None:
             COCO,
             f"{name}/{config.coco_library}/{config.runs_on}/{config.precision}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
-            run=run,
+            run=on_device(config.runs_on, run),
             key=one_for_all(COCO),
             timeout=config.timeout,
         )

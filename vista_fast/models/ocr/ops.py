@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Precision
 from vista_fast.models.call_arguments import check_arguments
-from vista_fast.models.loading import LoadedOnce, RegisteredOnce
+from vista_fast.models.loading import LoadedOnce, RegisteredOnce, on_device
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, is_near, padded_width
@@ -81,7 +81,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             "ocr.detect",
             version(detection_weights(config.detector), config.detects_in),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
-            run=lambda calls: _detect(model.get(), calls),
+            run=on_device(config.runs_on, lambda calls: _detect(model.get(), calls)),
             key=key_of_image,
             size=lambda call: math.prod(input_size(call)) / 1e6,
             timeout=config.timeout,
@@ -92,7 +92,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             "ocr.recognize",
             version(recognition_weights(config.recogniser), config.precision),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
-            run=lambda calls: _recognize(model.get(), calls),
+            run=on_device(config.runs_on, lambda calls: _recognize(model.get(), calls)),
             key=key_of_line,
             size=lambda call: width(call, _quad(call)) / 320,
             timeout=config.timeout,

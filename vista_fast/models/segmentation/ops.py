@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import check_backend
 from vista_fast.models.call_arguments import check_arguments, one_for_all
-from vista_fast.models.loading import LoadedOnce, RegisteredOnce
+from vista_fast.models.loading import LoadedOnce, RegisteredOnce, on_device
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.masks import facts_of, mask_at, overlay
 from vista_fast.models.segmentation.model import (
@@ -84,7 +84,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
             "segment.encode",
             "sam2-hiera-tiny/{}/{}/f32".format(*encoder_place(config)),
             policy=BatchPolicy(max_batch=1, max_delay=0.0),
-            run=encode,
+            run=on_device(encoder_place(config)[1], encode),
             key=one_for_all("segment.encode"),
             timeout=config.timeout,
         )
@@ -94,7 +94,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
             "segment.decode",
             "sam2-hiera-tiny/{}/{}/{}/{}/f32".format(*encoder_place(config), config.library, config.runs_on),
             policy=BatchPolicy(max_batch=DECODE_BATCH, max_delay=0.005),
-            run=decode,
+            run=on_device(config.runs_on, decode),
             key=key_of_prompt,
             timeout=config.timeout,
         )
