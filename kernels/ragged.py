@@ -117,8 +117,7 @@ class CropResize:
     ``rounded`` ends each of the two passes as Pillow and the native Ops do, at whole grey levels from 0 to 255: the
     result is theirs but for samples whose sum lies at a half, or so near to one that float32 falls on its other side,
     and that then differ by one level, hardly ever two: under 1 % with bicubic, a few per cent with bilinear. Without it
-    nothing is
-    rounded, and only the end is clamped.
+    nothing is rounded, and only the end is clamped.
 
     Raises InvalidArgumentError. The check reads the values, so it waits for the device they lie on: keep ``rows``,
     ``boxes`` and ``images.shapes`` on the CPU (only ``images.pixels`` is large), they are copied at the launch.

@@ -107,9 +107,7 @@ def _against_the_native_op(regions: Regions) -> Agreement:
         want = torch.cat([torch.from_numpy(result["pixel_values"].copy()) for result in results])
     patches = regions.patchify()
     got = crop_patchify.crop_resize_patchify(patches).cpu()
-    return Agreement(
-        "crop_patchify against image.preprocess on the CPU", _largest(got, want), 2 * _level(patches) + 1e-4
-    )
+    return Agreement("crop_patchify against image.preprocess on the CPU", _largest(got, want), _level(patches) + 1e-4)
 
 
 def _cuda_library(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
