@@ -1,8 +1,8 @@
 """The CUDA C++ variants of ``crop_resize`` and ``crop_patchify`` (csrc/cuda), called through their C interface.
 
-They do in two passes through shared memory what the Triton kernels do with matrix products over zero-padded bands, so
-that they multiply only by weights that are not zero, and write whole patches without gaps. ``scripts/gpu_check.sh``
-compares and times both.
+Both passes of a resize are products on tensor cores, as in the Triton kernels, but the sums of the first stay in
+registers for the second, lines are on their way from memory while others are worked on, and whole patches are written
+without gaps. ``scripts/gpu_check.sh`` compares and times both.
 
 The library is built with ``-DVISTA_CUDA=ON`` (``pip install --config-settings=cmake.define.VISTA_CUDA=ON .``) and lies
 in the package; VISTA_FAST_CUDA_LIBRARY names another file.

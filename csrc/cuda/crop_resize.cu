@@ -9,7 +9,9 @@
 
 #include "cuda/crop_resize.h"
 #include "cuda/crop_resize_plan.h"
+#include "cuda/crop_resize_samples.h"
 #include "cuda/crop_resize_tile.h"
+#include "cuda/crop_resize_weights.h"
 #include "cuda/crop_resize_write.h"
 
 namespace vista::cuda {
@@ -37,45 +39,93 @@ __device__ void Put(T* to, const Four& values) {
   *reinterpret_cast<Vector*>(to) = vector;
 }
 
-template <typename T, int kPatch>
-__global__ void __launch_bounds__(kThreads, 4)
+// kWhole says that every row of the batch is: the other way takes more registers.
+template <typename T, int kPatch, bool kWhole>
+__global__ void __launch_bounds__(kThreads, 3)
     CropResizeKernel(const std::uint8_t* pixels, const PlannedRow* rows, Arithmetic arithmetic,
                      Target target, T* out) {
   extern __shared__ __align__(16) unsigned char memory[];
-  Shared& shared = *reinterpret_cast<Shared*>(memory);
-  const int number = static_cast<int>(blockIdx.x);
-  if (number >= rows[blockIdx.y].tiles) return;  // a smaller output than the batch's largest
-  const PlannedRow row = rows[blockIdx.y];
+  // Shared, because it would take many registers.
+  __shared__ PlannedRow row;
+  constexpr int kWords = sizeof(PlannedRow) / sizeof(int);
+  static_assert(kWords <= kThreads && sizeof(PlannedRow) % sizeof(int) == 0);
   const int thread = static_cast<int>(threadIdx.x);
-  const Tile tile = TileOf<kPatch>(row, number);
-  const Window window = WindowOf(tile, row, arithmetic);
-  Prepare<kPatch>(tile, row, arithmetic, target, thread, &shared);
-  Sums sums;
-  Sums kept;
-  for (int begin = window.lines.begin;;) {
-    StageSamples(row, window, begin, pixels, thread, &shared);
-    __syncthreads();
-    ResizeLines(tile, row, arithmetic, window, begin, pixels, thread, &shared);
-    __syncthreads();
-    sums = begin == window.lines.begin ? NoSums(arithmetic) : kept;
-    AddLines(tile, window, begin, thread, shared, &sums);
-    begin += window.chunk;
-    if (begin >= window.lines.end) break;
-    // To memory, because most tiles have one chunk: in registers the sums would leave too few of
-    // them to the phases before.
-    kept = sums;
-    asm volatile("" ::"l"(&kept) : "memory");
-    // Lines and weights are still read while the next chunk would go over them.
-    __syncthreads();
+  if (thread < kWords)
+    reinterpret_cast<int*>(&row)[thread] = reinterpret_cast<const int*>(rows + blockIdx.y)[thread];
+  __syncthreads();
+  const int number = static_cast<int>(blockIdx.x);
+  if (number >= row.blocks) return;  // a smaller output than the batch's largest
+  const int warp = static_cast<int>(threadIdx.x / kWarp);
+  const Shared shared = SharedIn(memory, row.room, kStagedBytes<kPatch>);
+  const auto put = [](T* to, const auto& values) { Put(to, values); };
+  const int block_last = number / row.blocks_first;
+  const int block_first = number - block_last * row.blocks_first;
+  const int begin = block_last * row.tiles * kTileLast<kPatch>;
+  const int end = Least(begin + row.tiles * kTileLast<kPatch>, row.last.size);
+  const Lanes<int> edges = EdgesOf<kPatch>(row, arithmetic, block_first, begin, warp);
+  const Reach samples = SightOf(edges, kMostTiles).tile;
+  const bool whole_lines = kWhole || row.room.whole;
+  const auto fetch = [&](const Part& part) {
+    FetchLines(row, part, pixels, warp, static_cast<int>(Opaque(thread)) % kWarp, shared);
+  };
+  if (whole_lines) {
+    const Reach window = SightOf(edges, 0).tile;
+    fetch({LinesFrom(window.begin, window, row.room), samples});
   }
-  const auto store = [out](std::int64_t index, const auto& values) { Put(out + index, values); };
-  if constexpr (kPatch == 0) {
-    WriteTile(tile, row, arithmetic, target, blockIdx.y, thread, sums, store);
-  } else {
-    __syncthreads();
-    StageTile<kPatch>(tile, row, arithmetic, target, thread, sums, &shared);
-    __syncthreads();
-    CopyPatches<kPatch>(target, thread, shared, store);
+  VISTA_NO_UNROLL
+  for (int last = begin, n = 0; last < end; last += kTileLast<kPatch>, ++n) {
+    const Tile tile = TileOf<kPatch>(row, block_first, last);
+    const Piece piece = PieceOf<kPatch>(tile, edges, n, warp);
+    const Reach window = piece.lines.tile;
+    Blocks outputs;
+    FillOutputs(arithmetic, &outputs);
+    int line = window.begin;
+    do {
+      Part part = {LinesFrom(line, window, row.room), samples};
+      const int own = static_cast<int>(Opaque(thread));
+      StageLastWeights<kPatch>(tile, row, part, arithmetic, line == window.begin, own, shared);
+      if (whole_lines) {
+        if (last == begin && line == window.begin)
+          StageFirstWeights<kPatch>(tile, row, part, arithmetic, true, own, shared);
+        AwaitLines();
+        StageSamples(row, part, pixels, warp, own % kWarp, shared);
+        __syncthreads();
+        if (part.lines.end < window.end) {
+          fetch({LinesFrom(part.lines.end, window, row.room), samples});
+        } else if (last + kTileLast<kPatch> < end) {
+          const Reach next = SightOf(edges, n + 1).tile;
+          fetch({LinesFrom(next.begin, next, row.room), samples});
+        }
+        ResizePart(piece, part, arithmetic, shared, &outputs);
+        __syncthreads();
+      } else {
+        Blocks lines;
+        Fill(0, &lines);
+        VISTA_NO_UNROLL
+        for (int sample = samples.begin; sample < samples.end; sample = part.samples.end) {
+          part.samples = {sample, Least(sample + row.room.samples, samples.end)};
+          fetch(part);
+          StageFirstWeights<kPatch>(tile, row, part, arithmetic, sample == samples.begin, own,
+                                    shared);
+          AwaitLines();
+          StageSamples(row, part, pixels, warp, own % kWarp, shared);
+          __syncthreads();
+          ResizeSome(piece, part, shared, &lines);
+          __syncthreads();
+        }
+        ResizeLines(piece, part, arithmetic, lines, shared, &outputs);
+        __syncthreads();
+      }
+      line = part.lines.end;
+    } while (line < window.end);
+    if constexpr (kPatch == 0) {
+      WritePiece(tile, piece, row, arithmetic, target, blockIdx.y, outputs, out, put);
+    } else {
+      StagePatch<kPatch>(piece, row, arithmetic, target, warp, outputs, shared);
+      __syncwarp();
+      CopyPatch<kPatch>(tile, piece, row, target, warp, shared, out, put);
+      __syncthreads();
+    }
   }
 }
 
@@ -136,23 +186,30 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
                                    " bytes; pass a tensor of its own, or leave it out");
   }
   const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
-  int tiles = 0;
-  for (int n = 0; n < batch.row_count; ++n) tiles = std::max(tiles, planned[n].tiles);
+  int blocks = 0;
+  std::size_t bytes = 0;
+  bool whole = true;
+  for (int n = 0; n < batch.row_count; ++n) {
+    blocks = std::max(blocks, planned[n].blocks);
+    bytes = std::max(bytes, SharedBytes(planned[n].room, kStagedBytes<kPatch>));
+    whole &= planned[n].room.whole != 0;
+  }
   const Target target = {batch.layout,
                          batch.patch_size,
                          batch.merge_size,
                          batch.temporal_patch_size,
                          {batch.scale[0], batch.scale[1], batch.scale[2]},
                          {batch.shift[0], batch.shift[1], batch.shift[2]}};
-  const auto kernel = CropResizeKernel<T, kPatch>;
+  const auto kernel =
+      whole ? CropResizeKernel<T, kPatch, true> : CropResizeKernel<T, kPatch, false>;
   // More than 48 KiB have to be asked for.
-  if (const cudaError_t error =
-          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, sizeof(Shared));
+  if (const cudaError_t error = cudaFuncSetAttribute(
+          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
       error != cudaSuccess) {
     return Failed("the shared memory", error);
   }
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(batch.row_count));
-  kernel<<<grid, kThreads, sizeof(Shared), stream>>>(
+  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(batch.row_count));
+  kernel<<<grid, kThreads, bytes, stream>>>(
       batch.pixels, static_cast<const PlannedRow*>(batch.device_plan),
       Arithmetic{batch.bicubic, batch.rounded}, target, static_cast<T*>(batch.out));
   const cudaError_t error = cudaGetLastError();

@@ -1,61 +1,102 @@
-// What a block of threads has: its shared memory, and each thread's sums.
+// A block's shared memory, and what of its source it holds at once.
 //
-// Threads own columns: thread `t` works on output `t % kTileFirst` along the first axis, and its
-// group, `t / kTileFirst`, on every kGroups-th line in the first pass and on every kGroups-th four
-// neighbouring outputs in the second, which share the lines that they see.
+// Samples and weights are halves, which tensor cores multiply. Bytes are halves of their own,
+// numbers of 2^-24. A weight, 2^10 times itself, is the sum of two halves: that is 22 bits, and
+// what they add up to is as exact as floats.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "cuda/crop_resize_filter.h"
 #include "cuda/crop_resize_plan.h"
+#include "cuda/warp.h"
 
 namespace vista::cuda {
 
-inline constexpr int kThreads = 256;
-inline constexpr int kWarp = 32;
-inline constexpr int kWarps = kThreads / kWarp;
-inline constexpr int kGroups = kThreads / kTileFirst;
-inline constexpr int kFour = 4;  // outputs that share lines
-inline constexpr int kRounds = kTileLast / (kFour * kGroups);
-inline constexpr int kLines = 36;      // lines of the source that are in shared memory at once
-inline constexpr int kSamples = 2176;  // of those lines, within the tile's reach
-inline constexpr int kMostTaps = 16;   // per output along the first axis, to have weights kept
-inline constexpr int kFewTaps = 8;     // as many may stay in registers
-inline constexpr int kMostPatches = 8;
-static_assert(kThreads % kTileFirst == 0 && kTileLast % (kFour * kGroups) == 0);
-static_assert(kTileLast <= kLines, "a tile is staged where its lines were");
+inline constexpr float kWeightUnit = 1.0f / 1024;
+inline constexpr float kSampleUnit = 1.0f / 16777216;
 
-// Four numbers that are read and written as one.
-struct alignas(16) Four {
-  float of[kFour];
+// Of the source of a tile, what is staged at once.
+struct Part {
+  Reach lines;
+  Reach samples;  // of each line
+};
+
+VISTA_DEVICE Reach Common(const Reach& one, const Reach& other) {
+  return {Most(one.begin, other.begin), Least(one.end, other.end)};
+}
+
+// Along the first axis, the samples of a part that a piece multiplies begin at an aligned one.
+VISTA_DEVICE int AlignedBegin(int begin, const Part& part) {
+  return part.samples.begin + (Most(begin - part.samples.begin, 0) & ~7);
+}
+
+// Rows of weights: of each output of the tile, padded to kPiece of them for every piece.
+struct Weights {
+  Half* high;
+  Half* low;
+  int stride;
 };
 
 struct Shared {
-  // The results of the first pass; then the tile's numbers, as they will lie in memory.
-  union alignas(16) {
-    float line[kLines][3][kTileFirst];
-    float staged[3 * kTileLast * kTileFirst];
-  };
-  Sample sample[kSamples + kFewTaps];
-  alignas(16) float last_weight[kLines][kTileLast];  // each output's sum to 1
-  float first_weight[kMostTaps][kTileFirst];
-  Reach first_reach[kTileFirst];
-  Reach last_reach[kTileLast];
-  float last_scale[kTileLast];          // 1 / the sum of an output's weights
-  std::int64_t patch_at[kMostPatches];  // the first number of each patch of the tile, or -1
+  float* scale;  // of the weights: of kAcross * kPiece outputs along the first axis, then the last
+  Weights first, last;
+  Half* samples;      // [channel][line][sample]
+  int stride, plane;  // of the samples
+  float* staged;      // a tile's numbers, in the end, over its last weights and samples
+  std::uint8_t* raw;  // lines as they lie in the image, of the next part too
+  int raw_stride;     // bytes from one to the next
 };
 
-// A thread's outputs: its fours.
-struct Sums {
-  Levels of[kRounds][kFour];
+inline constexpr int kFirstOutputs = kAcross * kPiece;
+inline constexpr int kLastOutputs = kDown * kPiece;
+
+// The offset of `raw`. `staged` is how many bytes the numbers of a tile take.
+VISTA_DEVICE int RawOffset(const Room& room, int staged) {
+  return static_cast<int>(sizeof(float)) * (kFirstOutputs + kLastOutputs) +
+         WeightBytes(kFirstOutputs, room.first_stride) +
+         Most(staged,
+              WeightBytes(kLastOutputs, room.last_stride) + SampleBytes(room.lines, room.stride));
+}
+
+inline std::size_t SharedBytes(const Room& room, int staged) {
+  return static_cast<std::size_t>(RawOffset(room, staged) + room.raw_lines * room.raw_stride);
+}
+
+// `memory` is aligned to 16 bytes, and has SharedBytes.
+VISTA_DEVICE Shared SharedIn(unsigned char* memory, const Room& room, int staged) {
+  auto* const scale = reinterpret_cast<float*>(memory);
+  auto* const first = reinterpret_cast<Half*>(scale + kFirstOutputs + kLastOutputs);
+  Half* const last = first + 2 * kFirstOutputs * room.first_stride;
+  return {scale,
+          {first, first + kFirstOutputs * room.first_stride, room.first_stride},
+          {last, last + kLastOutputs * room.last_stride, room.last_stride},
+          last + 2 * kLastOutputs * room.last_stride,
+          room.stride,
+          room.lines * room.stride,
+          reinterpret_cast<float*>(last),
+          memory + RawOffset(room, staged),
+          room.raw_stride};
+}
+
+// Sixteen bytes that are read and written as one.
+struct alignas(16) [[gnu::may_alias]] Chunk {
+  std::uint32_t of[4];
 };
 
-VISTA_DEVICE Sums NoSums(const Arithmetic& arithmetic) {
-  Sums sums;
-  VISTA_UNROLL
-  for (int n = 0; n < kRounds * kFour; ++n) sums.of[n / kFour][n % kFour] = NoLevels(arithmetic);
-  return sums;
+// To shared memory, aligned to sixteen bytes.
+VISTA_DEVICE void StoreChunk(const std::uint32_t (&words)[4], void* to) {
+#ifdef __CUDA_ARCH__
+  // Written out, because a compiler may not see that it is aligned.
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(
+                   static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
+               "r"(words[0]), "r"(words[1]), "r"(words[2]), "r"(words[3])
+               : "memory");
+#else
+  *static_cast<Chunk*>(to) = {words[0], words[1], words[2], words[3]};
+#endif
 }
 
 }  // namespace vista::cuda

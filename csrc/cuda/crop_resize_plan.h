@@ -1,6 +1,12 @@
-// What the tiles of a row have in common, made on the host before the launch.
+// What the blocks of threads that make a row have in common, made on the host before the launch.
+//
+// A block makes some tiles of one row's output, one after the other along the axis that is resized
+// last, so that they share the weights along the first. A tile is kAcross pieces along the first
+// axis and kDown along the last, a piece by each warp. Pieces are the patches of the output where
+// their side is known when the kernel is compiled (kPatch), else squares of 16.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "cuda/crop_resize.h"
@@ -8,16 +14,44 @@
 
 namespace vista::cuda {
 
-inline constexpr int kTileLast = 32;  // most outputs of a tile along each axis
-inline constexpr int kTileFirst = 64;
+inline constexpr int kPiece = 16;  // most outputs of a piece along each axis: a matrix has as many
+inline constexpr int kAcross = 4;
+inline constexpr int kDown = 2;
+inline constexpr int kWarps = kAcross * kDown;
+inline constexpr int kThreads = kWarps * kWarp;
+inline constexpr int kMostTiles = 4;  // of a block
+inline constexpr int kStep = 16;  // samples, or lines of them, that a product of matrices adds up
+
+// How many outputs a piece and a tile have along each axis, but for the edges.
+template <int kPatch>
+inline constexpr int kSide = kPatch == 0 ? kPiece : kPatch;
+template <int kPatch>
+inline constexpr int kTileFirst = kAcross * kSide<kPatch>;
+template <int kPatch>
+inline constexpr int kTileLast = kDown * kSide<kPatch>;
+
+// What a block's shared memory holds at once. Strides are in halves and odd multiples of 16 bytes,
+// so that eight rows of a matrix lie in different banks.
+struct Room {
+  int lines;         // of the source
+  int samples;       // of each line
+  int whole;         // whether those are all that a tile can see of it
+  int stride;        // from one line to the next
+  int first_stride;  // from one output's weights to the next one's, along the first axis
+  int last_stride;   // and along the last
+  int raw_lines;     // of the image, and
+  int raw_stride;    // bytes from one to the next
+};
 
 struct PlannedRow {
   std::int64_t first_byte;
   std::int64_t first_patch;
   Axis last, first;
+  Room room;
   int patches_across;
-  int tiles_first;  // along the first axis
-  int tiles;        // in all
+  int blocks_first;  // along the first axis, a tile each
+  int blocks;        // in all
+  int tiles;         // of a block, fewer at the edge
   int turned;
 };
 
@@ -27,15 +61,84 @@ struct Tile {
   int last_count, first_count;  // its outputs along each axis, fewer at the edges
 };
 
-// How many outputs a tile has along each axis. A kPatch that is not 0 says that the output is in
-// patches of that side; a tile is then made of whole patches, which can be written without gaps.
+// The tile of a block that begins at output `last_begin` along the last axis.
 template <int kPatch>
-VISTA_DEVICE constexpr int TileLast() {
-  return kPatch == 0 ? kTileLast : kTileLast / kPatch * kPatch;
+VISTA_DEVICE Tile TileOf(const PlannedRow& row, int block_first, int last_begin) {
+  const int first_begin = block_first * kTileFirst<kPatch>;
+  return {last_begin, first_begin, Least(kTileLast<kPatch>, row.last.size - last_begin),
+          Least(kTileFirst<kPatch>, row.first.size - first_begin)};
 }
-template <int kPatch>
-VISTA_DEVICE constexpr int TileFirst() {
-  return kPatch == 0 ? kTileFirst : kTileFirst / kPatch * kPatch;
+
+// Bytes of shared memory for the weights of a tile's outputs along one axis, in two halves each.
+template <typename Integer>
+VISTA_DEVICE Integer WeightBytes(int outputs, Integer stride) {
+  return static_cast<Integer>(2 * sizeof(Half)) * outputs * stride;
+}
+
+// And for samples of three channels.
+template <typename Integer>
+VISTA_DEVICE Integer SampleBytes(Integer lines, Integer stride) {
+  return static_cast<Integer>(3 * sizeof(Half)) * lines * stride;
+}
+
+inline std::int64_t BytesOf(const Room& room) {
+  const std::int64_t raw = std::int64_t{room.raw_lines} * room.raw_stride;
+  return WeightBytes<std::int64_t>(kAcross * kPiece, room.first_stride) +
+         WeightBytes<std::int64_t>(kDown * kPiece, room.last_stride) +
+         SampleBytes<std::int64_t>(room.lines, room.stride) + raw;
+}
+
+// Three blocks of the first size fit into a multiprocessor of compute capability 8.0, 9.0 or 10.0,
+// and two of the second.
+inline constexpr int kFewBytes = 72 << 10;
+inline constexpr int kMostBytes = 110 << 10;
+
+inline int RoundUp(int value, int unit) { return (value + unit - 1) / unit * unit; }
+
+// At least `count`, and an odd multiple of 16 bytes.
+inline int StrideFor(int count) { return (count + 7) / 8 * 8 + ((count + 7) / 8 % 2 == 0 ? 8 : 0); }
+
+// How many samples `outputs` neighbouring ones weigh at most.
+inline int SpanOf(int outputs, const Axis& axis, const Arithmetic& arithmetic) {
+  const int support = SupportOf(arithmetic) * Most(axis.length, axis.size);
+  const std::int64_t seen = std::int64_t{outputs - 1} * axis.length + 2 * std::int64_t{support};
+  return Least(static_cast<int>((seen + axis.size - 1) / axis.size), axis.length);
+}
+
+// For tiles of pieces of `side` outputs.
+inline Room RoomOf(int side, const Axis& last, const Axis& first, bool turned,
+                   const Arithmetic& arithmetic) {
+  constexpr int kAlignment = 8;  // halves: a matrix begins at a multiple
+  constexpr int kChunk = 16;     // bytes that are fetched at once
+  const int seen = SpanOf(kAcross * side, first, arithmetic);
+  const auto room = [&](int lines, int samples) {
+    const int piece = Least(SpanOf(side, first, arithmetic) + kAlignment - 1, samples);
+    const int piece_lines = Least(SpanOf(side, last, arithmetic), lines);
+    const int padded = RoundUp(samples + kStep - 1, kAlignment);
+    const int across = turned ? RoundUp(lines, kAlignment) : padded;
+    // Neither begins nor ends at a multiple of kChunk.
+    return Room{lines,
+                samples,
+                samples >= seen,
+                StrideFor(padded),
+                StrideFor(RoundUp(piece, kStep)),
+                StrideFor(RoundUp(piece_lines, kStep)),
+                turned ? samples : lines,
+                RoundUp(3 * across, kChunk) + 2 * kChunk};
+  };
+  const int lines = SpanOf(kDown * side, last, arithmetic);
+  if (const Room all = room(lines, seen); BytesOf(all) <= kFewBytes) return all;
+  // Two blocks with parts of many lines do better than three that meet at a barrier for each few.
+  constexpr int kMostLines = 8 * kStep;
+  const auto most_lines = [&](std::int64_t bytes, int least) {
+    int some = Least(RoundUp(lines, kStep), kMostLines);
+    while (some >= least && BytesOf(room(some, seen)) > bytes) some -= kStep;
+    return some < least ? 0 : some;
+  };
+  if (const int some = most_lines(kFewBytes, 2 * kStep); some > 0) return room(some, seen);
+  if (const int some = most_lines(kMostBytes, kStep); some > 0) return room(some, seen);
+  constexpr int kSomeSamples = 8 * kStep;
+  return room(kStep, Least(seen, kSomeSamples));
 }
 
 // A crop of an image in memory and its output. "last" is the axis that is resized last, in whole:
@@ -64,32 +167,23 @@ inline CropRow RowOf(std::int64_t offset, std::int64_t pitch, const std::int64_t
 template <int kPatch>
 PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_t first_patch,
                    int patches_across) {
-  const auto axis = [&arithmetic](std::int64_t step, std::int64_t length, std::int64_t size) {
-    return AxisOf(static_cast<int>(step), static_cast<int>(length), static_cast<int>(size),
-                  arithmetic);
+  const auto axis = [](std::int64_t step, std::int64_t length, std::int64_t size) {
+    return AxisOf(static_cast<int>(step), static_cast<int>(length), static_cast<int>(size));
   };
+  const auto units = [](int size, int unit) { return (size + unit - 1) / unit; };
   PlannedRow planned;
   planned.first_byte = row.first_byte;
   planned.first_patch = first_patch;
   planned.last = axis(row.last_step, row.last_length, row.last_size);
   planned.first = axis(row.first_step, row.first_length, row.first_size);
+  planned.room = RoomOf(kSide<kPatch>, planned.last, planned.first, row.turned, arithmetic);
   planned.patches_across = patches_across;
-  planned.tiles_first = (planned.first.size + TileFirst<kPatch>() - 1) / TileFirst<kPatch>();
-  planned.tiles =
-      (planned.last.size + TileLast<kPatch>() - 1) / TileLast<kPatch>() * planned.tiles_first;
+  const int tiles = units(planned.last.size, kTileLast<kPatch>);
+  planned.tiles = units(tiles, units(tiles, kMostTiles));
+  planned.blocks_first = units(planned.first.size, kTileFirst<kPatch>);
+  planned.blocks = planned.blocks_first * units(tiles, planned.tiles);
   planned.turned = row.turned;
   return planned;
-}
-
-template <int kPatch>
-VISTA_DEVICE Tile TileOf(const PlannedRow& row, int number) {
-  const int down = number / row.tiles_first;
-  Tile tile;
-  tile.last_begin = down * TileLast<kPatch>();
-  tile.first_begin = (number - down * row.tiles_first) * TileFirst<kPatch>();
-  tile.last_count = Least(TileLast<kPatch>(), row.last.size - tile.last_begin);
-  tile.first_count = Least(TileFirst<kPatch>(), row.first.size - tile.first_begin);
-  return tile;
 }
 
 }  // namespace vista::cuda

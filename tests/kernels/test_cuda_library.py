@@ -58,8 +58,8 @@ def planned(library: cuda_library._Library, call: CropPatchify) -> list[tuple[in
     )
     plan = torch.empty(len(call.rows) * library.planned_row_bytes, dtype=torch.uint8)
     library.plan(batch, plan.data_ptr())
-    rows_of = struct.iter_unpack("<qq iiiiff iiiiff iiii", plan.numpy().tobytes())
-    return [(*row[:5], *row[8:11], row[14], row[17]) for row in rows_of]
+    rows_of = struct.iter_unpack("<qq iiiff iiiff 8i 5i 4x", plan.numpy().tobytes())
+    return [(*row[:5], *row[7:10], row[20], row[24]) for row in rows_of]
 
 
 def test_a_plan_has_the_rows_of_the_other_kernels(library: cuda_library._Library) -> None:

@@ -11,6 +11,9 @@
 #include <random>
 #include <vector>
 
+#include "cuda/crop_resize_samples.h"
+#include "cuda/crop_resize_weights.h"
+#include "cuda/crop_resize_write.h"
 #include "image/box.h"
 #include "image/preprocess.h"
 #include "image/resize.h"
@@ -34,50 +37,123 @@ CropRow CropOf(const Pixels& image, const Box& box, Size size) {
   return RowOf(0, static_cast<std::int64_t>(image.stride()), edges, sides, true);
 }
 
-// As the kernel runs one row: every block, and in it each phase for all threads before the next.
+// As the kernel runs one row: every block, and in it each phase for all threads or warps before the
+// next.
 template <int kPatch>
-void RunRow(const std::uint8_t* pixels, const CropRow& row, const Arithmetic& arithmetic,
+void RunRow(const Pixels& image, const CropRow& row, const Arithmetic& arithmetic,
             const Target& target, std::vector<float>* out, std::int64_t first_patch = 0,
             int patches_across = 0) {
+  // The kernel reads chunks that hold a byte of the image.
+  std::vector<Chunk> chunks(image.bytes() / sizeof(Chunk) + 1);
+  std::memcpy(static_cast<void*>(chunks.data()), image.data(), image.bytes());
+  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(chunks.data());
+  const auto put = [out](float* to, float value) {
+    const std::ptrdiff_t index = to - out->data();
+    ASSERT_GE(index, 0);
+    ASSERT_LT(index, static_cast<std::ptrdiff_t>(out->size()));
+    EXPECT_TRUE(std::isnan(*to)) << "written twice: " << index;
+    *to = value;
+  };
+  const auto put_four = [&](float* to, const Four& values) {
+    ASSERT_EQ((to - out->data()) % kFour, 0);
+    for (int n = 0; n < kFour; ++n) put(to + n, values.of[n]);
+  };
+  const auto each_warp = [](const auto& phase) {
+    for (std::size_t warp = 0; warp < kWarps; ++warp) phase(warp);
+  };
+  const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, first_patch, patches_across);
+  const std::size_t bytes = SharedBytes(planned.room, kStagedBytes<kPatch>);
+  EXPECT_LE(bytes, kMostBytes + 1024);
+  std::vector<Chunk> memory(bytes / sizeof(Chunk) + 1);
+  const Shared shared =
+      SharedIn(reinterpret_cast<unsigned char*>(memory.data()), planned.room, kStagedBytes<kPatch>);
   const auto each_thread = [](const auto& phase) {
     for (int thread = 0; thread < kThreads; ++thread) phase(thread);
   };
-  const auto store = [out](std::int64_t index, float value) {
-    float& place = out->at(static_cast<std::size_t>(index));
-    EXPECT_TRUE(std::isnan(place)) << "written twice: " << index;
-    place = value;
+  const auto fetch = [&](const Part& part) {
+    each_thread([&](int thread) {
+      FetchLines(planned, part, pixels, thread / kWarp, thread % kWarp, shared);
+    });
   };
-  const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, first_patch, patches_across);
-  for (int number = 0; number < planned.tiles; ++number) {
-    const Tile tile = TileOf<kPatch>(planned, number);
-    const auto shared = std::make_unique<Shared>();
-    std::memset(static_cast<void*>(shared.get()), 0xff, sizeof(Shared));  // all NaN
-    std::vector<Sums> sums(kThreads, NoSums(arithmetic));
-    const auto own = [&](int thread) { return &sums[static_cast<std::size_t>(thread)]; };
-    each_thread(
-        [&](int t) { Prepare<kPatch>(tile, planned, arithmetic, target, t, shared.get()); });
-    const Window window = WindowOf(tile, planned, arithmetic);
-    for (int begin = window.lines.begin; begin < window.lines.end; begin += window.chunk) {
-      each_thread([&](int t) { StageSamples(planned, window, begin, pixels, t, shared.get()); });
-      each_thread([&](int t) {
-        ResizeLines(tile, planned, arithmetic, window, begin, pixels, t, shared.get());
+  const auto stage = [&](const Part& part) {
+    each_thread([&](int thread) {
+      StageSamples(planned, part, pixels, thread / kWarp, thread % kWarp, shared);
+    });
+  };
+  const auto make_tile = [&](int block_first, int begin, int end, int number) {
+    const Tile tile = TileOf<kPatch>(planned, block_first, begin + number * kTileLast<kPatch>);
+    std::vector<Piece> pieces(kWarps);
+    std::vector<Blocks> outputs(kWarps);
+    std::vector<Blocks> lines(kWarps);
+    each_warp([&](std::size_t warp) {
+      const int own = static_cast<int>(warp);
+      pieces[warp] = PieceOf<kPatch>(
+          tile, EdgesOf<kPatch>(planned, arithmetic, block_first, begin, own), number, own);
+      FillOutputs(arithmetic, &outputs[warp]);
+    });
+    const Reach samples = pieces[0].samples.tile;
+    const Reach window = pieces[0].lines.tile;
+    Part part = {{}, samples};
+    for (int line = window.begin; line < window.end; line = part.lines.end) {
+      part.lines = LinesFrom(line, window, planned.room);
+      each_thread([&](int thread) {
+        StageLastWeights<kPatch>(tile, planned, part, arithmetic, line == window.begin, thread,
+                                 shared);
       });
-      each_thread([&](int t) { AddLines(tile, window, begin, t, *shared, own(t)); });
-    }
-    if constexpr (kPatch == 0) {
-      each_thread(
-          [&](int t) { WriteTile(tile, planned, arithmetic, target, 0, t, *own(t), store); });
-    } else {
-      each_thread([&](int t) {
-        StageTile<kPatch>(tile, planned, arithmetic, target, t, *own(t), shared.get());
-      });
-      each_thread([&](int t) {
-        CopyPatches<kPatch>(target, t, *shared, [&](std::int64_t index, const Four& values) {
-          ASSERT_EQ(index % kFour, 0);
-          for (int n = 0; n < kFour; ++n) store(index + n, values.of[n]);
+      if (planned.room.whole) {
+        if (number == 0 && line == window.begin) {
+          each_thread([&](int thread) {
+            StageFirstWeights<kPatch>(tile, planned, part, arithmetic, true, thread, shared);
+          });
+          fetch(part);
+        }
+        stage(part);
+        const int next = begin + (number + 1) * kTileLast<kPatch>;
+        if (part.lines.end < window.end) {
+          fetch({LinesFrom(part.lines.end, window, planned.room), samples});
+        } else if (next < end) {
+          const Reach lines_of_next =
+              SightOf(EdgesOf<kPatch>(planned, arithmetic, block_first, begin, 0), number + 1).tile;
+          fetch({LinesFrom(lines_of_next.begin, lines_of_next, planned.room), samples});
+        }
+        each_warp([&](std::size_t warp) {
+          ResizePart(pieces[warp], part, arithmetic, shared, &outputs[warp]);
         });
+        continue;
+      }
+      each_warp([&](std::size_t warp) { Fill(0, &lines[warp]); });
+      for (int sample = samples.begin; sample < samples.end; sample = part.samples.end) {
+        part.samples = {sample, Least(sample + planned.room.samples, samples.end)};
+        each_thread([&](int thread) {
+          StageFirstWeights<kPatch>(tile, planned, part, arithmetic, sample == samples.begin,
+                                    thread, shared);
+        });
+        fetch(part);
+        stage(part);
+        each_warp([&](std::size_t warp) { ResizeSome(pieces[warp], part, shared, &lines[warp]); });
+      }
+      each_warp([&](std::size_t warp) {
+        ResizeLines(pieces[warp], part, arithmetic, lines[warp], shared, &outputs[warp]);
       });
     }
+    each_warp([&](std::size_t warp) {
+      const Piece& piece = pieces[warp];
+      if constexpr (kPatch == 0) {
+        WritePiece(tile, piece, planned, arithmetic, target, 0, outputs[warp], out->data(), put);
+      } else {
+        StagePatch<kPatch>(piece, planned, arithmetic, target, static_cast<int>(warp),
+                           outputs[warp], shared);
+        CopyPatch<kPatch>(tile, piece, planned, target, static_cast<int>(warp), shared, out->data(),
+                          put_four);
+      }
+    });
+  };
+  for (int block = 0; block < planned.blocks; ++block) {
+    std::memset(static_cast<void*>(memory.data()), 0xff, memory.size() * sizeof(Four));  // all NaN
+    const int begin = block / planned.blocks_first * planned.tiles * kTileLast<kPatch>;
+    const int end = Least(begin + planned.tiles * kTileLast<kPatch>, planned.last.size);
+    for (int number = 0; begin + number * kTileLast<kPatch> < end; ++number)
+      make_tile(block % planned.blocks_first, begin, end, number);
   }
 }
 
@@ -102,7 +178,7 @@ TEST(CropResizeTile, RoundedEqualsTheNativeResizeButForSingleLevels) {
     const std::size_t plane =
         static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
     std::vector<float> got(3 * plane, NAN);
-    RunRow<0>(image.data(), row, {true, true}, kLevels, &got);
+    RunRow<0>(image, row, {true, true}, kLevels, &got);
     std::size_t off = 0;
     for (std::size_t i = 0; i < plane; ++i) {
       for (std::size_t c = 0; c < 3; ++c) {
@@ -143,7 +219,7 @@ TEST(CropResizeTile, BilinearIsItsDefinition) {
     const std::size_t plane =
         static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
     std::vector<float> got(3 * plane, NAN);
-    RunRow<0>(image.data(), row, {false, false}, kLevels, &got);
+    RunRow<0>(image, row, {false, false}, kLevels, &got);
     for (int y = 0; y < each.size.height; y += 5) {
       for (int x = 0; x < each.size.width; x += 7) {
         const std::size_t i = static_cast<std::size_t>(y * each.size.width + x);
@@ -181,7 +257,7 @@ void ExpectNativePatches(Size size, const Box& box, int patch, int merge = 2, in
   }
   const std::size_t skipped = 2 * layout.row;
   std::vector<float> got(skipped + want.size(), NAN);
-  RunRow<kPatch>(image.data(), row, {true, true}, target, &got, 2, layout.grid_width);
+  RunRow<kPatch>(image, row, {true, true}, target, &got, 2, layout.grid_width);
   EXPECT_TRUE(std::all_of(got.begin(), got.begin() + static_cast<std::ptrdiff_t>(skipped),
                           [](float value) { return std::isnan(value); }));
   std::size_t off = 0;
