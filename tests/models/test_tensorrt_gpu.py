@@ -28,7 +28,7 @@ PROFILES = (
 )
 
 
-@pytest.fixture(params=["tensorrt", "tensorrt_rtx"])
+@pytest.fixture(scope="session", params=["tensorrt", "tensorrt_rtx"])
 def library(request: pytest.FixtureRequest) -> str:
     if not is_installed(request.param):
         pytest.skip(f"{request.param} is not installed")
