@@ -90,8 +90,8 @@ class CropPatchify:
     @property
     def grid_thw(self) -> torch.Tensor:
         """int64 [N, 3]: patches of each row in time (1), down and across."""
-        grid = self.sizes.cpu().long() // self.patch_size
-        return torch.cat([torch.ones(len(grid), 1, dtype=torch.int64), grid], 1)
+        down, across = self._grid()
+        return torch.from_numpy(np.stack([np.ones_like(down), down, across], 1))
 
     @property
     def table(self) -> npt.NDArray[np.int64]:

@@ -187,7 +187,7 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
   }
   const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
   int blocks = 0;
-  std::size_t bytes = 0;
+  std::int64_t bytes = 0;
   bool whole = true;
   for (int n = 0; n < batch.row_count; ++n) {
     blocks = std::max(blocks, planned[n].blocks);
@@ -209,7 +209,7 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
     return Failed("the shared memory", error);
   }
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(batch.row_count));
-  kernel<<<grid, kThreads, bytes, stream>>>(
+  kernel<<<grid, kThreads, static_cast<std::size_t>(bytes), stream>>>(
       batch.pixels, static_cast<const PlannedRow*>(batch.device_plan),
       Arithmetic{batch.bicubic, batch.rounded}, target, static_cast<T*>(batch.out));
   const cudaError_t error = cudaGetLastError();

@@ -5,8 +5,6 @@
 // what they add up to is as exact as floats.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <cstdint>
 
 #include "cuda/crop_resize_filter.h"
@@ -50,22 +48,8 @@ struct Shared {
   int raw_stride;     // bytes from one to the next
 };
 
-inline constexpr int kFirstOutputs = kAcross * kPiece;
-inline constexpr int kLastOutputs = kDown * kPiece;
-
-// The offset of `raw`. `staged` is how many bytes the numbers of a tile take.
-VISTA_DEVICE int RawOffset(const Room& room, int staged) {
-  return static_cast<int>(sizeof(float)) * (kFirstOutputs + kLastOutputs) +
-         WeightBytes(kFirstOutputs, room.first_stride) +
-         Most(staged,
-              WeightBytes(kLastOutputs, room.last_stride) + SampleBytes(room.lines, room.stride));
-}
-
-inline std::size_t SharedBytes(const Room& room, int staged) {
-  return static_cast<std::size_t>(RawOffset(room, staged) + room.raw_lines * room.raw_stride);
-}
-
-// `memory` is aligned to 16 bytes, and has SharedBytes.
+// `memory` is aligned to 16 bytes, and has SharedBytes, of which `staged` are for a tile of
+// patches.
 VISTA_DEVICE Shared SharedIn(unsigned char* memory, const Room& room, int staged) {
   auto* const scale = reinterpret_cast<float*>(memory);
   auto* const first = reinterpret_cast<Half*>(scale + kFirstOutputs + kLastOutputs);
@@ -77,7 +61,7 @@ VISTA_DEVICE Shared SharedIn(unsigned char* memory, const Room& room, int staged
           room.stride,
           room.lines * room.stride,
           reinterpret_cast<float*>(last),
-          memory + RawOffset(room, staged),
+          memory + RawOffset<int>(room, staged),
           room.raw_stride};
 }
 

@@ -69,29 +69,44 @@ VISTA_DEVICE Tile TileOf(const PlannedRow& row, int block_first, int last_begin)
           Least(kTileFirst<kPatch>, row.first.size - first_begin)};
 }
 
+inline constexpr int kFirstOutputs = kAcross * kPiece;
+inline constexpr int kLastOutputs = kDown * kPiece;
+
+// A patch is staged as floats before it is written: two lines of it take kTwoLines, so that a
+// warp's writes go to different banks.
+inline constexpr int kTwoLines = 40;
+template <int kPatch>
+inline constexpr int kStagedPlane = kPatch / 2 * kTwoLines;
+// Bytes of a tile of patches.
+template <int kPatch>
+inline constexpr int kStagedBytes =
+    static_cast<int>(sizeof(float)) * kWarps * 3 * kStagedPlane<kPatch>;
+
 // Bytes of shared memory for the weights of a tile's outputs along one axis, in two halves each.
 template <typename Integer>
 VISTA_DEVICE Integer WeightBytes(int outputs, Integer stride) {
   return static_cast<Integer>(2 * sizeof(Half)) * outputs * stride;
 }
 
-// And for samples of three channels.
+// Where what a block has fetched begins: after the scale of each output's weights, the weights
+// along the first axis, and those along the last with the samples, over which a tile's `staged`
+// bytes come to lie.
 template <typename Integer>
-VISTA_DEVICE Integer SampleBytes(Integer lines, Integer stride) {
-  return static_cast<Integer>(3 * sizeof(Half)) * lines * stride;
+VISTA_DEVICE Integer RawOffset(const Room& room, int staged) {
+  const Integer samples = static_cast<Integer>(3 * sizeof(Half)) * room.lines * room.stride;
+  const Integer part = WeightBytes<Integer>(kLastOutputs, room.last_stride) + samples;
+  return static_cast<Integer>(sizeof(float)) * (kFirstOutputs + kLastOutputs) +
+         WeightBytes<Integer>(kFirstOutputs, room.first_stride) + (part < staged ? staged : part);
 }
 
-inline std::int64_t BytesOf(const Room& room) {
-  const std::int64_t raw = std::int64_t{room.raw_lines} * room.raw_stride;
-  return WeightBytes<std::int64_t>(kAcross * kPiece, room.first_stride) +
-         WeightBytes<std::int64_t>(kDown * kPiece, room.last_stride) +
-         SampleBytes<std::int64_t>(room.lines, room.stride) + raw;
+inline std::int64_t SharedBytes(const Room& room, int staged) {
+  return RawOffset<std::int64_t>(room, staged) + std::int64_t{room.raw_lines} * room.raw_stride;
 }
 
-// Three blocks of the first size fit into a multiprocessor of compute capability 8.0, 9.0 or 10.0,
-// and two of the second.
-inline constexpr int kFewBytes = 72 << 10;
-inline constexpr int kMostBytes = 110 << 10;
+// Three blocks of the first size fit into a multiprocessor of compute capability 9.0 or 10.0, two
+// into one of 8.0; the second is about what a block can have at most on one of 8.6, 8.9 or 12.0.
+inline constexpr int kFewBytes = 73 << 10;
+inline constexpr int kMostBytes = 98 << 10;
 
 inline int RoundUp(int value, int unit) { return (value + unit - 1) / unit * unit; }
 
@@ -105,8 +120,8 @@ inline int SpanOf(int outputs, const Axis& axis, const Arithmetic& arithmetic) {
   return Least(static_cast<int>((seen + axis.size - 1) / axis.size), axis.length);
 }
 
-// For tiles of pieces of `side` outputs.
-inline Room RoomOf(int side, const Axis& last, const Axis& first, bool turned,
+// For tiles of pieces of `side` outputs, of which `staged` bytes are staged.
+inline Room RoomOf(int side, int staged, const Axis& last, const Axis& first, bool turned,
                    const Arithmetic& arithmetic) {
   constexpr int kAlignment = 8;  // halves: a matrix begins at a multiple
   constexpr int kChunk = 16;     // bytes that are fetched at once
@@ -127,12 +142,12 @@ inline Room RoomOf(int side, const Axis& last, const Axis& first, bool turned,
                 RoundUp(3 * across, kChunk) + 2 * kChunk};
   };
   const int lines = SpanOf(kDown * side, last, arithmetic);
-  if (const Room all = room(lines, seen); BytesOf(all) <= kFewBytes) return all;
+  if (const Room all = room(lines, seen); SharedBytes(all, staged) <= kFewBytes) return all;
   // Two blocks with parts of many lines do better than three that meet at a barrier for each few.
   constexpr int kMostLines = 8 * kStep;
-  const auto most_lines = [&](std::int64_t bytes, int least) {
+  const auto most_lines = [&](int bytes, int least) {
     int some = Least(RoundUp(lines, kStep), kMostLines);
-    while (some >= least && BytesOf(room(some, seen)) > bytes) some -= kStep;
+    while (some >= least && SharedBytes(room(some, seen), staged) > bytes) some -= kStep;
     return some < least ? 0 : some;
   };
   if (const int some = most_lines(kFewBytes, 2 * kStep); some > 0) return room(some, seen);
@@ -176,7 +191,8 @@ PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_
   planned.first_patch = first_patch;
   planned.last = axis(row.last_step, row.last_length, row.last_size);
   planned.first = axis(row.first_step, row.first_length, row.first_size);
-  planned.room = RoomOf(kSide<kPatch>, planned.last, planned.first, row.turned, arithmetic);
+  planned.room = RoomOf(kSide<kPatch>, kStagedBytes<kPatch>, planned.last, planned.first,
+                        row.turned, arithmetic);
   planned.patches_across = patches_across;
   const int tiles = units(planned.last.size, kTileLast<kPatch>);
   planned.tiles = units(tiles, units(tiles, kMostTiles));

@@ -80,28 +80,17 @@ VISTA_DEVICE void ForEachOutput(const Piece& piece, const Blocks& outputs, const
   }
 }
 
-// Where number n of a patch is staged: two lines of it take kTwoLines, so that a warp's writes go
-// to different banks. kFour that lie together still do.
-inline constexpr int kTwoLines = 40;
-template <int kPatch>
-inline constexpr int kStagedPlane = kPatch / 2 * kTwoLines;
-
 // value / kDivisor, for products of the two under 2^16.
 template <unsigned kDivisor>
 VISTA_DEVICE constexpr unsigned Quotient(unsigned value) {
   return value * ((1u << 16) / kDivisor + 1) >> 16;
 }
 
-// Of number kFour * four.
+// Where number kFour * four of a patch is staged, and those that lie with it.
 template <int kPatch>
 VISTA_DEVICE constexpr unsigned StagedAt(unsigned four) {
   return four * kFour + Quotient<2 * kPatch / kFour>(four) * (kTwoLines - 2 * kPatch);
 }
-
-// Bytes of shared memory for StagePatch, if patches are staged at all.
-template <int kPatch>
-inline constexpr int kStagedBytes =
-    static_cast<int>(sizeof(float)) * kWarps * 3 * kStagedPlane<kPatch>;
 
 // For a kPatch that is not 0: a warp's patch, normalised.
 template <int kPatch>
