@@ -174,9 +174,13 @@ Status WithPatch(const CropResizeBatch& batch, const With& with) {
 
 Status Failed(const char* what, cudaError_t error) {
   static_cast<void>(cudaGetLastError());  // or the next launch would be taken for this one
-  return {StatusCode::kInternal,
-          std::string("CUDA refused ") + what + " of crop_resize: " + cudaGetErrorString(error) +
-              "; build the library for this GPU (CMAKE_CUDA_ARCHITECTURES) or its driver"};
+  const bool other_gpu =
+      error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion;
+  return {
+      StatusCode::kInternal,
+      std::string("CUDA refused ") + what + " of crop_resize: " + cudaGetErrorString(error) +
+          (other_gpu ? "; build the library for this GPU (CMAKE_CUDA_ARCHITECTURES) or its driver"
+                     : "; see what else uses this GPU, or use the kernels of Triton")};
 }
 
 template <typename T, int kPatch>
@@ -202,9 +206,10 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
                          {batch.shift[0], batch.shift[1], batch.shift[2]}};
   const auto kernel =
       whole ? CropResizeKernel<T, kPatch, true> : CropResizeKernel<T, kPatch, false>;
-  // More than 48 KiB have to be asked for.
-  if (const cudaError_t error = cudaFuncSetAttribute(
-          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  // More than 48 KiB have to be asked for, and always the same, because the setting is every
+  // thread's.
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostBytes);
       error != cudaSuccess) {
     return Failed("the shared memory", error);
   }
@@ -262,7 +267,7 @@ Status LaunchCropResize(const CropResizeBatch& batch, void* stream) {
 // zero.
 namespace {
 
-int Told(const vista::Status& status, char* message, std::size_t capacity) {
+int Report(const vista::Status& status, char* message, std::size_t capacity) {
   if (status.ok()) return 0;
   const std::size_t length = std::min(capacity - 1, status.message().size());
   std::memcpy(message, status.message().data(), length);
@@ -278,10 +283,10 @@ VISTA_EXPORT std::size_t vista_planned_row_bytes() { return vista::cuda::Planned
 
 VISTA_EXPORT int vista_plan_crop_resize(const vista::cuda::CropResizeBatch* batch, void* plan,
                                         char* message, std::size_t capacity) {
-  return Told(vista::cuda::PlanCropResize(*batch, plan), message, capacity);
+  return Report(vista::cuda::PlanCropResize(*batch, plan), message, capacity);
 }
 
 VISTA_EXPORT int vista_launch_crop_resize(const vista::cuda::CropResizeBatch* batch, void* stream,
                                           char* message, std::size_t capacity) {
-  return Told(vista::cuda::LaunchCropResize(*batch, stream), message, capacity);
+  return Report(vista::cuda::LaunchCropResize(*batch, stream), message, capacity);
 }

@@ -45,7 +45,7 @@ std::size_t PlannedRowBytes();
 
 // Writes to `plan`, row_count * PlannedRowBytes() bytes aligned to 8, what the launch has to know
 // of the rows; the batch's own plans and `out` are not used. Error: kInvalidArgument for a batch
-// that makes no sense.
+// that makes no sense; that boxes lie in their images is the caller's to see to.
 Status PlanCropResize(const CropResizeBatch& batch, void* plan);
 
 // Enqueues the work on `stream` (a cudaStream_t) and returns. The buffers must live until it has

@@ -1,8 +1,8 @@
 // A block's shared memory, and what of its source it holds at once.
 //
 // Samples and weights are halves, which tensor cores multiply. Bytes are halves of their own,
-// numbers of 2^-24. A weight, 2^10 times itself, is the sum of two halves: that is 22 bits, and
-// what they add up to is as exact as floats.
+// numbers of 2^-24. A weight, 2^10 times itself, is the sum of two halves: that is 22 bits, about
+// as exact as floats, but for those of shrinks by thousands, which are cut at 2^-24.
 #pragma once
 
 #include <cstdint>

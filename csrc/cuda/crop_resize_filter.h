@@ -34,7 +34,7 @@ VISTA_DEVICE Axis AxisOf(int step, int length, int size) {
           1.0f / static_cast<float>(2 * size)};
 }
 
-// numerator / (2 * size), for a numerator that is not negative and a quotient up to 2.5 lengths.
+// numerator / (2 * size), for a numerator that is not negative and a quotient up to 3 lengths.
 VISTA_DEVICE int Quotient(int numerator, const Axis& axis) {
   const int divisor = 2 * axis.size;
   // Where a float may be off by more than one.

@@ -6,7 +6,7 @@
 // their side is known when the kernel is compiled (kPatch), else squares of 16.
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
 
 #include "cuda/crop_resize.h"
@@ -30,8 +30,8 @@ inline constexpr int kTileFirst = kAcross * kSide<kPatch>;
 template <int kPatch>
 inline constexpr int kTileLast = kDown * kSide<kPatch>;
 
-// What a block's shared memory holds at once. Strides are in halves and odd multiples of 16 bytes,
-// so that eight rows of a matrix lie in different banks.
+// What a block's shared memory holds at once. Strides but the last are in halves, and odd multiples
+// of 16 bytes, so that eight rows of a matrix lie in different banks.
 struct Room {
   int lines;         // of the source
   int samples;       // of each line
@@ -117,7 +117,7 @@ inline int StrideFor(int count) { return (count + 7) / 8 * 8 + ((count + 7) / 8 
 inline int SpanOf(int outputs, const Axis& axis, const Arithmetic& arithmetic) {
   const int support = SupportOf(arithmetic) * Most(axis.length, axis.size);
   const std::int64_t seen = std::int64_t{outputs - 1} * axis.length + 2 * std::int64_t{support};
-  return Least(static_cast<int>((seen + axis.size - 1) / axis.size), axis.length);
+  return static_cast<int>(std::min<std::int64_t>((seen + axis.size - 1) / axis.size, axis.length));
 }
 
 // For tiles of pieces of `side` outputs, of which `staged` bytes are staged.

@@ -41,7 +41,7 @@ VISTA_DEVICE Reach OwnLines(const Source& source, int warp) {
 }
 
 // To within a few parts of 2^24, and exact by powers of two.
-VISTA_DEVICE float Divided(float value, float divisor) {
+VISTA_DEVICE float Ratio(float value, float divisor) {
 #ifdef __CUDA_ARCH__
   return __fdividef(value, divisor);
 #else
@@ -52,14 +52,14 @@ VISTA_DEVICE float Divided(float value, float divisor) {
 // Numbers of things in groups of `each`.
 struct Groups {
   int each;
-  unsigned reciprocal;  // 2^20 / each, rounded up
+  unsigned reciprocal;  // 2^20 / each, rounded down, and 1 more
 };
 
 VISTA_DEVICE Groups GroupsOf(int each) {
-  return {each, static_cast<unsigned>(Divided(1048576, static_cast<float>(each))) + 1};
+  return {each, static_cast<unsigned>(Ratio(1048576, static_cast<float>(each))) + 1};
 }
 
-// The group of a number, where the product of the two stays under 2^20.
+// The group of a number, where number * each stays under 2^20, and number / each under 2^12.
 VISTA_DEVICE int GroupOf(int number, const Groups& groups) {
   return static_cast<int>(static_cast<unsigned>(number) * groups.reciprocal >> 20);
 }
@@ -121,9 +121,8 @@ VISTA_DEVICE void AwaitLines() {
 #endif
 }
 
-// Neighbouring pixels that are staged together, and the words that hold them.
+// Neighbouring pixels that are staged together.
 inline constexpr int kUnit = 8;
-inline constexpr int kUnitWords = 3 * kUnit / 4 + 1;
 
 // As pairs of halves by channel.
 struct Unit {

@@ -52,7 +52,8 @@ VISTA_DEVICE Lanes<int> EdgesOf(const PlannedRow& row, const Arithmetic& arithme
     const int own_count = Least(kSide<kPatch>, count - own_begin);
     const int output =
         begin + (whole ? 0 : own_begin) + (end ? (whole ? count : own_count) - 1 : 0);
-    edges[lane] = EdgeOf(end, output, along_first ? row.first : row.last, arithmetic);
+    const Axis& axis = along_first ? row.first : row.last;
+    edges[lane] = EdgeOf(end, Least(output, axis.size - 1), axis, arithmetic);
   });
   return edges;
 }

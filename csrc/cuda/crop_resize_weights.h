@@ -70,7 +70,8 @@ VISTA_DEVICE void StageFirstWeights(const Tile& tile, const PlannedRow& row, con
   if (thread >= kFirstOutputs) return;
   const int side = thread & (kPiece - 1);
   const int begin = static_cast<int>(static_cast<unsigned>(thread) / kPiece) * kSide<kPatch>;
-  const int origin = AlignedBegin(BeginOf(tile.first_begin + begin, row.first, arithmetic), part);
+  const int first_of_piece = Least(tile.first_begin + begin, row.first.size - 1);
+  const int origin = AlignedBegin(BeginOf(first_of_piece, row.first, arithmetic), part);
   WriteWeights(side < kSide<kPatch> && begin + side < tile.first_count,
                tile.first_begin + begin + side, row.first, part.samples, origin, arithmetic,
                first_part, thread, shared.first, shared.scale + thread);
@@ -85,7 +86,8 @@ VISTA_DEVICE void StageLastWeights(const Tile& tile, const PlannedRow& row, cons
   if (number >= kLastOutputs) return;
   const int side = number & (kPiece - 1);
   const int begin = static_cast<int>(static_cast<unsigned>(number) / kPiece) * kSide<kPatch>;
-  const int origin = Most(BeginOf(tile.last_begin + begin, row.last, arithmetic), part.lines.begin);
+  const int first_of_piece = Least(tile.last_begin + begin, row.last.size - 1);
+  const int origin = Most(BeginOf(first_of_piece, row.last, arithmetic), part.lines.begin);
   WriteWeights(side < kSide<kPatch> && begin + side < tile.last_count,
                tile.last_begin + begin + side, row.last, part.lines, origin, arithmetic, first_part,
                number, shared.last, shared.scale + kFirstOutputs + number);

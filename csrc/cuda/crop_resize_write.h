@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 
 #include "cuda/crop_resize.h"
@@ -26,17 +25,15 @@ struct alignas(16) [[gnu::may_alias]] Four {
   float of[kFour];
 };
 
-// By 2 in one instruction: every model's merge size so far.
-VISTA_DEVICE int Divided(int value, int divisor) {
-  return divisor == 2 ? value >> 1 : value / divisor;
-}
+// Divided by a merge size; by 2, which is every model's so far, in one instruction.
+VISTA_DEVICE int ByMerge(int value, int merge) { return merge == 2 ? value >> 1 : value / merge; }
 
 // The number of a patch by its place, counted in patches.
 VISTA_DEVICE std::int64_t PatchAt(const Target& target, const PlannedRow& row, int y, int x) {
   const int merge = target.merge;
-  const int group_y = Divided(y, merge);
-  const int group_x = Divided(x, merge);
-  const int group = group_y * Divided(row.patches_across, merge) + group_x;
+  const int group_y = ByMerge(y, merge);
+  const int group_x = ByMerge(x, merge);
+  const int group = group_y * ByMerge(row.patches_across, merge) + group_x;
   const int within = (y - group_y * merge) * merge + x - group_x * merge;
   return row.first_patch + static_cast<std::int64_t>(group) * merge * merge + within;
 }
@@ -82,14 +79,14 @@ VISTA_DEVICE void ForEachOutput(const Piece& piece, const Blocks& outputs, const
 
 // value / kDivisor, for products of the two under 2^16.
 template <unsigned kDivisor>
-VISTA_DEVICE constexpr unsigned Quotient(unsigned value) {
+VISTA_DEVICE constexpr unsigned DividedBy(unsigned value) {
   return value * ((1u << 16) / kDivisor + 1) >> 16;
 }
 
 // Where number kFour * four of a patch is staged, and those that lie with it.
 template <int kPatch>
 VISTA_DEVICE constexpr unsigned StagedAt(unsigned four) {
-  return four * kFour + Quotient<2 * kPatch / kFour>(four) * (kTwoLines - 2 * kPatch);
+  return four * kFour + DividedBy<2 * kPatch / kFour>(four) * (kTwoLines - 2 * kPatch);
 }
 
 // For a kPatch that is not 0: a warp's patch, normalised.
@@ -147,7 +144,7 @@ VISTA_DEVICE void CopyPatch(const Tile& tile, const Piece& piece, const PlannedR
   const auto values = [&](unsigned four) {
     return *reinterpret_cast<const Four*>(staged + StagedAt<kPatch>(four));
   };
-  const auto channel = [](unsigned four) { return Quotient<kArea / kFour>(four); };
+  const auto channel = [](unsigned four) { return DividedBy<kArea / kFour>(four); };
   ForEachLane([&](int lane) {
     const unsigned own = Opaque(lane);
     if (target.temporal == 2) {  // every model's so far

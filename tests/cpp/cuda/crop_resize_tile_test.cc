@@ -1,7 +1,5 @@
 // Runs the blocks of the CUDA kernel on the CPU, phase by phase, and compares with image/'s own
 // resize and patches. scripts/gpu_check.sh compares the kernel on a GPU.
-#include "cuda/crop_resize_tile.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,12 +9,10 @@
 #include <random>
 #include <vector>
 
-#include "cuda/crop_resize_samples.h"
-#include "cuda/crop_resize_weights.h"
-#include "cuda/crop_resize_write.h"
 #include "image/box.h"
 #include "image/preprocess.h"
 #include "image/resize.h"
+#include "row_on_host.h"
 
 namespace vista::cuda {
 namespace {
@@ -37,124 +33,14 @@ CropRow CropOf(const Pixels& image, const Box& box, Size size) {
   return RowOf(0, static_cast<std::int64_t>(image.stride()), edges, sides, true);
 }
 
-// As the kernel runs one row: every block, and in it each phase for all threads or warps before the
-// next.
 template <int kPatch>
 void RunRow(const Pixels& image, const CropRow& row, const Arithmetic& arithmetic,
             const Target& target, std::vector<float>* out, std::int64_t first_patch = 0,
             int patches_across = 0) {
-  // The kernel reads chunks that hold a byte of the image.
-  std::vector<Chunk> chunks(image.bytes() / sizeof(Chunk) + 1);
+  std::vector<Chunk> chunks((image.bytes() + sizeof(Chunk) - 1) / sizeof(Chunk));
   std::memcpy(static_cast<void*>(chunks.data()), image.data(), image.bytes());
-  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(chunks.data());
-  const auto put = [out](float* to, float value) {
-    const std::ptrdiff_t index = to - out->data();
-    ASSERT_GE(index, 0);
-    ASSERT_LT(index, static_cast<std::ptrdiff_t>(out->size()));
-    EXPECT_TRUE(std::isnan(*to)) << "written twice: " << index;
-    *to = value;
-  };
-  const auto put_four = [&](float* to, const Four& values) {
-    ASSERT_EQ((to - out->data()) % kFour, 0);
-    for (int n = 0; n < kFour; ++n) put(to + n, values.of[n]);
-  };
-  const auto each_warp = [](const auto& phase) {
-    for (std::size_t warp = 0; warp < kWarps; ++warp) phase(warp);
-  };
   const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, first_patch, patches_across);
-  const std::int64_t bytes = SharedBytes(planned.room, kStagedBytes<kPatch>);
-  ASSERT_LE(bytes, kMostBytes);
-  std::vector<Chunk> memory(static_cast<std::size_t>(bytes) / sizeof(Chunk));
-  const Shared shared =
-      SharedIn(reinterpret_cast<unsigned char*>(memory.data()), planned.room, kStagedBytes<kPatch>);
-  const auto each_thread = [](const auto& phase) {
-    for (int thread = 0; thread < kThreads; ++thread) phase(thread);
-  };
-  const auto fetch = [&](const Part& part) {
-    each_thread([&](int thread) {
-      FetchLines(planned, part, pixels, thread / kWarp, thread % kWarp, shared);
-    });
-  };
-  const auto stage = [&](const Part& part) {
-    each_thread([&](int thread) {
-      StageSamples(planned, part, pixels, thread / kWarp, thread % kWarp, shared);
-    });
-  };
-  const auto make_tile = [&](int block_first, int begin, int end, int number) {
-    const Tile tile = TileOf<kPatch>(planned, block_first, begin + number * kTileLast<kPatch>);
-    std::vector<Piece> pieces(kWarps);
-    std::vector<Blocks> outputs(kWarps);
-    std::vector<Blocks> lines(kWarps);
-    each_warp([&](std::size_t warp) {
-      const int own = static_cast<int>(warp);
-      pieces[warp] = PieceOf<kPatch>(
-          tile, EdgesOf<kPatch>(planned, arithmetic, block_first, begin, own), number, own);
-      FillOutputs(arithmetic, &outputs[warp]);
-    });
-    const Reach samples = pieces[0].samples.tile;
-    const Reach window = pieces[0].lines.tile;
-    Part part = {{}, samples};
-    for (int line = window.begin; line < window.end; line = part.lines.end) {
-      part.lines = LinesFrom(line, window, planned.room);
-      each_thread([&](int thread) {
-        StageLastWeights<kPatch>(tile, planned, part, arithmetic, line == window.begin, thread,
-                                 shared);
-      });
-      if (planned.room.whole) {
-        if (number == 0 && line == window.begin) {
-          each_thread([&](int thread) {
-            StageFirstWeights<kPatch>(tile, planned, part, arithmetic, true, thread, shared);
-          });
-          fetch(part);
-        }
-        stage(part);
-        const int next = begin + (number + 1) * kTileLast<kPatch>;
-        if (part.lines.end < window.end) {
-          fetch({LinesFrom(part.lines.end, window, planned.room), samples});
-        } else if (next < end) {
-          const Reach lines_of_next =
-              SightOf(EdgesOf<kPatch>(planned, arithmetic, block_first, begin, 0), number + 1).tile;
-          fetch({LinesFrom(lines_of_next.begin, lines_of_next, planned.room), samples});
-        }
-        each_warp([&](std::size_t warp) {
-          ResizePart(pieces[warp], part, arithmetic, shared, &outputs[warp]);
-        });
-        continue;
-      }
-      each_warp([&](std::size_t warp) { Fill(0, &lines[warp]); });
-      for (int sample = samples.begin; sample < samples.end; sample = part.samples.end) {
-        part.samples = {sample, Least(sample + planned.room.samples, samples.end)};
-        each_thread([&](int thread) {
-          StageFirstWeights<kPatch>(tile, planned, part, arithmetic, sample == samples.begin,
-                                    thread, shared);
-        });
-        fetch(part);
-        stage(part);
-        each_warp([&](std::size_t warp) { ResizeSome(pieces[warp], part, shared, &lines[warp]); });
-      }
-      each_warp([&](std::size_t warp) {
-        ResizeLines(pieces[warp], part, arithmetic, lines[warp], shared, &outputs[warp]);
-      });
-    }
-    each_warp([&](std::size_t warp) {
-      const Piece& piece = pieces[warp];
-      if constexpr (kPatch == 0) {
-        WritePiece(tile, piece, planned, arithmetic, target, 0, outputs[warp], out->data(), put);
-      } else {
-        StagePatch<kPatch>(piece, planned, arithmetic, target, static_cast<int>(warp),
-                           outputs[warp], shared);
-        CopyPatch<kPatch>(tile, piece, planned, target, static_cast<int>(warp), shared, out->data(),
-                          put_four);
-      }
-    });
-  };
-  for (int block = 0; block < planned.blocks; ++block) {
-    std::memset(static_cast<void*>(memory.data()), 0xff, memory.size() * sizeof(Four));  // all NaN
-    const int begin = block / planned.blocks_first * planned.tiles * kTileLast<kPatch>;
-    const int end = Least(begin + planned.tiles * kTileLast<kPatch>, planned.last.size);
-    for (int number = 0; begin + number * kTileLast<kPatch> < end; ++number)
-      make_tile(block % planned.blocks_first, begin, end, number);
-  }
+  RowOnHost<kPatch>(planned, arithmetic, target, chunks, out).Run();
 }
 
 struct Case {
@@ -192,44 +78,103 @@ TEST(CropResizeTile, RoundedEqualsTheNativeResizeButForSingleLevels) {
 }
 
 // The same sums in double, straight from the definition.
-double Exact(const Pixels& image, const Box& box, Size size, int y, int x, int channel) {
-  const auto weight = [](double position, double length, double outputs) {
+double Exact(const Pixels& image, const Box& box, Size size, bool bicubic, int y, int x,
+             int channel) {
+  const auto weight = [bicubic](double position, double length, double outputs) {
     const double d = std::abs(position) / std::max(1.0, length / outputs);
-    return std::max(0.0, 1 - d);
+    if (!bicubic) return std::max(0.0, 1 - d);
+    return d < 1 ? (1.5 * d - 2.5) * d * d + 1 : d < 2 ? ((-0.5 * d + 2.5) * d - 4) * d + 2 : 0;
   };
   const auto [width, height] = box.size();
   double sum = 0;
   double weights = 0;
   for (int v = 0; v < height; ++v) {
     const double down = weight(v + 0.5 - (y + 0.5) * height / size.height, height, size.height);
-    for (int u = 0; u < width && down > 0; ++u) {
+    for (int u = 0; u < width && down != 0; ++u) {
       const double both =
           down * weight(u + 0.5 - (x + 0.5) * width / size.width, width, size.width);
       sum += both * image.view().row(box.top + v)[3 * (box.left + u) + channel];
       weights += both;
     }
   }
-  return sum / weights;
+  return std::clamp(sum / weights, 0.0, 255.0);
 }
 
-TEST(CropResizeTile, BilinearIsItsDefinition) {
-  for (const Case& each : kCases) {
-    const Pixels image = Noise(each.image);
-    CropRow row = CropOf(image, each.box, each.size);
-    const std::size_t plane =
-        static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
-    std::vector<float> got(3 * plane, NAN);
-    RunRow<0>(image, row, {false, false}, kLevels, &got);
-    for (int y = 0; y < each.size.height; y += 5) {
-      for (int x = 0; x < each.size.width; x += 7) {
-        const std::size_t i = static_cast<std::size_t>(y * each.size.width + x);
-        for (int c = 0; c < 3; ++c) {
-          const double want = Exact(image, each.box, each.size, y, x, c);
-          ASSERT_NEAR(got[static_cast<std::size_t>(c) * plane + i], want, 1e-3);
+TEST(CropResizeTile, PlanesAreTheirDefinition) {
+  for (const bool bicubic : {false, true}) {
+    for (const Case& each : kCases) {
+      const Pixels image = Noise(each.image);
+      const CropRow row = CropOf(image, each.box, each.size);
+      const std::size_t plane =
+          static_cast<std::size_t>(each.size.width) * static_cast<std::size_t>(each.size.height);
+      std::vector<float> got(3 * plane, NAN);
+      RunRow<0>(image, row, {bicubic, false}, kLevels, &got);
+      for (int y = 0; y < each.size.height; y += 5) {
+        for (int x = 0; x < each.size.width; x += 7) {
+          const std::size_t i = static_cast<std::size_t>(y * each.size.width + x);
+          for (int c = 0; c < 3; ++c) {
+            const double want = Exact(image, each.box, each.size, bicubic, y, x, c);
+            ASSERT_NEAR(got[static_cast<std::size_t>(c) * plane + i], want, 2e-3);
+          }
         }
       }
     }
   }
+}
+
+// What lies in shared memory at once is a part of the samples of some lines, or of the lines, and
+// rows are turned or not.
+enum class Parts { kOfSamples, kOfLines };
+
+template <int kPatch>
+void ExpectExactPatches(Size size, const Box& box, Size resized, int temporal, bool turned,
+                        Parts parts) {
+  const Pixels image = Noise(size);
+  const CropRow row = CropOf(image, box, resized);
+  ASSERT_EQ(row.turned, turned);
+  const Arithmetic arithmetic = {true, false};
+  const int across = resized.width / kPatch;
+  const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, 0, across);
+  ASSERT_EQ(planned.room.whole, parts == Parts::kOfLines);
+  ASSERT_LT(planned.room.lines, SpanOf(kTileLast<kPatch>, planned.last, arithmetic));
+  const Target target = {Layout::kPatches, kPatch, 1, temporal, {1, 1, 1}, {0, 0, 0}};
+  std::vector<float> got(static_cast<std::size_t>(3 * temporal * resized.width * resized.height),
+                         NAN);
+  RunRow<kPatch>(image, row, arithmetic, target, &got, 0, across);
+  for (int y = 0; y < resized.height; y += 3) {
+    for (int x = 0; x < resized.width; x += 3) {
+      const int patch = y / kPatch * across + x / kPatch;
+      for (int c = 0; c < 3; ++c) {
+        const double want = Exact(image, box, resized, true, y, x, c);
+        for (int t = 0; t < temporal; ++t) {
+          const int plane = (patch * 3 + c) * temporal + t;
+          const int i = plane * kPatch * kPatch + y % kPatch * kPatch + x % kPatch;
+          ASSERT_NEAR(got[static_cast<std::size_t>(i)], want, 2e-3) << y << " " << x << " " << c;
+        }
+      }
+    }
+  }
+}
+
+TEST(CropResizeTile, PatchesOfLargeShrinksAreTheirDefinition) {
+  ExpectExactPatches<14>({460, 400}, {3, 5, 459, 398}, {84, 70}, 2, false, Parts::kOfLines);
+  ExpectExactPatches<16>({460, 400}, {3, 5, 459, 398}, {96, 80}, 1, false, Parts::kOfLines);
+  ExpectExactPatches<14>({300, 1010}, {1, 7, 300, 1005}, {56, 224}, 1, true, Parts::kOfLines);
+  ExpectExactPatches<16>({300, 1010}, {1, 7, 300, 1005}, {64, 240}, 3, true, Parts::kOfLines);
+  ExpectExactPatches<14>({1500, 90}, {2, 1, 1499, 90}, {56, 14}, 3, false, Parts::kOfSamples);
+  ExpectExactPatches<16>({1500, 90}, {2, 1, 1499, 90}, {48, 16}, 2, false, Parts::kOfSamples);
+  ExpectExactPatches<14>({90, 1500}, {2, 1, 90, 1499}, {14, 56}, 2, true, Parts::kOfSamples);
+  ExpectExactPatches<16>({90, 1500}, {2, 1, 90, 1499}, {16, 48}, 1, true, Parts::kOfSamples);
+}
+
+TEST(CropResizeTile, RoomIsForWhatThereIs) {
+  const Arithmetic arithmetic = {true, false};
+  EXPECT_EQ(SpanOf(64, AxisOf(3, 33'000'000, 1), arithmetic), 33'000'000);
+  const CropRow row = {0, 3 * 100'000'000, 1, 1, 3, 100'000'000, 2, false};
+  const PlannedRow planned = PlanRow<0>(row, arithmetic, 0, 0);
+  EXPECT_FALSE(planned.room.whole);
+  EXPECT_GT(SharedBytes(planned.room, 0), 0);
+  EXPECT_LE(SharedBytes(planned.room, 0), kMostBytes);
 }
 
 // The region `box` of an image as patches of side `patch`, by the tiles of kPatch.
@@ -281,10 +226,10 @@ TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
     ExpectNativePatches<16>(size, box, 16, 3, 3);
     ExpectNativePatches<0>(size, box, 7, 3, 1);
   }
-  // Shrunk far, and turned: rows are lost, and more than twice the columns.
+  // Long, and shrunk.
   ExpectNativePatches<14>({60, 4000}, {0, 0, 60, 3999}, 14);
   ExpectNativePatches<16>({60, 4000}, {0, 0, 60, 3999}, 16);
-  ExpectNativePatches<14>({2500, 2500}, {0, 0, 2500, 2500}, 14);
+  ExpectNativePatches<14>({1500, 1500}, {0, 0, 1500, 1500}, 14);
 }
 
 }  // namespace
