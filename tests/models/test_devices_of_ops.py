@@ -37,6 +37,7 @@ from vista_fast.models.weights import fetch_weight
 
 CONFIGS = [OcrConfig, GroundingConfig, SegmentationConfig, DocumentConfig]
 FLOAT = np.dtype(np.float32)
+WEIGHTS = (GRAPH, WEIGHT, "sam2-hiera-tiny-encoder", "sam2-hiera-tiny-decoder", "pp-layout-cdla", "slanet-1m")
 
 needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="the errors of a machine without a GPU")
 
@@ -158,6 +159,8 @@ def versions(engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, register: Calla
 
 
 def test_versions_tell_devices_apart(engine: vf.Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WEIGHTS:
+        fetch_weight(name)
     monkeypatch.setattr(ocr, "check_installed", lambda config: None)
     for module in (documents, grounding, segmentation):
         monkeypatch.setattr(module, "check_backend", lambda *_: None)
@@ -184,7 +187,7 @@ def test_versions_tell_devices_apart(engine: vf.Engine, folder: Path, monkeypatc
 def test_networks_are_opened_on_the_device(
     on_cuda: list[tuple[str, str]], pages: list[np.ndarray], folder: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    for name in (GRAPH, WEIGHT, "sam2-hiera-tiny-encoder", "sam2-hiera-tiny-decoder", "pp-layout-cdla", "slanet-1m"):
+    for name in WEIGHTS:
         fetch_weight(name)
     OcrModel(OcrConfig(backend="onnxruntime", device="cuda", limit_side_len=320), threads=1)
     LayoutModel(DocumentConfig(backend="onnxruntime", device="cuda"), threads=1)
