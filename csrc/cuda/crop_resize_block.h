@@ -39,7 +39,7 @@ struct Weights {
 };
 
 struct Shared {
-  float* scale;  // of the weights: of kAcross * kPiece outputs along the first axis, then the last
+  float* scale;  // of the weights of kFirstOutputs, then of kLastOutputs
   Weights first, last;
   Half* samples;      // [channel][line][sample]
   int stride, plane;  // of the samples

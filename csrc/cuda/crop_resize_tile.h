@@ -36,7 +36,8 @@ struct Piece {
 };
 
 // The edges of what a warp's pieces of a block's tiles can see, by a lane each: four of the lines
-// of each tile, and four of the samples.
+// of each tile, and four of the samples. What lanes have of tiles that do not exist, and further
+// lanes, is of no use.
 template <int kPatch>
 VISTA_DEVICE Lanes<int> EdgesOf(const PlannedRow& row, const Arithmetic& arithmetic,
                                 int block_first, int block_begin, int warp) {

@@ -62,8 +62,8 @@ VISTA_DEVICE float Normalised(float sum, int channel, const Arithmetic& arithmet
   return Clamped(level) * target.scale[channel] + target.shift[channel];
 }
 
-// A piece's sums with what they are of: visit(lane, channel, first, last, sum), counted from the
-// piece's first output along each axis.
+// A piece's sums with what they are of: visit(channel, first, last, sum), counted from the piece's
+// first output along each axis.
 template <typename Visit>
 VISTA_DEVICE void ForEachOutput(const Piece& piece, const Blocks& outputs, const Visit& visit) {
   VISTA_UNROLL
