@@ -184,24 +184,34 @@ def test_ctrl_c_while_closing_closes_at_once() -> None:
 
 
 def test_threads_that_can_not_be_started_are_a_typed_error() -> None:
+    # Stacks of 1 GiB and room for two: what is refused is the third thread, and no smaller need of the first two.
     done = run_python(
         """
-        import resource
-        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + (512 << 20),) * 2)
-        try:
-            vf.Engine(threads=1000)
-        except vf.errors.ResourceExhaustedError as error:
-            print(error)
+        import ctypes, resource
+        from pathlib import Path
+        libc, attributes = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+        assert libc.pthread_attr_init(attributes) == 0
+        assert libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(1 << 30)) == 0
+        assert libc.pthread_setattr_default_np(attributes) == 0
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        unlimited = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (2816 << 20), unlimited[1]))
+        for threads in (1000, 1):
+            try:
+                vf.Engine(threads)
+            except vf.errors.ResourceExhaustedError as error:
+                print(error)
+        resource.setrlimit(resource.RLIMIT_AS, unlimited)
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
         with vf.Engine(threads=1):
             print(len(masked))
         """
     )
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
-    assert first.startswith("1000 worker threads could not be started")
-    assert second == "0"
+    assert (done.returncode, done.stderr) == (0, "")
+    many, one, masked = done.stdout.splitlines()
+    assert many.startswith("1000 worker threads could not be started")
+    assert one.startswith("the thread that settles futures could not be started")
+    assert masked == "0"
 
 
 def refusals(engine: vf.Engine, future: CallFuture, many: ManyCalls) -> list[str]:

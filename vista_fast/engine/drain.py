@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from vista_fast._core import CompletionQueue, EngineCore, mark_engine_thread
+from vista_fast.errors import ResourceExhaustedError
 
 if TYPE_CHECKING:
     from vista_fast.engine.futures import CallFuture
@@ -25,7 +26,10 @@ _log = logging.getLogger("vista_fast.engine")
 
 
 class Drain:
-    """The thread, and the queue that it drains. It ends when ``queue`` is closed and empty."""
+    """The thread, and the queue that it drains. It ends when ``queue`` is closed and empty.
+
+    Raises ResourceExhaustedError when the system has no thread for it.
+    """
 
     def __init__(self, core: EngineCore, pullers: Pullers) -> None:
         self.queue = CompletionQueue()
@@ -34,7 +38,13 @@ class Drain:
         self._taken: deque[tuple[CallFuture, Any, BaseException | None, Any]] = deque()
         core.watch_lost_pullers(self.queue)
         self._thread = threading.Thread(target=self._run, name="vista-drain", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise ResourceExhaustedError(
+                f"the thread that settles futures could not be started ({error}); pass fewer threads, or raise the "
+                "limits of this process"
+            ) from error
 
     def is_here(self) -> bool:
         """Whether the caller runs on this thread: within the callback of a future, that is."""
