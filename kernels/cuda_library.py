@@ -125,6 +125,7 @@ class _Batch(ctypes.Structure):
         ("row_images", ctypes.c_void_p),
         ("boxes", ctypes.c_void_p),
         ("sizes", ctypes.c_void_p),
+        ("row_outputs", ctypes.c_void_p),
         ("plan", ctypes.c_void_p),
         ("device_plan", ctypes.c_void_p),
         ("row_count", ctypes.c_int),

@@ -18,9 +18,9 @@ namespace vista::cuda {
 namespace {
 
 // As kernels/cuda_library.py declares it.
-static_assert(sizeof(CropResizeBatch) == 128 && offsetof(CropResizeBatch, scale) == 88 &&
-              offsetof(CropResizeBatch, shift) == 100 && offsetof(CropResizeBatch, type) == 112 &&
-              offsetof(CropResizeBatch, out) == 120);
+static_assert(sizeof(CropResizeBatch) == 136 && offsetof(CropResizeBatch, scale) == 96 &&
+              offsetof(CropResizeBatch, shift) == 108 && offsetof(CropResizeBatch, type) == 120 &&
+              offsetof(CropResizeBatch, out) == 128);
 
 constexpr int kMostRows = 65535;  // the second axis of a grid
 
@@ -119,7 +119,7 @@ __global__ void __launch_bounds__(kThreads, 3)
       line = part.lines.end;
     } while (line < window.end);
     if constexpr (kPatch == 0) {
-      WritePiece(tile, piece, row, arithmetic, target, blockIdx.y, outputs, out, put);
+      WritePiece(tile, piece, row, arithmetic, target, outputs, out, put);
     } else {
       StagePatch<kPatch>(piece, row, arithmetic, target, warp, outputs, shared);
       __syncwarp();
@@ -144,7 +144,6 @@ Status Check(const CropResizeBatch& batch) {
 }
 
 Status CheckRow(const CropResizeBatch& batch, int n) {
-  constexpr std::int64_t kMostProduct = std::int64_t{1} << 28;
   const auto [left, top, right, bottom] = batch.boxes[n];
   const auto [height, width] = batch.sizes[n];
   const auto [low, high] = std::minmax({right - left, bottom - top, width, height});
@@ -230,16 +229,25 @@ Status PlanCropResize(const CropResizeBatch& batch, void* plan) {
   const Arithmetic arithmetic = {batch.bicubic, batch.rounded};
   return WithPatch(batch, [&](auto patch) {
     auto* const planned = static_cast<PlannedRow*>(plan);
-    std::int64_t first_patch = 0;
+    std::int64_t number = 0;
     for (int n = 0; n < batch.row_count; ++n) {
       if (Status status = CheckRow(batch, n); !status.ok()) return status;
       const std::int64_t image = batch.row_images[n];
       const CropRow row = RowOf(batch.image_offsets[image], batch.image_pitches[image],
                                 batch.boxes[n], batch.sizes[n], batch.rounded);
       const auto [height, width] = batch.sizes[n];
-      const std::int64_t across = width / batch.patch_size;
-      planned[n] = PlanRow<patch()>(row, arithmetic, first_patch, static_cast<int>(across));
-      first_patch += height / batch.patch_size * across;
+      if (batch.row_outputs != nullptr) {
+        number = batch.row_outputs[n];
+        if (number % kFour != 0) {
+          return Status::InvalidArgument("the output of row " + std::to_string(n) +
+                                         " begins at number " + std::to_string(number) +
+                                         "; begin at a multiple of " + std::to_string(kFour));
+        }
+      }
+      const bool in_patches = batch.layout == Layout::kPatches;
+      const int across = in_patches ? static_cast<int>(width / batch.patch_size) : 0;
+      planned[n] = PlanRow<patch()>(row, arithmetic, number, across);
+      number += 3 * height * width * (in_patches ? batch.temporal_patch_size : 1);
     }
     return Status();
   });

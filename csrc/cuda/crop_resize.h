@@ -25,6 +25,7 @@ struct CropResizeBatch {
   const std::int64_t* row_images = nullptr;     // [rows]
   const std::int64_t (*boxes)[4] = nullptr;     // [rows]: left, top, right, bottom
   const std::int64_t (*sizes)[2] = nullptr;     // [rows]: height, width
+  const std::int64_t* row_outputs = nullptr;    // [rows], numbers from `out`; null: no gaps
   const void* plan = nullptr;                   // of PlanCropResize
   const void* device_plan = nullptr;            // the same on the device
   int row_count = 0;                            // at most 65,535
@@ -37,8 +38,11 @@ struct CropResizeBatch {
   std::array<float, 3> scale = {1, 1, 1};  // value * scale + shift, per channel
   std::array<float, 3> shift = {0, 0, 0};
   Float type = Float::kFloat32;
-  void* out = nullptr;  // on the device; of `type`, patches aligned to four of it
+  void* out = nullptr;  // on the device; of `type`, each row's patches aligned to four of it
 };
+
+// The longer side of a box times the longer one of its output stays below this.
+inline constexpr std::int64_t kMostProduct = std::int64_t{1} << 28;
 
 // Bytes of the plan of one row.
 std::size_t PlannedRowBytes();

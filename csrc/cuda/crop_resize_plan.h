@@ -45,7 +45,7 @@ struct Room {
 
 struct PlannedRow {
   std::int64_t first_byte;
-  std::int64_t first_patch;
+  std::int64_t first_number;  // of the output
   Axis last, first;
   Room room;
   int patches_across;
@@ -177,10 +177,10 @@ inline CropRow RowOf(std::int64_t offset, std::int64_t pitch, const std::int64_t
   return {first_byte, pitch, bottom - top, height, 3, right - left, width, false};
 }
 
-// `patches_across` and `first_patch`, which is where the row's patches begin, count where the
-// output is in patches.
+// The row's numbers begin at `first_number` of the output; `patches_across` counts where that is in
+// patches.
 template <int kPatch>
-PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_t first_patch,
+PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_t first_number,
                    int patches_across) {
   const auto axis = [](std::int64_t step, std::int64_t length, std::int64_t size) {
     return AxisOf(static_cast<int>(step), static_cast<int>(length), static_cast<int>(size));
@@ -188,7 +188,7 @@ PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_
   const auto units = [](int size, int unit) { return (size + unit - 1) / unit; };
   PlannedRow planned;
   planned.first_byte = row.first_byte;
-  planned.first_patch = first_patch;
+  planned.first_number = first_number;
   planned.last = axis(row.last_step, row.last_length, row.last_size);
   planned.first = axis(row.first_step, row.first_length, row.first_size);
   planned.room = RoomOf(kSide<kPatch>, kStagedBytes<kPatch>, planned.last, planned.first,

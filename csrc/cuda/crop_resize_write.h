@@ -28,14 +28,14 @@ struct alignas(16) [[gnu::may_alias]] Four {
 // Divided by a merge size; by 2, which is every model's so far, in one instruction.
 VISTA_DEVICE int ByMerge(int value, int merge) { return merge == 2 ? value >> 1 : value / merge; }
 
-// The number of a patch by its place, counted in patches.
+// The number of a patch of a row by its place, counted in patches.
 VISTA_DEVICE std::int64_t PatchAt(const Target& target, const PlannedRow& row, int y, int x) {
   const int merge = target.merge;
   const int group_y = ByMerge(y, merge);
   const int group_x = ByMerge(x, merge);
   const int group = group_y * ByMerge(row.patches_across, merge) + group_x;
   const int within = (y - group_y * merge) * merge + x - group_x * merge;
-  return row.first_patch + static_cast<std::int64_t>(group) * merge * merge + within;
+  return static_cast<std::int64_t>(group) * merge * merge + within;
 }
 
 VISTA_DEVICE float Clamped(float level) {
@@ -139,7 +139,7 @@ VISTA_DEVICE void CopyPatch(const Tile& tile, const Piece& piece, const PlannedR
   const int last = tile.last_begin / kPatch + piece.last;
   const std::int64_t patch =
       PatchAt(target, row, row.turned ? first : last, row.turned ? last : first);
-  T* const begin = out + patch * static_cast<int>(3 * kArea) * target.temporal;
+  T* const begin = out + row.first_number + patch * static_cast<int>(3 * kArea) * target.temporal;
   const float* const staged = shared.staged + warp * 3 * kStagedPlane<kPatch>;
   const auto values = [&](unsigned four) {
     return *reinterpret_cast<const Four*>(staged + StagedAt<kPatch>(four));
@@ -173,11 +173,11 @@ VISTA_DEVICE void CopyPatch(const Tile& tile, const Piece& piece, const PlannedR
 template <typename T, typename Put>
 VISTA_DEVICE void WritePiece(const Tile& tile, const Piece& piece, const PlannedRow& row,
                              const Arithmetic& arithmetic, const Target& target,
-                             std::int64_t row_number, const Blocks& outputs, T* out,
-                             const Put& put) {
+                             const Blocks& outputs, T* out, const Put& put) {
   if (IsEmpty(piece)) return;
   const int width = row.turned ? row.last.size : row.first.size;
   const std::int64_t plane = static_cast<std::int64_t>(row.last.size) * row.first.size;
+  T* const begin = out + row.first_number;
   ForEachOutput(piece, outputs, [&](int c, int first, int last, float sum) {
     first += tile.first_begin + piece.first * kPiece;
     last += tile.last_begin + piece.last * kPiece;
@@ -185,14 +185,14 @@ VISTA_DEVICE void WritePiece(const Tile& tile, const Piece& piece, const Planned
     const int x = row.turned ? last : first;
     const float value = Normalised(sum, c, arithmetic, target);
     if (target.layout == Layout::kPlanes) {
-      put(out + (row_number * 3 + c) * plane + static_cast<std::int64_t>(y) * width + x, value);
+      put(begin + c * plane + static_cast<std::int64_t>(y) * width + x, value);
       return;
     }
     const std::int64_t area = static_cast<std::int64_t>(target.patch) * target.patch;
     const std::int64_t patch = PatchAt(target, row, y / target.patch, x / target.patch);
     const std::int64_t index = (patch * 3 + c) * target.temporal * area +
                                y % target.patch * target.patch + x % target.patch;
-    for (int t = 0; t < target.temporal; ++t) put(out + index + t * area, value);
+    for (int t = 0; t < target.temporal; ++t) put(begin + index + t * area, value);
   });
 }
 

@@ -40,7 +40,7 @@ def library() -> cuda_library._Library:
 
 
 def planned(library: cuda_library._Library, call: CropPatchify) -> list[tuple[int, ...]]:
-    """First byte, first patch, (step, length, size) of the last axis and of the first, patches across, turned."""
+    """First byte, first number, (step, length, size) of the last axis and of the first, patches across, turned."""
     tensors = [cuda_library._on_host(each) for each in (call.images.offsets, call.rows, call.boxes, call.sizes)]
     offsets, rows, boxes, sizes = (tensor.data_ptr() for tensor in tensors)
     pitches = cuda_library._on_host(call.images.line_bytes, torch.int32)
@@ -68,7 +68,8 @@ def test_a_plan_has_the_rows_of_the_other_kernels(library: cuda_library._Library
     sizes = torch.tensor([[56, 28], [56, 28], [28, 84]])
     for rounded in (True, False):
         call = CropPatchify(images, torch.tensor([0, 1, 2]), boxes, sizes, rounded=rounded)
-        want = [(row[0], row[8], *row[1:7], row[9], row[7]) for row in call.table.tolist()]
+        numbers = call.out_shape[1]
+        want = [(row[0], row[8] * numbers, *row[1:7], row[9], row[7]) for row in call.table.tolist()]
         assert planned(library, call) == want
         assert [row[-1] for row in want] == [0, int(rounded), 0]
 
@@ -90,8 +91,8 @@ def test_a_plan_refuses_what_makes_no_sense(library: cuda_library._Library) -> N
 def test_a_batch_is_laid_out_as_in_the_header() -> None:
     """The library asserts the same numbers."""
     batch = cuda_library._Batch
-    assert ctypes.sizeof(batch) == 128
-    assert [getattr(batch, name).offset for name in ("scale", "shift", "type", "out")] == [88, 100, 112, 120]
+    assert ctypes.sizeof(batch) == 136
+    assert [getattr(batch, name).offset for name in ("scale", "shift", "type", "out")] == [96, 108, 120, 128]
 
 
 def test_what_is_no_library_of_this_version_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

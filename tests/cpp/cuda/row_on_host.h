@@ -166,7 +166,7 @@ class RowOnHost {
 
   void Write(int warp, std::size_t w) {
     if constexpr (kPatch == 0) {
-      WritePiece(tile_, pieces_[w], row_, arithmetic_, target_, 0, outputs_[w], out_->data(),
+      WritePiece(tile_, pieces_[w], row_, arithmetic_, target_, outputs_[w], out_->data(),
                  [this](float* to, float value) { Put(to, value); });
     } else {
       StagePatch<kPatch>(pieces_[w], row_, arithmetic_, target_, warp, outputs_[w], shared_);
