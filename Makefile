@@ -86,9 +86,14 @@ build/cuda/.compiled: $(CUDA_TOOLKIT)/.installed $(NATIVE) $(shell find csrc/cud
 sanitizers: build/asan/.tested build/tsan/.tested
 
 # From tests/, because ./vista_fast would hide the installed package and its compiled core. The CUDA library is the one of
-# cuda-compile, where that was made; what it plans is tested without a GPU.
-python-test: $(VENV)/.dev-extra $(VENV)/.package
-	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so $(BIN)/python -m pytest -q
+# cuda-compile, where that was made; what it plans is tested without a GPU. Another one, whose device is the host, runs.
+HOST_LIBRARY := tests/cpp/cuda/host_library.so
+python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY)
+	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so \
+	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(BIN)/python -m pytest -q
+
+build/%/$(HOST_LIBRARY): build/%/build.ninja $(NATIVE) $(CPP_TESTS)
+	$(BIN)/ninja -C build/$* -j $(JOBS) vista_host_library
 
 # DALI's CPU pipelines, without the CUDA libraries that its package would bring: 225 MB, in a folder of its own.
 DALI := $(CURDIR)/build/dali
@@ -103,7 +108,7 @@ $(DALI)/.installed: $(VENV)/.dev-extra
 # The parts that use the compiled core, once under the address sanitizer, but for those that run OpenVINO, which refuses
 # to be loaded with it. Python itself leaks by design at its exit.
 ASAN_PYTHON := build/asan-python
-python-asan: $(VENV)/.dev-extra
+python-asan: $(VENV)/.dev-extra build/asan/$(HOST_LIBRARY)
 	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -S . -B $(ASAN_PYTHON) -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	  -DVISTA_SANITIZE=address,undefined -DVISTA_WERROR=ON -DPython_EXECUTABLE=$(BIN)/python \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
@@ -113,7 +118,8 @@ python-asan: $(VENV)/.dev-extra
 	rm -f $(ASAN_PYTHON)/path/vista_fast/_core*.so && cp $(ASAN_PYTHON)/csrc/python/_core*.so $(ASAN_PYTHON)/path/vista_fast/
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider engine image integrations rollout report
+	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/asan/$(HOST_LIBRARY) \
+	  $(BIN)/python -m pytest -q -p no:cacheprovider devices engine image integrations rollout report
 
 # Each target for FUZZ_SECONDS; "fuzz-short" is part of the tests.
 FUZZ_SECONDS ?= 600

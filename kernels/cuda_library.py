@@ -2,7 +2,8 @@
 
 Both passes of a resize are products on tensor cores, as in the Triton kernels, but the sums of the first stay in
 registers for the second, lines are on their way from memory while others are worked on, and whole patches are written
-without gaps. ``scripts/gpu_check.sh`` compares and times both.
+without gaps. ``scripts/gpu_check.sh`` compares and times both. Rollouts call them through the native Op
+``cuda.preprocess`` (``vista_fast.devices.register_preprocess``), from the threads of the engine.
 
 The library is built with ``-DVISTA_CUDA=ON`` (``pip install --config-settings=cmake.define.VISTA_CUDA=ON .``) and lies
 in the package; VISTA_FAST_CUDA_LIBRARY names another file.

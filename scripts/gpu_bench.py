@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 REPEATS = 5
-OURS = ("Triton", "CUDA C++")
+OURS = ("Triton", "CUDA C++", "cuda.preprocess")
 
 
 def measure_each(seed: int, seconds: float, bandwidth: float) -> Iterator[dict[str, object]]:
@@ -31,6 +31,18 @@ def copy_bandwidth() -> float:
     target = torch.empty_like(source)
     times = milliseconds(lambda: target.copy_(source), 0.5)
     return 2 * source.numel() / (statistics.median(times) / 1000)
+
+
+def _engine(regions: Regions) -> Callable[[], object]:
+    """All of the engine's way: a call for each region, and their results in one tensor; none is held for later."""
+    import torch
+
+    import vista_fast as vf
+    from vista_fast.devices import DeviceStore, register_preprocess
+
+    engine = vf.Engine()
+    register_preprocess(engine, DeviceStore("cuda"), budget_bytes=0, max_batch=regions.workload.rows)
+    return lambda: torch.cat([result["pixel_values"].tensor() for result in regions.preprocess(engine)])
 
 
 def _torchvision(regions: Regions) -> Callable[[], object]:
@@ -126,6 +138,7 @@ def candidates(regions: Regions) -> dict[str, Callable[[], Callable[[], object]]
     return {
         "Triton": lambda: lambda: crop_patchify.crop_resize_patchify(call),
         "CUDA C++": lambda: lambda: cuda_library.crop_resize_patchify(call),
+        "cuda.preprocess": lambda: _engine(regions),
         "torchvision v2": lambda: _torchvision(regions),
         "DALI": lambda: _dali(regions),
         "transformers": lambda: _transformers(regions),

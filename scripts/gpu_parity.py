@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Agreement:
 def check_all(seed: int, device: str = "cuda", workloads: tuple[Workload, ...] = WORKLOADS) -> list[Agreement]:
     """Every comparison, printed as it is made."""
     found = []
-    for compare in (_kernels, _cuda_library, _overlay_and_masks, _dali, _models):
+    for compare in (_kernels, _cuda_library, _in_core, _overlay_and_masks, _dali, _models):
         for agreement in _or_its_failure(compare, compare(seed, device, workloads)):
             state = {True: "ok", False: "DISAGREES", None: "not compared"}[agreement.agrees]
             number = "" if agreement.off is None else f": off by {agreement.off:.1e}, at most {agreement.limit:.1e}"
@@ -129,6 +130,29 @@ def _cuda_library(seed: int, device: str, workloads: tuple[Workload, ...]) -> It
     for name, odd in _odd_calls(seed, device):
         run = cuda_library.crop_resize_normalise if hasattr(odd, "size") else cuda_library.crop_resize_patchify
         yield from _compared(f"CUDA C++ {name}", odd, run(odd))  # type: ignore[arg-type]
+
+
+def _in_core(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    """The native Op over the CUDA kernels; on the CPU over their like on the host, where the tests built it."""
+    import torch
+    from vista_fast.kernels import cuda_library
+
+    import vista_fast as vf
+    from vista_fast.devices import DeviceStore, register_preprocess
+
+    on_host = os.environ.get("VISTA_TEST_HOST_LIBRARY")
+    library = cuda_library.library_path() if device != "cpu" else Path(on_host) if on_host else None
+    if library is None:
+        yield Agreement("cuda.preprocess", None, 0, "the library was not built", failed=device != "cpu")
+        return
+    for workload in workloads:
+        regions = make_regions(workload, seed, device)
+        with vf.Engine() as engine:
+            register_preprocess(engine, DeviceStore(device), library=library)
+            for dtype in _limits():
+                results = regions.preprocess(engine, dtype=str(dtype).removeprefix("torch."))
+                rows = torch.cat([result["pixel_values"].tensor() for result in results])
+                yield from _compared(f"cuda.preprocess {dtype}, {workload.name}", regions.patchify(dtype=dtype), rows)
 
 
 def _odd_calls(seed: int, device: str) -> Iterator[tuple[str, CropResize | CropPatchify]]:

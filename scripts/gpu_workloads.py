@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
     from vista_fast.kernels.calls import CropPatchify
     from vista_fast.kernels.ragged import CropResize, RaggedImages
+
+    import vista_fast as vf
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,19 @@ class Regions:
             for left, top, right, bottom in self.boxes.tolist()
         ]
         return CropPatchify(self.images, self.rows, self.boxes, torch.tensor(sizes), **options)  # type: ignore[arg-type]
+
+    def preprocess(self, engine: vf.Engine, **options: object) -> list[dict[str, Any]]:
+        """The same patches as calls of the engine's Op on the device."""
+        from vista_fast.devices import DeviceImage
+
+        images = [DeviceImage(self.images.image(n), f"{n:032x}") for n in range(len(self.images.offsets))]
+        low, high = self.workload.pixels
+        calls = [
+            {"image": images[row], "box": box, "min_pixels": low, "max_pixels": high} | options
+            for row, box in zip(self.rows.tolist(), self.boxes.tolist(), strict=True)
+        ]
+        results: list[dict[str, Any]] = engine.submit_many("cuda.preprocess", calls).result()
+        return results
 
     def crop(self, n: int) -> torch.Tensor:
         """Region n, a view uint8 [height, width, 3] on the device."""

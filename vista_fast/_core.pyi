@@ -117,6 +117,56 @@ class Image(Object):
     def __copy__(self) -> Image: ...
     def __deepcopy__(self, memo: Any, /) -> Image: ...
 
+class DevicePixels(Object):
+    """uint8 [height, width, 3] without gaps at ``address`` of a device, by its number, or of the host: -1. They may be
+    read when ``ready``, a cudaEvent_t or 0, has come; ``owner`` keeps them and it."""
+
+    def __init__(
+        self, *, hash: str, address: int, width: int, height: int, device: int, ready: int, owner: Any
+    ) -> None: ...
+
+class DeviceArray(Object):
+    """An immutable array on a device, by its number, or on the host: -1."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Literal["float32", "float16", "bfloat16"]: ...
+    @property
+    def device(self) -> int: ...
+    @property
+    def bytes(self) -> int:
+        """Of the device's memory."""
+
+    def __dlpack__(
+        self,
+        *,
+        stream: int | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+class CudaPreprocess:
+    """The native Op ``cuda.preprocess``, until an engine takes it (Engine.register_native).
+
+    ``library`` has the CUDA kernels, and ``device`` is the number of a GPU, or another of the library's. At most
+    ``budget_bytes`` of results are held for equal calls, and ``max_batch`` calls are one launch. Raises NotFoundError
+    for a file that is not this version's library, and OpError for a device that can't be used.
+    """
+
+    def __init__(self, *, library: str, device: int, budget_bytes: int, max_batch: int) -> None: ...
+    @property
+    def name(self) -> str:
+        """Empty when an engine has the Op."""
+
+    def try_with(self, pixels: DevicePixels) -> dict[str, Any]:
+        """What a call over these pixels gives, before an engine has the Op."""
+
+def show_device_arrays_as(type: Callable[[DeviceArray], Any]) -> None:
+    """Results of native Ops have what this makes of each DeviceArray, in its place."""
+
 def encoded_hash(encoded: bytes, part: str = "") -> str:
     """The hash of an Image that is decoded from these bytes; of one that is a ``part`` of their picture, which says
     what was asked for."""
@@ -138,6 +188,8 @@ def lay_planes(
 
 def mark_engine_thread() -> None: ...
 def on_engine_thread() -> bool: ...
+def release_now() -> None:
+    """Releases the Python objects that the core has let go of, as every call into it does."""
 
 class CompletionQueue:
     def __init__(self) -> None: ...
@@ -186,6 +238,7 @@ class EngineCore:
         key: Callable[[dict[str, Any]], str | int] | None,
         size: Callable[[dict[str, Any]], float] | None,
     ) -> int: ...
+    def add_op(self, prepared: CudaPreprocess, open_image: Callable[[Any], DevicePixels], /) -> None: ...
     def op_names(self) -> list[str]: ...
     def carried_across_fork(self) -> bool: ...
     def check_alive(self) -> None: ...

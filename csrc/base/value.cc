@@ -77,6 +77,15 @@ std::size_t Value::bytes() const {
   return total;
 }
 
+bool Value::MayBeKept() const {
+  if (const auto* object = get_if<ObjectRef>()) return *object == nullptr || (*object)->MayBeKept();
+  if (const auto* list = get_if<List>())
+    return std::all_of(list->begin(), list->end(), [](const Value& v) { return v.MayBeKept(); });
+  if (const auto* dict = get_if<Dict>())
+    return std::all_of(dict->begin(), dict->end(), [](auto& e) { return e.second.MayBeKept(); });
+  return true;
+}
+
 Status AppendCanonical(const Value& value, std::string* out) {
   CanonicalWriter writer(out);
   return Append(value, 0, &writer);

@@ -52,6 +52,8 @@ struct Value {
   [[nodiscard]] const Value* find(const std::string& name) const;
   // Memory held by the tree and by the objects in it, in bytes.
   [[nodiscard]] std::size_t bytes() const;
+  // Whether a cache may keep the tree: all objects in it say so.
+  [[nodiscard]] bool MayBeKept() const;
 };
 
 struct Value::Entry {

@@ -22,8 +22,6 @@ static_assert(sizeof(CropResizeBatch) == 136 && offsetof(CropResizeBatch, scale)
               offsetof(CropResizeBatch, shift) == 108 && offsetof(CropResizeBatch, type) == 120 &&
               offsetof(CropResizeBatch, out) == 128);
 
-constexpr int kMostRows = 65535;  // the second axis of a grid
-
 __device__ void Put(float* to, float value) { *to = value; }
 __device__ void Put(__half* to, float value) { *to = __float2half_rn(value); }
 __device__ void Put(__nv_bfloat16* to, float value) { *to = __float2bfloat16_rn(value); }
@@ -129,48 +127,6 @@ __global__ void __launch_bounds__(kThreads, 3)
   }
 }
 
-Status Check(const CropResizeBatch& batch) {
-  if (batch.row_count < 0 || batch.row_count > kMostRows) {
-    return Status::InvalidArgument("a batch has " + std::to_string(batch.row_count) +
-                                   " rows; launch from 0 to " + std::to_string(kMostRows));
-  }
-  if (batch.patch_size < 1 || batch.merge_size < 1 || batch.temporal_patch_size < 1) {
-    return Status::InvalidArgument(
-        "patch_size, merge_size and temporal_patch_size are " + std::to_string(batch.patch_size) +
-        ", " + std::to_string(batch.merge_size) + " and " +
-        std::to_string(batch.temporal_patch_size) + "; give numbers of at least 1");
-  }
-  return {};
-}
-
-Status CheckRow(const CropResizeBatch& batch, int n) {
-  const auto [left, top, right, bottom] = batch.boxes[n];
-  const auto [height, width] = batch.sizes[n];
-  const auto [low, high] = std::minmax({right - left, bottom - top, width, height});
-  if (low >= 1 && high < kMostProduct &&
-      std::max(right - left, bottom - top) * std::max(width, height) < kMostProduct) {
-    const std::int64_t whole = std::int64_t{batch.patch_size} * batch.merge_size;
-    if (batch.layout == Layout::kPlanes || (height % whole == 0 && width % whole == 0)) return {};
-    return Status::InvalidArgument("row " + std::to_string(n) + " becomes " +
-                                   std::to_string(width) + " x " + std::to_string(height) +
-                                   " pixels; both sides must be multiples of " +
-                                   std::to_string(whole) + " (patch_size * merge_size)");
-  }
-  return Status::InvalidArgument(
-      "row " + std::to_string(n) + " resizes " + std::to_string(right - left) + " x " +
-      std::to_string(bottom - top) + " pixels to " + std::to_string(width) + " x " +
-      std::to_string(height) + "; sides must be at least 1 and their products under 2^28");
-}
-
-// Runs `with` with the side of patches that its tiles are made of: Qwen2-VL's or Qwen3-VL's, or 0.
-template <typename With>
-Status WithPatch(const CropResizeBatch& batch, const With& with) {
-  const int side = batch.layout == Layout::kPatches ? batch.patch_size : 0;
-  if (side == 14) return with(std::integral_constant<int, 14>());
-  if (side == 16) return with(std::integral_constant<int, 16>());
-  return with(std::integral_constant<int, 0>());
-}
-
 Status Failed(const char* what, cudaError_t error) {
   static_cast<void>(cudaGetLastError());  // or the next launch would be taken for this one
   const bool other_gpu =
@@ -213,6 +169,7 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
     return Failed("the shared memory", error);
   }
   const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(batch.row_count));
+  static_cast<void>(cudaGetLastError());  // what others have left unread
   kernel<<<grid, kThreads, static_cast<std::size_t>(bytes), stream>>>(
       batch.pixels, static_cast<const PlannedRow*>(batch.device_plan),
       Arithmetic{batch.bicubic, batch.rounded}, target, static_cast<T*>(batch.out));
@@ -221,37 +178,6 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
 }
 
 }  // namespace
-
-std::size_t PlannedRowBytes() { return sizeof(PlannedRow); }
-
-Status PlanCropResize(const CropResizeBatch& batch, void* plan) {
-  if (Status status = Check(batch); !status.ok()) return status;
-  const Arithmetic arithmetic = {batch.bicubic, batch.rounded};
-  return WithPatch(batch, [&](auto patch) {
-    auto* const planned = static_cast<PlannedRow*>(plan);
-    std::int64_t number = 0;
-    for (int n = 0; n < batch.row_count; ++n) {
-      if (Status status = CheckRow(batch, n); !status.ok()) return status;
-      const std::int64_t image = batch.row_images[n];
-      const CropRow row = RowOf(batch.image_offsets[image], batch.image_pitches[image],
-                                batch.boxes[n], batch.sizes[n], batch.rounded);
-      const auto [height, width] = batch.sizes[n];
-      if (batch.row_outputs != nullptr) {
-        number = batch.row_outputs[n];
-        if (number % kFour != 0) {
-          return Status::InvalidArgument("the output of row " + std::to_string(n) +
-                                         " begins at number " + std::to_string(number) +
-                                         "; begin at a multiple of " + std::to_string(kFour));
-        }
-      }
-      const bool in_patches = batch.layout == Layout::kPatches;
-      const int across = in_patches ? static_cast<int>(width / batch.patch_size) : 0;
-      planned[n] = PlanRow<patch()>(row, arithmetic, number, across);
-      number += 3 * height * width * (in_patches ? batch.temporal_patch_size : 1);
-    }
-    return Status();
-  });
-}
 
 Status LaunchCropResize(const CropResizeBatch& batch, void* stream) {
   if (batch.row_count == 0) return {};

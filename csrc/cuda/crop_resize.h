@@ -52,8 +52,9 @@ std::size_t PlannedRowBytes();
 // that makes no sense; that boxes lie in their images is the caller's to see to.
 Status PlanCropResize(const CropResizeBatch& batch, void* plan);
 
-// Enqueues the work on `stream` (a cudaStream_t) and returns. The buffers must live until it has
-// run. Errors: kInvalidArgument for an `out` that is not aligned, kInternal for CUDA's own.
+// Enqueues the work on `stream` (a cudaStream_t) and returns; errors that earlier calls of CUDA
+// have left are forgotten. The buffers must live until it has run. Errors: kInvalidArgument for an
+// `out` that is not aligned, kInternal for CUDA's own.
 Status LaunchCropResize(const CropResizeBatch& batch, void* stream);
 
 }  // namespace vista::cuda

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/crop_resize.h"
 #include "cuda/crop_resize_filter.h"
@@ -200,6 +201,15 @@ PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_
   planned.blocks = planned.blocks_first * units(tiles, planned.tiles);
   planned.turned = row.turned;
   return planned;
+}
+
+// Runs `with` with the side of patches that its tiles are made of: Qwen2-VL's or Qwen3-VL's, or 0.
+template <typename With>
+Status WithPatch(const CropResizeBatch& batch, const With& with) {
+  const int side = batch.layout == Layout::kPatches ? batch.patch_size : 0;
+  if (side == 14) return with(std::integral_constant<int, 14>());
+  if (side == 16) return with(std::integral_constant<int, 16>());
+  return with(std::integral_constant<int, 0>());
 }
 
 }  // namespace vista::cuda

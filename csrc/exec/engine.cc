@@ -23,6 +23,14 @@ Engine::Engine(const Options& options, NativeOps native_ops, sched::Listener* li
   }
 }
 
+Result<Engine::NativeEntry> Engine::AddOp(std::unique_ptr<NativeOp> op) {
+  const NativeOp* const added = op.get();
+  const Result<sched::Scheduler::AddedOp> as = scheduler_.AddOp(added->spec(), /*leased=*/false);
+  if (!as.ok()) return as.status();
+  executor_->Add(as.value().id, std::move(op));
+  return NativeEntry{as.value().id, added};
+}
+
 Engine::~Engine() { Close(Duration(0)); }
 
 void Engine::Close(Duration timeout) {

@@ -35,6 +35,9 @@ class Engine {
   };
   [[nodiscard]] const std::vector<NativeEntry>& native_ops() const { return native_; }
 
+  // One more native Op. Error: kInvalidArgument for a name that is taken.
+  Result<NativeEntry> AddOp(std::unique_ptr<NativeOp> op);
+
   // Runs a Batch that SubmitInPlace gave, on the calling thread.
   void Run(const sched::Batch& batch) { executor_->Run(batch); }
 

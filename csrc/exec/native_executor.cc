@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <functional>
+#include <mutex>
 #include <new>
 #include <string>
 #include <utility>
@@ -54,8 +55,16 @@ void NativeExecutor::Work() {
     Run(*batch);
 }
 
+void NativeExecutor::Add(sched::OpId id, std::unique_ptr<NativeOp> op) {
+  const std::lock_guard lock(ops_mutex_);
+  ops_.emplace(id, std::move(op));
+}
+
 void NativeExecutor::Run(const sched::Batch& batch) {
-  const NativeOp& op = *ops_.at(batch.op);
+  const NativeOp& op = [&]() -> const NativeOp& {
+    const std::shared_lock lock(ops_mutex_);
+    return *ops_.at(batch.op);
+  }();
   try {
     scheduler_->Complete(batch.id, op.Run(*batch.calls));
   } catch (const std::bad_alloc&) {

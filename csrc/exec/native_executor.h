@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <shared_mutex>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -22,6 +23,8 @@ class NativeExecutor {
   NativeExecutor(const NativeExecutor&) = delete;
   NativeExecutor& operator=(const NativeExecutor&) = delete;
 
+  // One more Op, which the scheduler may know already: its calls come after this.
+  void Add(sched::OpId id, std::unique_ptr<NativeOp> op);
   // Runs a Batch of the native lane to its end, on the calling thread.
   void Run(const sched::Batch& batch);
   // Joins the threads once the scheduler has stopped; the ops stay, because late callers still
@@ -32,7 +35,8 @@ class NativeExecutor {
   void Work();
 
   sched::Scheduler* const scheduler_;
-  const Ops ops_;
+  std::shared_mutex ops_mutex_;
+  Ops ops_;
   std::vector<std::thread> threads_;
 };
 

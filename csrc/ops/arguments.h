@@ -27,6 +27,19 @@ class Arguments {
 
   // The Image that the Op works on; never null.
   Image::Ref GetImage();
+  // Another object than an Image; null after a failure, whose message ends with `remedy`.
+  template <typename T>
+  std::shared_ptr<const T> GetObject(const char* name, const char* remedy) {
+    static const Value kNone;
+    const Value* const value = Take(name);
+    if (value != nullptr) {
+      if (const auto* object = value->get_if<ObjectRef>()) {
+        if (auto wanted = std::dynamic_pointer_cast<const T>(*object)) return wanted;
+      }
+    }
+    Fail(name, value == nullptr ? kNone : *value, remedy);
+    return nullptr;
+  }
   // Whether an argument is given.
   [[nodiscard]] bool Has(const char* name) const { return Find(name) != nullptr; }
 

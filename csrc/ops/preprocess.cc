@@ -27,33 +27,18 @@
 #include "image/planes.h"
 #include "ops/arguments.h"
 #include "ops/image_op.h"
+#include "ops/patch_arguments.h"
 
 namespace vista::ops {
 namespace {
 
 constexpr const char* kName = "image.preprocess";
 
-struct Patches {
-  PreprocessOptions options;
-  PatchLayout layout;
-
+struct Patches : PatchArguments {
   static Result<Patches> Parse(Arguments* arguments, Size image) {
-    PreprocessOptions options;
-    const auto number = [&](const char* name, int fallback, int most) {
-      return static_cast<int>(arguments->Int(name, fallback, 1, most));
-    };
-    options.patch_size = number("patch_size", options.patch_size, kMostPatch);
-    options.merge_size = number("merge_size", options.merge_size, kMostMerge);
-    options.temporal_patch_size =
-        number("temporal_patch_size", options.temporal_patch_size, kMostTemporal);
-    options.min_pixels = arguments->Int("min_pixels", options.min_pixels, 1, kDefaultPixelLimit);
-    options.max_pixels = arguments->Int("max_pixels", options.max_pixels, 1, kDefaultPixelLimit);
-    options.mean = arguments->ThreeNumbers("mean", options.mean);
-    options.std = arguments->ThreeNumbers("std", options.std);
-    if (Status status = arguments->Finish(); !status.ok()) return status;
-    const Result<PatchLayout> layout = LayOutPatches(image, options);
-    if (!layout.ok()) return layout.status();
-    return Patches{options, layout.value()};
+    Result<PatchArguments> parsed = PatchArguments::Parse(arguments, image);
+    if (!parsed.ok()) return parsed.status();
+    return Patches{std::move(parsed).value()};
   }
 
   [[nodiscard]] double megapixels() const { return 3 * Megapixels(layout.resized); }
@@ -62,11 +47,6 @@ struct Patches {
   }
   [[nodiscard]] Status Write(const PixelView& source, float* out) const {
     return WritePatches(source, options, layout, out);
-  }
-  [[nodiscard]] std::pair<std::string, Value> Grid() const {
-    return {"grid_thw",
-            Value{Value::List{Value{std::int64_t{1}}, Value{std::int64_t{layout.grid_height}},
-                              Value{std::int64_t{layout.grid_width}}}}};
   }
 };
 
@@ -105,7 +85,7 @@ struct Planes {
   [[nodiscard]] Status Write(const PixelView& source, float* out) const {
     return WritePlanes(source, options, layout, out);
   }
-  [[nodiscard]] std::pair<std::string, Value> Grid() const {
+  [[nodiscard]] Value::Entry Grid() const {
     return {"grid", Value{Value::List{Value{std::int64_t{layout.grid.width}},
                                       Value{std::int64_t{layout.grid.height}}}}};
   }
@@ -198,9 +178,7 @@ class Preprocess {
     auto* values = reinterpret_cast<float*>(memory.get());
     if (Status status = each.Write(Region(image->view(), box), values); !status.ok()) return status;
     ObjectRef tensor = std::make_shared<const Tensor>(DType::kFloat32, shape, values, memory);
-    auto [name, grid] = each.Grid();
-    return Value{Value::Dict{{std::move(name), std::move(grid)},
-                             {"pixel_values", Value{std::move(tensor)}}}};
+    return Value{Value::Dict{each.Grid(), {"pixel_values", Value{std::move(tensor)}}}};
   }
 };
 

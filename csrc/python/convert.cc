@@ -13,6 +13,7 @@
 
 #include "base/canonical.h"
 #include "base/tensor.h"
+#include "device_arrays.h"
 #include "foreign.h"
 
 namespace py = pybind11;
@@ -296,6 +297,8 @@ py::object FromObject(const ObjectRef& object) {
                                    : py::reinterpret_borrow<py::object>(foreign->object());
   }
   if (auto tensor = std::dynamic_pointer_cast<const Tensor>(object)) return ToArray(tensor);
+  if (auto array = std::dynamic_pointer_cast<const cuda::DeviceArray>(object))
+    return ShowDeviceArray(array);
   return py::cast(std::const_pointer_cast<Object>(object));
 }
 

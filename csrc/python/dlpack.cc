@@ -1,9 +1,9 @@
 #include "dlpack.h"
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "dlpack_layout.h"
 #include "errors.h"
@@ -20,18 +20,18 @@ using dlpack::ManagedVersioned;
 template <typename Form>
 struct Export {
   Form managed{};
-  Image::Ref image;
-  std::array<std::int64_t, 3> shape;
-  std::array<std::int64_t, 3> strides;
+  std::shared_ptr<const void> owner;
+  std::vector<std::int64_t> shape;
+  std::vector<std::int64_t> strides;
 
-  explicit Export(Image::Ref exported)
-      : image(std::move(exported)),
-        shape{image->height(), image->width(), 3},
-        strides{3 * static_cast<std::int64_t>(image->width()), 3, 1} {
-    managed.tensor = {const_cast<std::uint8_t*>(image->data()),
-                      {dlpack::kCpu, 0},
-                      3,
-                      {dlpack::kUnsigned, 8, 1},
+  Export(std::shared_ptr<const void> exported, const void* data, dlpack::Device device,
+         dlpack::ElementType type, std::vector<std::int64_t> sides)
+      : owner(std::move(exported)), shape(std::move(sides)), strides(shape.size(), 1) {
+    for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+    managed.tensor = {const_cast<void*>(data),
+                      device,
+                      static_cast<std::int32_t>(shape.size()),
+                      type,
                       shape.data(),
                       strides.data(),
                       0};
@@ -39,6 +39,12 @@ struct Export {
     managed.deleter = [](Form* form) { delete static_cast<Export*>(form->context); };
   }
 };
+
+template <typename Form>
+Export<Form>* ExportOf(const Image::Ref& image) {
+  return new Export<Form>(image, image->data(), {dlpack::kCpu, 0}, {dlpack::kUnsigned, 8, 1},
+                          {image->height(), image->width(), 3});
+}
 
 // An untaken capsule frees the tensor itself; a consumer that takes it renames the capsule.
 template <typename Form>
@@ -51,6 +57,22 @@ py::capsule Wrap(Form* managed, const char* name) {
   });
 }
 
+dlpack::Device DeviceOf(const cuda::DeviceArray& array) {
+  return array.device() < 0 ? dlpack::Device{dlpack::kCpu, 0}
+                            : dlpack::Device{dlpack::kCuda, array.device()};
+}
+
+dlpack::ElementType TypeOf(cuda::Float type) {
+  switch (type) {
+    case cuda::Float::kFloat16:
+      return {dlpack::kFloat, 16, 1};
+    case cuda::Float::kBfloat16:
+      return {dlpack::kBfloat, 16, 1};
+    default:
+      return {dlpack::kFloat, 32, 1};
+  }
+}
+
 Image::Ref CopyOf(const Image& image) {
   Result<Pixels> pixels = Copy(image.view());
   if (!pixels.ok()) Raise(pixels.status());
@@ -61,13 +83,24 @@ Image::Ref CopyOf(const Image& image) {
 
 py::capsule ToDlpack(const Image::Ref& image, DlpackForm form) {
   if (form == DlpackForm::kCopy) {
-    return Wrap(&(new Export<Managed>(CopyOf(*image)))->managed, "dltensor");
+    return Wrap(&ExportOf<Managed>(CopyOf(*image))->managed, "dltensor");
   }
   const bool shared = form == DlpackForm::kVersionedShared;
-  auto* exported = new Export<ManagedVersioned>(shared ? image : CopyOf(*image));
+  auto* exported = ExportOf<ManagedVersioned>(shared ? image : CopyOf(*image));
   exported->managed.major = 1;
   exported->managed.flags = shared ? dlpack::kReadOnly : dlpack::kCopied;
   return Wrap(&exported->managed, "dltensor_versioned");
+}
+
+py::capsule ToDlpack(const cuda::DeviceArray& array, std::shared_ptr<const void> owner) {
+  auto* exported = new Export<Managed>(std::move(owner), array.memory()->data(), DeviceOf(array),
+                                       TypeOf(array.type()), array.shape());
+  return Wrap(&exported->managed, "dltensor");
+}
+
+py::tuple DlpackDevice(const cuda::DeviceArray& array) {
+  const dlpack::Device device = DeviceOf(array);
+  return py::make_tuple(device.type, device.id);
 }
 
 }  // namespace vista::python

@@ -6,6 +6,7 @@
 namespace vista::python::dlpack {
 
 inline constexpr std::int32_t kCpu = 1;
+inline constexpr std::int32_t kCuda = 2;
 inline constexpr std::uint8_t kUnsigned = 1;
 inline constexpr std::uint8_t kFloat = 2;
 inline constexpr std::uint8_t kBfloat = 4;

@@ -146,6 +146,7 @@ void BindEngine(py::module_& m) {
   BindCompletions(m);
   m.def("mark_engine_thread", &MarkEngineThread);
   m.def("on_engine_thread", &OnEngineThread);
+  m.def("release_now", &ReleaseNow);
   py::class_<HeldBatch>(m, "HeldBatch").def(py::init<>());
   py::class_<EngineCore, std::shared_ptr<EngineCore>>(m, "EngineCore")
       .def(py::init<int, std::size_t, std::size_t, std::size_t>())
@@ -155,6 +156,7 @@ void BindEngine(py::module_& m) {
            py::arg("max_batch"), py::arg("max_delay"), py::arg("linger"), py::arg("adaptive"),
            py::arg("cacheable"), py::arg("concurrency"), py::arg("max_in_flight"),
            py::arg("max_queue"), py::arg("timeout"), py::arg("key"), py::arg("size"))
+      .def("add_op", &EngineCore::AddOp)
       .def("op_names", &EngineCore::OpNames)
       .def("carried_across_fork", &EngineCore::CarriedAcrossFork)
       .def("check_alive", &EngineCore::CheckAlive)

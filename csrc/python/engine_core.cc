@@ -79,16 +79,19 @@ EngineCore::EngineCore(int threads, std::size_t cache_bytes, std::size_t max_fli
                                     " worker threads could not be started (" + error.what() +
                                     "); pass fewer threads, or raise the limits of this process"));
   }
-  for (const auto& [id, native] : engine_->native_ops()) {
-    const sched::OpSpec& spec = native->spec();
-    Op& op = by_name_[spec.name];
-    op.id = id;
-    op.native = native;
-    op.name = spec.name;
-    op.cacheable = spec.cacheable;
-    op.identity_prefix = sched::IdentityPrefix(spec);
-    by_id_.push_back(&op);
-  }
+  for (const exec::Engine::NativeEntry& entry : engine_->native_ops()) AddNative(entry, {});
+}
+
+void EngineCore::AddNative(const exec::Engine::NativeEntry& entry, py::object open_image) {
+  const sched::OpSpec& spec = entry.op->spec();
+  Op& op = by_name_[spec.name];
+  op.id = entry.id;
+  op.native = entry.op;
+  op.name = spec.name;
+  op.cacheable = spec.cacheable;
+  op.identity_prefix = sched::IdentityPrefix(spec);
+  op.open_image = std::move(open_image);
+  by_id_.push_back(&op);
 }
 
 EngineCore::~EngineCore() {
@@ -98,8 +101,11 @@ EngineCore::~EngineCore() {
     static_cast<void>(engine_.release());
     return;
   }
-  const GilReleased no_gil;
-  engine_.reset();
+  {
+    const GilReleased no_gil;
+    engine_.reset();
+  }
+  ReleaseNow();
 }
 
 bool EngineCore::CarriedAcrossFork() const { return forks.load() != forks_at_start_; }
@@ -131,6 +137,13 @@ sched::OpId EngineCore::Register(sched::OpSpec spec, py::object key, py::object 
   const auto at = by_name_.emplace(op.name, std::move(op)).first;
   by_id_.push_back(&at->second);
   return added.id;
+}
+
+void EngineCore::AddOp(PreparedOp& prepared, py::object open_image) {
+  CheckAlive();
+  if (prepared.op == nullptr)
+    Raise(Status::InvalidArgument("the Op is another engine's already; make another"));
+  AddNative(ValueOrRaise(engine_->AddOp(std::move(prepared.op))), std::move(open_image));
 }
 
 py::list EngineCore::OpNames() const {
@@ -172,21 +185,22 @@ const EngineCore::Op& EngineCore::Op::ThatRuns(const py::dict& arguments) const 
   return lies_there ? *elsewhere->to : *this;
 }
 
-py::dict EngineCore::WithOpenImage(const py::dict& arguments) const {
+py::dict EngineCore::WithOpenImage(const Op& op, const py::dict& arguments) const {
   PyObject* const image = PyDict_GetItemString(arguments.ptr(), "image");
-  if (image == nullptr || image == Py_None || py::isinstance<Object>(image) || !open_image_) {
+  const py::object& open_image = op.open_image ? op.open_image : open_image_;
+  if (image == nullptr || image == Py_None || py::isinstance<Object>(image) || !open_image) {
     return arguments;
   }
   const auto opened = py::reinterpret_steal<py::dict>(PyDict_Copy(arguments.ptr()));
   if (!opened) throw py::error_already_set();
-  opened["image"] = open_image_(py::handle(image));
+  opened["image"] = open_image(py::handle(image));
   return opened;
 }
 
 Status EngineCore::FillNative(const Op& op, const py::dict& arguments, sched::Call* call) const {
   Result<Value> value = Status();
   try {
-    value = ToValue(WithOpenImage(arguments));
+    value = ToValue(WithOpenImage(op, arguments));
   } catch (const py::error_already_set& error) {
     return FromException(op.name, error.value());
   }

@@ -16,6 +16,7 @@
 #include "call_options.h"
 #include "completions.h"
 #include "exec/engine.h"
+#include "prepared_op.h"
 
 namespace vista::python {
 
@@ -53,6 +54,9 @@ class EngineCore final : public sched::Listener {
   // An Op with a batch function in Python. `key` and `size` are callables on a call's arguments, or
   // None.
   sched::OpId Register(sched::OpSpec spec, pybind11::object key, pybind11::object size);
+  // One more native Op. An image that is given as something else is opened by `open_image`, as in
+  // OpenImagesWith.
+  void AddOp(PreparedOp& prepared, pybind11::object open_image);
   [[nodiscard]] pybind11::list OpNames() const;
   // Whether this is the copy of an engine in the child of a fork: its threads and its locks are the
   // parent's.
@@ -111,8 +115,9 @@ class EngineCore final : public sched::Listener {
   void AwaitAdmission(sched::RequestId request);
   Result<sched::Call> MakeCall(const Op& op, const pybind11::dict& arguments,
                                const CallOptions& options, TimePoint now);
+  void AddNative(const exec::Engine::NativeEntry& entry, pybind11::object open_image);
   // The arguments with their image opened; the given dict is left as it is.
-  [[nodiscard]] pybind11::dict WithOpenImage(const pybind11::dict& arguments) const;
+  [[nodiscard]] pybind11::dict WithOpenImage(const Op& op, const pybind11::dict& arguments) const;
   Status FillNative(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
   Status FillForeign(const Op& op, const pybind11::dict& arguments, sched::Call* call) const;
 
@@ -136,6 +141,7 @@ struct EngineCore::Op {
   std::string identity_prefix;
   pybind11::object key;
   pybind11::object size;
+  pybind11::object open_image;  // of a native Op whose images are none of the host
 
   struct Elsewhere {
     pybind11::object image_type;

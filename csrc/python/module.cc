@@ -4,6 +4,7 @@
 #include "engine_core.h"
 
 namespace vista::python {
+void BindDevice(pybind11::module_& m);
 void BindEngine(pybind11::module_& m);
 void BindGather(pybind11::module_& m);
 void BindImage(pybind11::module_& m);
@@ -15,6 +16,7 @@ PYBIND11_MODULE(_core, m) {
       "The compiled core of vista_fast. Use it through vista_fast.Engine and vista_fast.Image.";
   vista::python::WatchForks();
   vista::python::BindEngine(m);
+  vista::python::BindDevice(m);
   vista::python::BindGather(m);
   vista::python::BindImage(m);
   vista::python::BindPlanes(m);

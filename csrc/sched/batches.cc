@@ -269,15 +269,6 @@ bool Scheduler::Fail(BatchId id, const Status& why) {
   return true;
 }
 
-namespace {
-
-bool MayBeKept(const Value& result) {
-  const auto* object = result.get_if<ObjectRef>();
-  return object == nullptr || (*object)->MayBeKept();
-}
-
-}  // namespace
-
 void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<Value> result,
                                TimePoint now) {
   const OpId op = flight->op->id;
@@ -293,7 +284,7 @@ void Scheduler::CompleteFlight(Transaction* transaction, Flight* flight, Result<
     identity = std::exchange(flight->identity, {});
   }
   Drop(transaction, flight);
-  if (value && !identity.bytes.empty() && MayBeKept(*value)) {
+  if (value && !identity.bytes.empty() && value->MayBeKept()) {
     const std::size_t bytes = value->bytes();
     cache_.Insert(op, std::move(identity), std::move(value), bytes, transaction->evicted());
   }

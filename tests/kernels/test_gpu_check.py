@@ -37,7 +37,7 @@ def test_a_comparison_that_breaks_is_a_failure_and_no_end(monkeypatch: pytest.Mo
         yield parity.Agreement("before", 0.0, 0)
         raise RuntimeError("no kernel image is available")
 
-    for name in ("_kernels", "_overlay_and_masks", "_dali", "_models"):
+    for name in ("_kernels", "_in_core", "_overlay_and_masks", "_dali", "_models"):
         monkeypatch.setattr(parity, name, lambda *_: iter(()))
     monkeypatch.setattr(parity, "_cuda_library", broken)
     before, failed = parity.check_all(0, "cpu", ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from vista_fast._core import Image
+from vista_fast._core import DeviceArray, DevicePixels, Image, show_device_arrays_as
 from vista_fast.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -56,6 +56,42 @@ class DeviceTensor:
         return values
 
 
+class CoreTensor(DeviceTensor):
+    """One that the compiled core has given to its own queue on the device to write."""
+
+    __slots__ = ("_array",)
+
+    def __init__(self, array: DeviceArray) -> None:
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of its dimensions."""
+        return self._array.shape
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        import torch
+
+        return torch.device("cpu") if self._array.device < 0 else torch.device("cuda", self._array.device)
+
+    @property
+    def bytes(self) -> int:
+        """Of device memory."""
+        return self._array.bytes
+
+    def tensor(self) -> torch.Tensor:
+        """The tensor, for work on the current stream, which waits for it; not to be written to."""
+        import torch
+
+        tensor: torch.Tensor = torch.utils.dlpack.from_dlpack(self._array)
+        return tensor
+
+
+show_device_arrays_as(CoreTensor)
+
+
 class DeviceImage:
     """An immutable RGB picture in a device's memory.
 
@@ -66,7 +102,7 @@ class DeviceImage:
     Raises InvalidArgumentError for other pixels.
     """
 
-    __slots__ = ("_pixels", "_source", "hash")
+    __slots__ = ("_in_core", "_pixels", "_source", "hash")
 
     def __init__(self, pixels: torch.Tensor, image_hash: str, source: Image | None = None) -> None:
         import torch
@@ -81,6 +117,7 @@ class DeviceImage:
         # Weak: what lies on the device must not keep memory of the host.
         self._source = None if source is None else weakref.ref(source)
         self.hash = image_hash
+        self._in_core: DevicePixels | None = None
 
     @property
     def width(self) -> int:
@@ -105,6 +142,21 @@ class DeviceImage:
     def pixels(self) -> torch.Tensor:
         """uint8 [height, width, 3], for work on the current stream, which waits for them; not to be written to."""
         return self._pixels.tensor()
+
+    def in_core(self) -> DevicePixels:
+        """The same as native Ops take it."""
+        if self._in_core is None:
+            tensor, ready, on_gpu = self._pixels._tensor, self._pixels._ready, self.device.type == "cuda"
+            self._in_core = DevicePixels(
+                hash=self.hash,
+                address=tensor.data_ptr(),
+                width=self.width,
+                height=self.height,
+                device=self.device.index if on_gpu else -1,
+                ready=ready.cuda_event if on_gpu else 0,
+                owner=(tensor, ready),
+            )
+        return self._in_core
 
     def to_host(self) -> Image:
         """The Image that was copied to the device, while there is one; else a copy, whose hash is that of its pixels.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vista_fast.devices.calls import (
@@ -15,6 +16,7 @@ from vista_fast.devices.calls import (
     whole_number,
 )
 from vista_fast.devices.image import DeviceImage, DeviceTensor
+from vista_fast.devices.in_core import OP, placed_first, register_in_core
 from vista_fast.devices.store import DeviceStore
 from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
@@ -38,7 +40,12 @@ _KNOWN = {"box", "processor", "mean", "std", "dtype", "min_pixels", "max_pixels"
 
 
 def register_preprocess(
-    engine: Engine, store: DeviceStore, *, budget_bytes: int = 1 << 30, max_batch: int = 32
+    engine: Engine,
+    store: DeviceStore,
+    *,
+    budget_bytes: int = 1 << 30,
+    max_batch: int = 32,
+    library: Path | None = None,
 ) -> None:
     """Give the engine ``device.preprocess``, on the device of ``store``; once per engine.
 
@@ -51,7 +58,17 @@ def register_preprocess(
     comes of it is held within ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the
     host's: an equal call gets the held one.
 
-    ``image.preprocess`` of a DeviceImage is ``device.preprocess`` from then on.
+    With the kernel in CUDA C++ the engine has the native Op ``cuda.preprocess``, whose calls take DeviceImages alone
+    and run in the engine's own threads: they complete when their work is in the device's queue, and readers of their
+    DeviceTensors wait for it on the device. The memory of those is of a pool of the Op's own, so torch's
+    ``record_stream`` does nothing for it, and what torch keeps for later can be in its way
+    (``torch.cuda.empty_cache()``); a tensor that another stream than its first one reads must be kept until it is read.
+
+    ``image.preprocess`` of a DeviceImage is ``cuda.preprocess`` from then on where there is one, else
+    ``device.preprocess``; that of ``device.preprocess`` too.
+
+    Args:
+        library: of the CUDA kernels, where it is not the package's own (kernels.cuda_library).
 
     Raises:
         InvalidArgumentError: the engine has this Op already, or the budget is below 0.
@@ -59,23 +76,36 @@ def register_preprocess(
     """
     from vista_fast.engine import BatchPolicy, Op
 
-    run, held = _kernel(store.device), Recent[Patches](budget_bytes)
+    policy, held = BatchPolicy(max_batch=max_batch, max_delay=0.002), Recent[Patches](budget_bytes)
+    library = library or _library(store.device)
+    in_core = library is not None and register_in_core(engine, store, library, budget_bytes, max_batch)
     engine.register(
         Op(
             "device.preprocess",
             f"{VERSION}/{store.device.type}",
-            policy=BatchPolicy(max_batch=max_batch, max_delay=0.002),
-            run=lambda calls: _preprocess(run, store, held, calls),
+            policy=policy,
+            run=placed_first(engine, store) if in_core else _preprocess_with(_kernel(store.device), store, held),
             key=_key,
             cacheable=False,
             image_types=(DeviceImage,),
         )
     )
-    engine.redirect("image.preprocess", DeviceImage, "device.preprocess")
+    if in_core:
+        engine.redirect("device.preprocess", DeviceImage, OP)
+    engine.redirect("image.preprocess", DeviceImage, OP if in_core else "device.preprocess")
+
+
+def _library(device: torch.device) -> Path | None:
+    if device.type != "cuda":
+        return None
+    from vista_fast.kernels import cuda_library
+
+    return cuda_library.library_path()
 
 
 def _kernel(device: torch.device) -> Any:
-    """What runs there: on a CUDA device the library of CUDA C++, the faster one, where it runs, else Triton."""
+    """What runs there where the core has no Op: on a CUDA device the library of CUDA C++, the faster one, where it
+    runs, else Triton."""
     if device.type == "cuda":
         from vista_fast.kernels import cuda_library
 
@@ -94,22 +124,27 @@ def _key(call: Mapping[str, Any]) -> str:
     return repr([call.get(name) for name in (*_SIDES, "mean", "std", "dtype")])
 
 
-def _preprocess(run: Any, store: DeviceStore, held: Recent[Patches], calls: list[dict[str, Any]]) -> list[Any]:
-    parsed = parse_each(lambda call: _Region(store, call), calls)
-    regions = {region.asked: region for region in parsed if isinstance(region, _Region)}
-    patches = {asked: held.find(asked) for asked in regions}
-    missing = [asked for asked, found in patches.items() if found is None]
-    if missing:
-        for asked, one in zip(missing, _made(run, [regions[asked] for asked in missing]), strict=True):
-            patches[asked] = held.hold(asked, one, one["pixel_values"].bytes)
-    return in_place(parsed, [patches[region.asked] for region in parsed if isinstance(region, _Region)])
+def _preprocess_with(
+    kernel: Any, store: DeviceStore, held: Recent[Patches]
+) -> Callable[[list[dict[str, Any]]], list[Any]]:
+    def run(calls: list[dict[str, Any]]) -> list[Any]:
+        parsed = parse_each(lambda call: _Region(store, call), calls)
+        regions = {region.asked: region for region in parsed if isinstance(region, _Region)}
+        patches = {asked: held.find(asked) for asked in regions}
+        missing = [asked for asked, found in patches.items() if found is None]
+        if missing:
+            for asked, one in zip(missing, _made(kernel, [regions[asked] for asked in missing]), strict=True):
+                patches[asked] = held.hold(asked, one, one["pixel_values"].bytes)
+        return in_place(parsed, [patches[region.asked] for region in parsed if isinstance(region, _Region)])
+
+    return run
 
 
-def _made(run: Any, regions: Sequence[_Region]) -> list[Patches]:
+def _made(kernel: Any, regions: Sequence[_Region]) -> list[Patches]:
     launch = _launch(regions)
     counts: list[int] = launch.grid_thw.prod(1).tolist()
     # Copies: a part would keep the memory of all.
-    rows = [DeviceTensor(part.clone()) for part in run(launch).split(counts)]
+    rows = [DeviceTensor(part.clone()) for part in kernel(launch).split(counts)]
     grids = launch.grid_thw.tolist()
     return [{"pixel_values": values, "grid_thw": tuple(grid)} for values, grid in zip(rows, grids, strict=True)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vista_fast._core import release_now
 from vista_fast.devices.image import DeviceImage
 from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
@@ -43,6 +44,7 @@ class DeviceStore:
         """
         if image.device != self.device:
             raise InvalidArgumentError(f"{image!r} does not lie on {self.device}; hold it in a store of its device")
+        release_now()  # what calls over images that went have held
         return self._images.hold(image.hash, image, image.bytes)
 
     def find(self, image_hash: str) -> DeviceImage | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +26,7 @@ from vista_fast.errors import InvalidArgumentError
 from vista_fast.types import is_placed
 
 if TYPE_CHECKING:
+    from vista_fast._core import CudaPreprocess, DevicePixels
     from vista_fast.engine.futures import LoopFuture
     from vista_fast.types import ImageSource, PlacedImage
 
@@ -104,6 +105,16 @@ class Engine(LoopCaller):
         self._image_types[op.name] = op.image_types
         self._pullers.serve(op_id, op)
 
+    def register_native(self, op: CudaPreprocess, image_type: type, open_image: Callable[[Any], DevicePixels]) -> None:
+        """Adds an Op whose batch function is in C++. Its images are of ``image_type``, as ``open_image`` gives them to
+        the core; it may raise a VistaError.
+
+        Raises InvalidArgumentError when there is an Op of that name.
+        """
+        name = op.name
+        self._core.add_op(op, open_image)
+        self._image_types[name] = (image_type,)
+
     def redirect(self, op: str, image_type: type, to: str) -> None:
         """From now on a call of ``op`` whose image is of ``image_type`` is one of the Op ``to``, so that it runs where
         its image lives. Once per Op.
@@ -120,7 +131,7 @@ class Engine(LoopCaller):
 
     @property
     def ops(self) -> tuple[str, ...]:
-        """The names of all registered Ops, native ones first."""
+        """The names of all registered Ops, those that every engine has first."""
         return tuple(self._core.op_names())
 
     def image(

@@ -40,7 +40,8 @@ void RunRow(const Pixels& image, const CropRow& row, const Arithmetic& arithmeti
   std::vector<Chunk> chunks((image.bytes() + sizeof(Chunk) - 1) / sizeof(Chunk));
   std::memcpy(static_cast<void*>(chunks.data()), image.data(), image.bytes());
   const PlannedRow planned = PlanRow<kPatch>(row, arithmetic, first_number, patches_across);
-  RowOnHost<kPatch>(planned, arithmetic, target, chunks, out).Run();
+  const auto* const pixels = reinterpret_cast<const std::uint8_t*>(chunks.data());
+  RowOnHost<kPatch>(planned, arithmetic, target, pixels, out).Run();
 }
 
 struct Case {

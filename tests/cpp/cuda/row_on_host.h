@@ -21,15 +21,11 @@ namespace vista::cuda {
 template <int kPatch>
 class RowOnHost {
  public:
-  // The output's numbers must be NaN before. `pixels` has no byte beyond those that the kernel may
-  // read: the chunks that hold one of the image.
+  // The output's numbers must be NaN before. `pixels`, aligned as a Chunk is, has no byte beyond
+  // those that the kernel may read: the chunks that hold one of the image.
   RowOnHost(const PlannedRow& row, const Arithmetic& arithmetic, const Target& target,
-            const std::vector<Chunk>& pixels, std::vector<float>* out)
-      : row_(row),
-        arithmetic_(arithmetic),
-        target_(target),
-        pixels_(reinterpret_cast<const std::uint8_t*>(pixels.data())),
-        out_(out) {}
+            const std::uint8_t* pixels, std::vector<float>* out)
+      : row_(row), arithmetic_(arithmetic), target_(target), pixels_(pixels), out_(out) {}
 
   void Run() {
     const std::int64_t bytes = SharedBytes(row_.room, kStagedBytes<kPatch>);

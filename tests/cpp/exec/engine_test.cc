@@ -9,6 +9,7 @@
 #include <new>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -72,8 +73,11 @@ class EngineTest : public ::testing::Test {
     return ops;
   }
   void Submit(Value::Dict arguments) {
+    Submit(engine_.native_ops().front().id, std::move(arguments));
+  }
+  void Submit(sched::OpId op, Value::Dict arguments) {
     sched::Call call;
-    call.op = engine_.native_ops().front().id;
+    call.op = op;
     call.arguments = Value{std::move(arguments)};
     call.token = token_++;
     sched::RequestId id = 0;
@@ -112,6 +116,24 @@ TEST_F(EngineTest, CompletesWhatItAcceptedWhenItCloses) {
   engine_.Close(std::chrono::seconds(60));
   for (const sched::Completion& completion : sink_->Await(100)) EXPECT_TRUE(completion.status.ok());
   engine_.Close(Duration(0));
+}
+
+TEST_F(EngineTest, TakesMoreOpsWhileOthersRun) {
+  std::vector<sched::OpId> added;
+  for (std::int64_t i = 0; i < 40; ++i) {
+    const auto more = engine_.AddOp(std::make_unique<DoubleOp>("double " + std::to_string(i)));
+    ASSERT_TRUE(more.ok()) << more.status().message();
+    EXPECT_EQ(more.value().op->spec().name, "double " + std::to_string(i));
+    added.push_back(more.value().id);
+    Submit({{"x", Value{2 * i}}});
+    Submit(added.back(), {{"x", Value{2 * i + 1}}});
+  }
+  for (const sched::Completion& completion : sink_->Await(80)) {
+    EXPECT_EQ(*completion.result->get_if<std::int64_t>(),
+              2 * static_cast<std::int64_t>(completion.token));
+  }
+  const auto taken = engine_.AddOp(std::make_unique<DoubleOp>("double 7"));
+  EXPECT_EQ(taken.status().code(), StatusCode::kInvalidArgument);
 }
 
 // Says how many batches run at once at most.

@@ -1,0 +1,329 @@
+// CudaDevice: a GPU, with a stream as its queue and a pool of memory of its own.
+#include <cuda_runtime_api.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cuda/device.h"
+#include "cuda/device_library.h"
+#include "cuda/primary_context.h"
+
+namespace vista::cuda {
+namespace {
+
+Status Failed(const char* what, int index, cudaError_t error) {
+  return {StatusCode::kInternal, std::string("CUDA refused ") + what +
+                                     " on cuda:" + std::to_string(index) + ": " +
+                                     cudaGetErrorString(error) + "; see what else uses this GPU"};
+}
+
+// Used and destroyed in its GPU's context.
+class Event {
+ public:
+  Event() {
+    // Whoever waits for it sleeps.
+    made_ = cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync);
+  }
+  ~Event() {
+    if (made_ == cudaSuccess) static_cast<void>(cudaEventDestroy(event_));
+  }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  // It comes when all has run that `stream` has been given so far.
+  cudaError_t RecordOn(cudaStream_t stream) {
+    return made_ == cudaSuccess ? cudaEventRecord(event_, stream) : made_;
+  }
+  cudaError_t HoldUp(cudaStream_t stream) const { return cudaStreamWaitEvent(stream, event_, 0); }
+  [[nodiscard]] bool HasCome() const { return cudaEventQuery(event_) != cudaErrorNotReady; }
+  [[nodiscard]] cudaError_t Await() const { return cudaEventSynchronize(event_); }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+  cudaError_t made_;
+};
+using EventRef = std::shared_ptr<Event>;
+
+// The stream and the pool: what memory needs when it goes back, which may be after the Device.
+class Queue {
+ public:
+  const int index;
+  const PrimaryContext context;
+  cudaStream_t stream = nullptr;
+  cudaMemPool_t pool = nullptr;
+
+  Queue(int number, const PrimaryContext& of) : index(number), context(of), process_(getpid()) {}
+  ~Queue() {
+    if (IsOfParent()) return;
+    const PrimaryContext::Scope scope(context);
+    if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
+    if (pool != nullptr) static_cast<void>(cudaMemPoolDestroy(pool));
+  }
+
+  // In the child of a fork there is no CUDA, and all of it is the parent's.
+  [[nodiscard]] bool IsOfParent() const { return getpid() != process_; }
+
+ private:
+  const pid_t process_;
+};
+using QueueRef = std::shared_ptr<const Queue>;
+
+class CudaMemory final : public DeviceMemory, public std::enable_shared_from_this<CudaMemory> {
+ public:
+  CudaMemory(QueueRef queue, void* data, std::size_t bytes)
+      : DeviceMemory(data, bytes), queue_(std::move(queue)) {}
+
+  ~CudaMemory() override {
+    if (queue_->IsOfParent()) {
+      Leak();
+      return;
+    }
+    const PrimaryContext::Scope scope(queue_->context);
+    for (const EventRef& read : reads_) static_cast<void>(read->HoldUp(queue_->stream));
+    static_cast<void>(cudaFreeAsync(data(), queue_->stream));
+    reads_.clear();
+    written_.reset();
+  }
+
+  // Before anybody else has the memory.
+  void WrittenAt(EventRef written) { written_ = std::move(written); }
+
+  Result<std::shared_ptr<const void>> ReadOn(std::uintptr_t stream) override {
+    const PrimaryContext::Scope scope(queue_->context);
+    auto* const reader = reinterpret_cast<cudaStream_t>(stream);  // NOLINT: a handle
+    if (written_ != nullptr) {
+      if (const cudaError_t error = written_->HoldUp(reader); error != cudaSuccess)
+        return Failed("a wait", queue_->index, error);
+    }
+    return std::shared_ptr<const void>(std::make_shared<Reading>(shared_from_this(), reader));
+  }
+
+ private:
+  class Reading {
+   public:
+    Reading(std::shared_ptr<CudaMemory> memory, cudaStream_t stream)
+        : memory_(std::move(memory)), stream_(stream) {}
+    ~Reading() { memory_->ReadBy(stream_); }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+
+   private:
+    const std::shared_ptr<CudaMemory> memory_;
+    const cudaStream_t stream_;
+  };
+
+  void ReadBy(cudaStream_t stream) {
+    if (queue_->IsOfParent()) return;
+    const PrimaryContext::Scope scope(queue_->context);
+    // What a graph captures is read when it is launched, which its owner keeps the memory for; an
+    // event of that stream would make our queue a part of the graph.
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    const cudaError_t asked = cudaStreamIsCapturing(stream, &capture);
+    if (asked == cudaErrorStreamCaptureImplicit || capture != cudaStreamCaptureStatusNone) return;
+    auto read = std::make_shared<Event>();
+    if (read->RecordOn(stream) != cudaSuccess) {
+      static_cast<void>(cudaDeviceSynchronize());
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    std::erase_if(reads_, [](const EventRef& earlier) { return earlier->HasCome(); });
+    reads_.push_back(std::move(read));
+  }
+
+  void Leak() {
+    static_cast<void>(new std::vector<EventRef>(std::move(reads_)));
+    static_cast<void>(new EventRef(std::move(written_)));
+  }
+
+  const QueueRef queue_;
+  EventRef written_;
+  std::mutex mutex_;
+  std::vector<EventRef> reads_;
+};
+
+// Page-locked memory of the host, from which copies to the device need no copy before.
+class Staging {
+ public:
+  Staging() = default;
+  ~Staging() { static_cast<void>(cudaFreeHost(data_)); }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  // Whether what was copied from here has left.
+  [[nodiscard]] bool IsFree() const { return left_.HasCome(); }
+  void AwaitFree() const { static_cast<void>(left_.Await()); }
+
+  // At least `bytes`, for a free one; null when there is no memory.
+  void* Take(std::size_t bytes) {
+    if (bytes <= capacity_) return data_;
+    static_cast<void>(cudaFreeHost(std::exchange(data_, nullptr)));
+    capacity_ = cudaMallocHost(&data_, 2 * bytes) == cudaSuccess ? 2 * bytes : 0;
+    return data_;
+  }
+  cudaError_t CopyTo(void* device, std::size_t bytes, cudaStream_t stream) {
+    const cudaError_t error = cudaMemcpyAsync(device, data_, bytes, cudaMemcpyHostToDevice, stream);
+    return error == cudaSuccess ? left_.RecordOn(stream) : error;
+  }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t capacity_ = 0;
+  Event left_;
+};
+
+class CudaDevice final : public Device {
+ public:
+  explicit CudaDevice(QueueRef queue) : queue_(std::move(queue)) {}
+  ~CudaDevice() override {
+    if (queue_->IsOfParent()) {
+      for (std::unique_ptr<Staging>& staging : stagings_) static_cast<void>(staging.release());
+      return;
+    }
+    const PrimaryContext::Scope scope(queue_->context);
+    static_cast<void>(cudaStreamSynchronize(queue_->stream));
+    stagings_.clear();
+  }
+
+  [[nodiscard]] int index() const override { return queue_->index; }
+
+  Result<DeviceMemoryRef> Allocate(std::size_t bytes) override {
+    const PrimaryContext::Scope scope(queue_->context);
+    Result<std::shared_ptr<CudaMemory>> memory = AllocateHere(bytes);
+    if (!memory.ok()) return memory.status();
+    return DeviceMemoryRef(std::move(memory).value());
+  }
+
+  Status WaitFor(std::uintptr_t event) override {
+    const PrimaryContext::Scope scope(queue_->context);
+    auto* const other = reinterpret_cast<cudaEvent_t>(event);  // NOLINT: a handle
+    const cudaError_t error = cudaStreamWaitEvent(queue_->stream, other, 0);
+    return error == cudaSuccess ? Status() : Failed("a wait", index(), error);
+  }
+
+  Status Resize(const CropResizeBatch& given, std::span<const DeviceMemoryRef> outputs,
+                std::vector<ObjectRef> kept) override {
+    const PrimaryContext::Scope scope(queue_->context);
+    const std::size_t bytes = static_cast<std::size_t>(given.row_count) * PlannedRowBytes();
+    Staging& staging = FreeStaging();
+    void* const plan = staging.Take(bytes);
+    if (plan == nullptr) {
+      return Status::ResourceExhausted("there is no page-locked memory for a batch of " +
+                                       std::to_string(given.row_count) + " images; give fewer");
+    }
+    CropResizeBatch batch = given;
+    if (Status status = PlanCropResize(batch, plan); !status.ok()) return status;
+    // Freed when this returns, which is after the launch in the queue's order.
+    const Result<std::shared_ptr<CudaMemory>> device_plan = AllocateHere(bytes);
+    if (!device_plan.ok()) return device_plan.status();
+    batch.plan = plan;
+    batch.device_plan = device_plan.value()->data();
+    Status status = Launch(batch, &staging, bytes, outputs, &kept);
+    // What was enqueued before something failed must not outlive what it reads.
+    if (!status.ok()) static_cast<void>(cudaStreamSynchronize(queue_->stream));
+    return status;
+  }
+
+ private:
+  // One from which all has left; when there are many that wait for their turn, the oldest's turn is
+  // waited for.
+  Staging& FreeStaging() {
+    constexpr std::size_t kMost = 16;
+    const auto free = std::find_if(stagings_.begin(), stagings_.end(),
+                                   [](const auto& each) { return each->IsFree(); });
+    if (free != stagings_.end()) {
+      std::rotate(free, free + 1, stagings_.end());
+    } else if (stagings_.size() < kMost) {
+      stagings_.push_back(std::make_unique<Staging>());
+    } else {
+      stagings_.front()->AwaitFree();
+      std::rotate(stagings_.begin(), stagings_.begin() + 1, stagings_.end());
+    }
+    return *stagings_.back();
+  }
+
+  Result<std::shared_ptr<CudaMemory>> AllocateHere(std::size_t bytes) {
+    void* data = nullptr;
+    cudaError_t error = cudaMallocFromPoolAsync(&data, bytes, queue_->pool, queue_->stream);
+    if (error == cudaErrorMemoryAllocation) {
+      // What was given back counts once the queue has come to it.
+      static_cast<void>(cudaStreamSynchronize(queue_->stream));
+      error = cudaMallocFromPoolAsync(&data, bytes, queue_->pool, queue_->stream);
+    }
+    if (error == cudaErrorMemoryAllocation) {
+      return Status::ResourceExhausted(
+          "there is no memory for " + std::to_string(bytes) +
+          " bytes on cuda:" + std::to_string(index()) +
+          "; give smaller or fewer images at a time, or free what torch keeps for later "
+          "(torch.cuda.empty_cache())");
+    }
+    if (error != cudaSuccess) return Failed("memory", index(), error);
+    return std::make_shared<CudaMemory>(queue_, data, bytes);
+  }
+
+  // Takes `kept` where all went well.
+  Status Launch(const CropResizeBatch& batch, Staging* staging, std::size_t plan_bytes,
+                std::span<const DeviceMemoryRef> outputs, std::vector<ObjectRef>* kept) {
+    const cudaStream_t stream = queue_->stream;
+    void* const device_plan = const_cast<void*>(batch.device_plan);
+    if (const cudaError_t error = staging->CopyTo(device_plan, plan_bytes, stream);
+        error != cudaSuccess) {
+      return Failed("a copy", index(), error);
+    }
+    if (Status status = LaunchCropResize(batch, stream); !status.ok()) return status;
+    const auto written = std::make_shared<Event>();
+    if (const cudaError_t error = written->RecordOn(stream); error != cudaSuccess)
+      return Failed("an event", index(), error);
+    auto released = std::make_unique<std::vector<ObjectRef>>(std::move(*kept));
+    const auto release = [](void* done) { delete static_cast<std::vector<ObjectRef>*>(done); };
+    if (const cudaError_t error = cudaLaunchHostFunc(stream, release, released.get());
+        error != cudaSuccess) {
+      *kept = std::move(*released);
+      return Failed("a function of the host", index(), error);
+    }
+    static_cast<void>(released.release());
+    for (const DeviceMemoryRef& output : outputs)
+      static_cast<CudaMemory&>(*output).WrittenAt(written);
+    return {};
+  }
+
+  const QueueRef queue_;
+  std::vector<std::unique_ptr<Staging>> stagings_;  // the one that was used last behind
+};
+
+Result<std::shared_ptr<Device>> Open(int index, std::size_t idle_bytes) {
+  const Result<PrimaryContext> context = PrimaryContext::Of(index);
+  if (!context.ok()) return context.status();
+  const PrimaryContext::Scope scope(context.value());
+  const auto queue = std::make_shared<Queue>(index, context.value());
+  cudaError_t error = cudaStreamCreateWithFlags(&queue->stream, cudaStreamNonBlocking);
+  if (error != cudaSuccess) return Failed("a stream", index, error);
+  cudaMemPoolProps props = {};
+  props.allocType = cudaMemAllocationTypePinned;
+  props.location.type = cudaMemLocationTypeDevice;
+  props.location.id = index;
+  error = cudaMemPoolCreate(&queue->pool, &props);
+  if (error != cudaSuccess) return Failed("a pool of memory", index, error);
+  std::uint64_t keep = idle_bytes;
+  error = cudaMemPoolSetAttribute(queue->pool, cudaMemPoolAttrReleaseThreshold, &keep);
+  if (error != cudaSuccess) return Failed("a pool of memory", index, error);
+  return std::shared_ptr<Device>(std::make_shared<CudaDevice>(queue));
+}
+
+}  // namespace
+}  // namespace vista::cuda
+
+// C's name with C++'s types: whoever loads the library is built from the same headers.
+extern "C"
+    __attribute__((visibility("default"))) vista::Result<std::shared_ptr<vista::cuda::Device>>
+    vista_open_device_1(int index, std::size_t idle_bytes, std::size_t batch_bytes) {
+  if (batch_bytes != sizeof(vista::cuda::CropResizeBatch)) {
+    return vista::Status::NotFound(
+        "the library of the CUDA kernels is of another version; build it again");
+  }
+  return vista::cuda::Open(index, idle_bytes);
+}
