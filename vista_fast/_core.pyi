@@ -149,20 +149,19 @@ class DeviceArray(Object):
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 class CudaPreprocess:
-    """The native Op ``cuda.preprocess``, until an engine takes it (Engine.register_native).
+    """The native Op ``cuda.preprocess``, for engines (Engine.register_native) and for batch functions in Python.
 
     ``library`` has the CUDA kernels, and ``device`` is the number of a GPU, or another of the library's. At most
-    ``budget_bytes`` of results are held for equal calls, and ``max_batch`` calls are one launch. Raises NotFoundError
-    for a file that is not this version's library, and OpError for a device that can't be used.
+    ``budget_bytes`` of results are held for equal calls, and ``max_batch`` calls are one launch of an engine's. Raises
+    NotFoundError for a file that is not this version's library, and OpError for a device that can't be used.
     """
 
     def __init__(self, *, library: str, device: int, budget_bytes: int, max_batch: int) -> None: ...
     @property
-    def name(self) -> str:
-        """Empty when an engine has the Op."""
-
-    def try_with(self, pixels: DevicePixels) -> dict[str, Any]:
-        """What a call over these pixels gives, before an engine has the Op."""
+    def name(self) -> str: ...
+    def run(self, calls: Sequence[dict[str, Any]]) -> list[Any]:
+        """One result or exception for each call, without the GIL. Calls of one launch: their patches have one shape,
+        type and normalisation; their images are DevicePixels."""
 
 def show_device_arrays_as(type: Callable[[DeviceArray], Any]) -> None:
     """Results of native Ops have what this makes of each DeviceArray, in its place."""

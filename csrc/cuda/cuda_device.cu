@@ -40,7 +40,7 @@ class Event {
     return made_ == cudaSuccess ? cudaEventRecord(event_, stream) : made_;
   }
   cudaError_t HoldUp(cudaStream_t stream) const { return cudaStreamWaitEvent(stream, event_, 0); }
-  [[nodiscard]] bool HasCome() const { return cudaEventQuery(event_) != cudaErrorNotReady; }
+  [[nodiscard]] bool HasCome() const { return cudaEventQuery(event_) == cudaSuccess; }
   [[nodiscard]] cudaError_t Await() const { return cudaEventSynchronize(event_); }
 
  private:
@@ -49,12 +49,13 @@ class Event {
 };
 using EventRef = std::shared_ptr<Event>;
 
-// The stream and the pool: what memory needs when it goes back, which may be after the Device.
+// The streams and the pool: what memory needs when it goes back, which may be after the Device.
 class Queue {
  public:
   const int index;
   const PrimaryContext context;
   cudaStream_t stream = nullptr;
+  cudaStream_t returns = nullptr;  // where memory that was read goes back: no launch waits for that
   cudaMemPool_t pool = nullptr;
 
   Queue(int number, const PrimaryContext& of) : index(number), context(of), process_(getpid()) {}
@@ -62,6 +63,7 @@ class Queue {
     if (IsOfParent()) return;
     const PrimaryContext::Scope scope(context);
     if (stream != nullptr) static_cast<void>(cudaStreamDestroy(stream));
+    if (returns != nullptr) static_cast<void>(cudaStreamDestroy(returns));
     if (pool != nullptr) static_cast<void>(cudaMemPoolDestroy(pool));
   }
 
@@ -80,12 +82,12 @@ class CudaMemory final : public DeviceMemory, public std::enable_shared_from_thi
 
   ~CudaMemory() override {
     if (queue_->IsOfParent()) {
-      Leak();
+      static_cast<void>(new Reads(std::move(reads_)));
+      static_cast<void>(new EventRef(std::move(written_)));
       return;
     }
     const PrimaryContext::Scope scope(queue_->context);
-    for (const EventRef& read : reads_) static_cast<void>(read->HoldUp(queue_->stream));
-    static_cast<void>(cudaFreeAsync(data(), queue_->stream));
+    if (!is_lost_) GoBack();
     reads_.clear();
     written_.reset();
   }
@@ -96,54 +98,74 @@ class CudaMemory final : public DeviceMemory, public std::enable_shared_from_thi
   Result<std::shared_ptr<const void>> ReadOn(std::uintptr_t stream) override {
     const PrimaryContext::Scope scope(queue_->context);
     auto* const reader = reinterpret_cast<cudaStream_t>(stream);  // NOLINT: a handle
-    if (written_ != nullptr) {
+    const auto reading = std::make_shared<const Reading>(shared_from_this(), reader, AddRead());
+    if (written_ != nullptr && !written_->HasCome()) {
       if (const cudaError_t error = written_->HoldUp(reader); error != cudaSuccess)
         return Failed("a wait", queue_->index, error);
     }
-    return std::shared_ptr<const void>(std::make_shared<Reading>(shared_from_this(), reader));
+    return std::shared_ptr<const void>(reading);
   }
 
  private:
+  // The event is made when the reading begins, because its end must not fail.
+  struct Read {
+    Event end;
+    bool has_ended = false;
+  };
+  using Reads = std::vector<std::unique_ptr<Read>>;
+
   class Reading {
    public:
-    Reading(std::shared_ptr<CudaMemory> memory, cudaStream_t stream)
-        : memory_(std::move(memory)), stream_(stream) {}
-    ~Reading() { memory_->ReadBy(stream_); }
+    Reading(std::shared_ptr<CudaMemory> memory, cudaStream_t stream, Read* read)
+        : memory_(std::move(memory)), stream_(stream), read_(read) {}
+    ~Reading() { memory_->EndRead(stream_, read_); }
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
 
    private:
     const std::shared_ptr<CudaMemory> memory_;
     const cudaStream_t stream_;
+    Read* const read_;  // of memory_
   };
 
-  void ReadBy(cudaStream_t stream) {
-    if (queue_->IsOfParent()) return;
-    const PrimaryContext::Scope scope(queue_->context);
-    // What a graph captures is read when it is launched, which its owner keeps the memory for; an
-    // event of that stream would make our queue a part of the graph.
-    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-    const cudaError_t asked = cudaStreamIsCapturing(stream, &capture);
-    if (asked == cudaErrorStreamCaptureImplicit || capture != cudaStreamCaptureStatusNone) return;
-    auto read = std::make_shared<Event>();
-    if (read->RecordOn(stream) != cudaSuccess) {
-      static_cast<void>(cudaDeviceSynchronize());
-      return;
-    }
+  Read* AddRead() {
     const std::lock_guard lock(mutex_);
-    std::erase_if(reads_, [](const EventRef& earlier) { return earlier->HasCome(); });
-    reads_.push_back(std::move(read));
+    std::erase_if(reads_, [](const auto& read) { return read->has_ended && read->end.HasCome(); });
+    return reads_.emplace_back(std::make_unique<Read>()).get();
   }
 
-  void Leak() {
-    static_cast<void>(new std::vector<EventRef>(std::move(reads_)));
-    static_cast<void>(new EventRef(std::move(written_)));
+  void EndRead(cudaStream_t stream, Read* read) {
+    if (queue_->IsOfParent()) return;
+    const PrimaryContext::Scope scope(queue_->context);
+    // A stream that captures a graph reads whenever that is launched, and its event would make our
+    // queue a part of the graph.
+    cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+    const bool is_known = cudaStreamIsCapturing(stream, &capture) == cudaSuccess &&
+                          capture == cudaStreamCaptureStatusNone &&
+                          read->end.RecordOn(stream) == cudaSuccess;
+    const std::lock_guard lock(mutex_);
+    if (is_known) {
+      read->has_ended = true;
+    } else {
+      is_lost_ = true;
+    }
+  }
+
+  void GoBack() {
+    if (reads_.empty()) {
+      static_cast<void>(cudaFreeAsync(data(), queue_->stream));
+      return;
+    }
+    if (written_ != nullptr) static_cast<void>(written_->HoldUp(queue_->returns));
+    for (const auto& read : reads_) static_cast<void>(read->end.HoldUp(queue_->returns));
+    static_cast<void>(cudaFreeAsync(data(), queue_->returns));
   }
 
   const QueueRef queue_;
   EventRef written_;
   std::mutex mutex_;
-  std::vector<EventRef> reads_;
+  Reads reads_;
+  bool is_lost_ = false;  // nobody knows when it is read: it never goes back
 };
 
 // Page-locked memory of the host, from which copies to the device need no copy before.
@@ -250,8 +272,9 @@ class CudaDevice final : public Device {
     void* data = nullptr;
     cudaError_t error = cudaMallocFromPoolAsync(&data, bytes, queue_->pool, queue_->stream);
     if (error == cudaErrorMemoryAllocation) {
-      // What was given back counts once the queue has come to it.
+      // What was given back counts once its turn has come.
       static_cast<void>(cudaStreamSynchronize(queue_->stream));
+      static_cast<void>(cudaStreamSynchronize(queue_->returns));
       error = cudaMallocFromPoolAsync(&data, bytes, queue_->pool, queue_->stream);
     }
     if (error == cudaErrorMemoryAllocation) {
@@ -262,23 +285,29 @@ class CudaDevice final : public Device {
           "(torch.cuda.empty_cache())");
     }
     if (error != cudaSuccess) return Failed("memory", index(), error);
-    return std::make_shared<CudaMemory>(queue_, data, bytes);
+    try {
+      return std::make_shared<CudaMemory>(queue_, data, bytes);
+    } catch (...) {
+      static_cast<void>(cudaFreeAsync(data, queue_->stream));
+      throw;
+    }
   }
 
   // Takes `kept` where all went well.
   Status Launch(const CropResizeBatch& batch, Staging* staging, std::size_t plan_bytes,
                 std::span<const DeviceMemoryRef> outputs, std::vector<ObjectRef>* kept) {
     const cudaStream_t stream = queue_->stream;
+    const auto written = std::make_shared<Event>();
+    auto released = std::make_unique<std::vector<ObjectRef>>();
     void* const device_plan = const_cast<void*>(batch.device_plan);
     if (const cudaError_t error = staging->CopyTo(device_plan, plan_bytes, stream);
         error != cudaSuccess) {
       return Failed("a copy", index(), error);
     }
     if (Status status = LaunchCropResize(batch, stream); !status.ok()) return status;
-    const auto written = std::make_shared<Event>();
     if (const cudaError_t error = written->RecordOn(stream); error != cudaSuccess)
       return Failed("an event", index(), error);
-    auto released = std::make_unique<std::vector<ObjectRef>>(std::move(*kept));
+    *released = std::move(*kept);
     const auto release = [](void* done) { delete static_cast<std::vector<ObjectRef>*>(done); };
     if (const cudaError_t error = cudaLaunchHostFunc(stream, release, released.get());
         error != cudaSuccess) {
@@ -301,6 +330,8 @@ Result<std::shared_ptr<Device>> Open(int index, std::size_t idle_bytes) {
   const PrimaryContext::Scope scope(context.value());
   const auto queue = std::make_shared<Queue>(index, context.value());
   cudaError_t error = cudaStreamCreateWithFlags(&queue->stream, cudaStreamNonBlocking);
+  if (error == cudaSuccess)
+    error = cudaStreamCreateWithFlags(&queue->returns, cudaStreamNonBlocking);
   if (error != cudaSuccess) return Failed("a stream", index, error);
   cudaMemPoolProps props = {};
   props.allocType = cudaMemAllocationTypePinned;

@@ -28,7 +28,8 @@ class DeviceMemory {
 
   // Lets `stream` (a cudaStream_t) read the memory: what it is given from now on waits for what
   // writes it. The reading ends when what this gives goes: what the stream has been given by then
-  // reads to its end, however soon the memory goes back. Any thread may call it. Error: kInternal.
+  // reads to its end, however soon the memory goes back. The stream must outlive that. Any thread
+  // may call it. Error: kInternal.
   virtual Result<std::shared_ptr<const void>> ReadOn(std::uintptr_t stream) = 0;
 
  private:

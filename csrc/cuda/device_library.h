@@ -9,9 +9,9 @@
 
 namespace vista::cuda {
 
-// What a library has under the name kOpenDevice; count the name up with every change of Device and
-// DeviceMemory. `batch_bytes` is the size of the caller's CropResizeBatch: libraries of other
-// versions are refused, not crashed into.
+// What a library has under the name kOpenDevice; count the name up with every change of Device,
+// DeviceMemory, Object and Status. `batch_bytes` is the size of the caller's CropResizeBatch:
+// libraries of other versions are refused, not crashed into.
 using OpenDeviceFunction = Result<std::shared_ptr<Device>> (*)(int index, std::size_t idle_bytes,
                                                                std::size_t batch_bytes);
 inline constexpr const char* kOpenDevice = "vista_open_device_1";

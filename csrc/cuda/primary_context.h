@@ -38,12 +38,16 @@ class PrimaryContext {
 
   // The thread is in the context for the life of this, and then where it was, with none of the
   // errors that calls have left unread. cudaSetDevice would make a context on the GPU that the
-  // thread goes back to.
+  // thread goes back to. What other threads capture in graphs forbids nothing here meanwhile, as
+  // nothing here is theirs.
   class Scope {
    public:
     explicit Scope(const PrimaryContext& context)
-        : pop_(context.push_(context.handle_) == CUDA_SUCCESS ? context.pop_ : nullptr) {}
+        : pop_(context.push_(context.handle_) == CUDA_SUCCESS ? context.pop_ : nullptr) {
+      static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode_));
+    }
     ~Scope() {
+      static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode_));
       if (pop_ == nullptr) return;
       static_cast<void>(cudaGetLastError());
       CUcontext popped = nullptr;
@@ -54,6 +58,7 @@ class PrimaryContext {
 
    private:
     decltype(cuCtxPopCurrent)* const pop_;
+    cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;  // then the thread's own
   };
 
  private:

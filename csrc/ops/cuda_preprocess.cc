@@ -221,7 +221,7 @@ class CudaPreprocess final : public exec::NativeOp {
     spec_.version = "1";
     spec_.policy.max_batch = max_batch;
     spec_.policy.max_delay = std::chrono::milliseconds(2);
-    spec_.concurrency = 1;  // a Device is for one thread at a time
+    spec_.concurrency = 1;  // more would wait for the device's lock
   }
 
   [[nodiscard]] const sched::OpSpec& spec() const override { return spec_; }
@@ -238,6 +238,7 @@ class CudaPreprocess final : public exec::NativeOp {
   }
 
   [[nodiscard]] std::vector<Result<Value>> Run(std::span<const Value> calls) const override {
+    const std::lock_guard lock(device_mutex_);
     std::unordered_map<std::string, Result<Value>> by_asked;
     std::vector<std::string> asked;
     std::vector<Row> rows;
@@ -305,6 +306,7 @@ class CudaPreprocess final : public exec::NativeOp {
     return *result;
   }
 
+  mutable std::mutex device_mutex_;  // a Device is for one thread at a time
   const std::shared_ptr<cuda::Device> device_;
   mutable Held held_;
   sched::OpSpec spec_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "convert.h"
 #include "cuda/device_library.h"
@@ -90,14 +91,26 @@ std::unique_ptr<PreparedOp> MakeCudaPreprocess(const std::string& library, int d
       ops::MakeCudaPreprocess(ValueOrRaise(std::move(opened)), budget_bytes, max_batch));
 }
 
-py::object TryWith(const PreparedOp& prepared, const std::shared_ptr<DevicePixels>& pixels) {
-  const Value call{Value::Dict{{"image", Value{ObjectRef(pixels)}}}};
-  Result<Value> result = [&]() -> Result<Value> {
+// One result or exception instance for each call. All that can be run have one compatibility key.
+py::list RunCalls(const PreparedOp& prepared, const std::vector<py::dict>& calls) {
+  std::vector<Status> refusals;
+  std::vector<Value> runnable;
+  for (const py::dict& arguments : calls) {
+    Result<Value> call = ToValue(arguments);
+    refusals.push_back(call.ok() ? prepared.op->Inspect(call.value()).status() : call.status());
+    if (refusals.back().ok()) runnable.push_back(std::move(call).value());
+  }
+  std::vector<Result<Value>> results = [&] {
     const GilReleased no_gil;
-    if (const auto traits = prepared.op->Inspect(call); !traits.ok()) return traits.status();
-    return std::move(prepared.op->Run({&call, 1}).front());
+    return prepared.op->Run(runnable);
   }();
-  return FromValue(ValueOrRaise(std::move(result)));
+  py::list all;
+  auto next = results.begin();
+  for (const Status& refusal : refusals) {
+    const Result<Value> result = refusal.ok() ? *next++ : Result<Value>(refusal);
+    all.append(result.ok() ? FromValue(result.value()) : ToException(result.status()));
+  }
+  return all;
 }
 
 // Lives as long as the process.
@@ -130,10 +143,9 @@ void BindDevice(py::module_& module) {
   py::class_<PreparedOp>(module, "CudaPreprocess")
       .def(py::init(&MakeCudaPreprocess), py::kw_only(), py::arg("library"), py::arg("device"),
            py::arg("budget_bytes"), py::arg("max_batch"))
-      .def_property_readonly(
-          "name",
-          [](const PreparedOp& prepared) { return prepared.op ? prepared.op->spec().name : ""; })
-      .def("try_with", &TryWith, py::arg("pixels"));
+      .def_property_readonly("name",
+                             [](const PreparedOp& prepared) { return prepared.op->spec().name; })
+      .def("run", &RunCalls, py::arg("calls"));
   module.def(
       "show_device_arrays_as", [](py::object type) { Py_XSETREF(shown_as, type.release().ptr()); },
       py::arg("type"));

@@ -139,11 +139,10 @@ sched::OpId EngineCore::Register(sched::OpSpec spec, py::object key, py::object 
   return added.id;
 }
 
-void EngineCore::AddOp(PreparedOp& prepared, py::object open_image) {
+void EngineCore::AddOp(const PreparedOp& prepared, py::object open_image) {
   CheckAlive();
-  if (prepared.op == nullptr)
-    Raise(Status::InvalidArgument("the Op is another engine's already; make another"));
-  AddNative(ValueOrRaise(engine_->AddOp(std::move(prepared.op))), std::move(open_image));
+  AddNative(ValueOrRaise(engine_->AddOp(std::make_unique<SharedOp>(prepared.op))),
+            std::move(open_image));
 }
 
 py::list EngineCore::OpNames() const {

@@ -56,7 +56,7 @@ class EngineCore final : public sched::Listener {
   sched::OpId Register(sched::OpSpec spec, pybind11::object key, pybind11::object size);
   // One more native Op. An image that is given as something else is opened by `open_image`, as in
   // OpenImagesWith.
-  void AddOp(PreparedOp& prepared, pybind11::object open_image);
+  void AddOp(const PreparedOp& prepared, pybind11::object open_image);
   [[nodiscard]] pybind11::list OpNames() const;
   // Whether this is the copy of an engine in the child of a fork: its threads and its locks are the
   // parent's.

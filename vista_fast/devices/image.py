@@ -102,7 +102,7 @@ class DeviceImage:
     Raises InvalidArgumentError for other pixels.
     """
 
-    __slots__ = ("_in_core", "_pixels", "_source", "hash")
+    __slots__ = ("_pixels", "_source", "hash")
 
     def __init__(self, pixels: torch.Tensor, image_hash: str, source: Image | None = None) -> None:
         import torch
@@ -117,7 +117,6 @@ class DeviceImage:
         # Weak: what lies on the device must not keep memory of the host.
         self._source = None if source is None else weakref.ref(source)
         self.hash = image_hash
-        self._in_core: DevicePixels | None = None
 
     @property
     def width(self) -> int:
@@ -145,18 +144,17 @@ class DeviceImage:
 
     def in_core(self) -> DevicePixels:
         """The same as native Ops take it."""
-        if self._in_core is None:
-            tensor, ready, on_gpu = self._pixels._tensor, self._pixels._ready, self.device.type == "cuda"
-            self._in_core = DevicePixels(
-                hash=self.hash,
-                address=tensor.data_ptr(),
-                width=self.width,
-                height=self.height,
-                device=self.device.index if on_gpu else -1,
-                ready=ready.cuda_event if on_gpu else 0,
-                owner=(tensor, ready),
-            )
-        return self._in_core
+        # Not kept: what the core holds is released a little later than it is let go of.
+        tensor, ready, on_gpu = self._pixels._tensor, self._pixels._ready, self.device.type == "cuda"
+        return DevicePixels(
+            hash=self.hash,
+            address=tensor.data_ptr(),
+            width=self.width,
+            height=self.height,
+            device=self.device.index if on_gpu else -1,
+            ready=ready.cuda_event if on_gpu else 0,
+            owner=(tensor, ready),
+        )
 
     def to_host(self) -> Image:
         """The Image that was copied to the device, while there is one; else a copy, whose hash is that of its pixels.

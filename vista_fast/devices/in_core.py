@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from vista_fast._core import CudaPreprocess, DevicePixels, Image
 from vista_fast.devices.calls import in_place, parse_each, taken_image
 from vista_fast.devices.image import DeviceImage
 from vista_fast.devices.store import DeviceStore
-from vista_fast.errors import EngineClosedError, InvalidArgumentError, VistaError
+from vista_fast.errors import InvalidArgumentError, VistaError
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
@@ -25,50 +24,44 @@ _MOST_OFF = 2 / 255 / 0.26
 _log = logging.getLogger("vista_fast.devices")
 
 
-def register_in_core(engine: Engine, store: DeviceStore, library: Path, budget_bytes: int, max_batch: int) -> bool:
-    """Gives the engine ``cuda.preprocess`` on the device of ``store``, if it works on a small picture. False, and a
-    warning, where the library does not run there, or its numbers are not those of ``image.preprocess``."""
+class WrongNumbersError(Exception):
+    """The kernels of a library run, and give other numbers than ``image.preprocess``."""
+
+
+def prepare(
+    engine: Engine, store: DeviceStore, library: Path, budget_bytes: int, max_batch: int
+) -> CudaPreprocess | None:
+    """The Op on the device of ``store``, tried on a small picture; None, and a warning, where it does not run there.
+
+    Raises WrongNumbersError.
+    """
     device = -1 if store.device.index is None else store.device.index
     try:
         op = CudaPreprocess(library=str(library), device=device, budget_bytes=budget_bytes, max_batch=max_batch)
         off = _most_off(op, engine, store)
-    except VistaError as error:
-        _log.warning("%s does not run on %s (%s); other kernels are used", library, store.device, error)
-        return False
+    except (VistaError, RuntimeError) as error:  # torch's own are RuntimeErrors
+        _log.warning("%s does not run on %s (%s); other ways are used", library, store.device, error)
+        return None
     if not off <= _MOST_OFF:
-        _log.warning(
-            "the patches that %s makes on %s are %g off those of image.preprocess; other kernels are used",
-            library,
-            store.device,
-            off,
+        raise WrongNumbersError(
+            f"the patches that {library} makes on {store.device} are {off:g} off those of image.preprocess"
         )
-        return False
-    engine.register_native(op, DeviceImage, _opener(store))
-    return True
+    return op
 
 
-def placed_first(engine: Engine, store: DeviceStore) -> Callable[[list[dict[str, Any]]], list[Any]]:
-    """A batch function of the same calls over Images, which are copied to the device first."""
-    # Weak, because what an Op holds would keep the engine that has it.
-    held = weakref.ref(engine)
+def placed_first(op: CudaPreprocess, store: DeviceStore) -> Callable[[list[dict[str, Any]]], list[Any]]:
+    """A batch function of calls over Images, which are copied to the device first."""
 
     def run(calls: list[dict[str, Any]]) -> list[Any]:
-        parsed = parse_each(lambda call: call | {"image": taken_image(store, call)}, calls)
-        there = [call for call in parsed if not isinstance(call, VistaError)]
-        engine = held()
-        if engine is None:
-            raise EngineClosedError("the engine is closed; create another Engine")
-        many = engine.submit_many(OP, there, nested=True)
-        del engine  # or it would be closed from here, which waits for this batch
-        made: list[Any] = [None] * len(there)
-        for done in many:
-            made[done.place] = done.value if done.error is None else done.error
-        return in_place(parsed, made)
+        parsed = parse_each(lambda call: call | {"image": taken_image(store, call).in_core()}, calls)
+        return in_place(parsed, op.run([call for call in parsed if not isinstance(call, VistaError)]))
 
     return run
 
 
-def _opener(store: DeviceStore) -> Callable[[Any], DevicePixels]:
+def opener(store: DeviceStore) -> Callable[[Any], DevicePixels]:
+    """How the Op gets its images; each is now the latest used of the store."""
+
     def opened(image: object) -> DevicePixels:
         if not isinstance(image, DeviceImage):
             raise InvalidArgumentError(f"{OP}: the image is a {type(image).__name__}; give a DeviceImage")
@@ -82,5 +75,8 @@ def _most_off(op: CudaPreprocess, engine: Engine, store: DeviceStore) -> float:
 
     picture = Image.from_array(np.arange(45 * 61 * 3, dtype=np.uint32).astype(np.uint8).reshape(45, 61, 3))
     want = engine.call("image.preprocess", picture)["pixel_values"]
-    got = op.try_with(store.put(picture).in_core())["pixel_values"].to_host()
-    return float(np.abs(got - want).max())
+    (result,) = op.run([{"image": store.put(picture).in_core()}])
+    if isinstance(result, Exception):
+        raise result
+    got = result["pixel_values"].to_host()
+    return float(np.abs(got - want).max()) if got.shape == want.shape else float("inf")

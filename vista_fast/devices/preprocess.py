@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,7 +17,7 @@ from vista_fast.devices.calls import (
     whole_number,
 )
 from vista_fast.devices.image import DeviceImage, DeviceTensor
-from vista_fast.devices.in_core import OP, placed_first, register_in_core
+from vista_fast.devices.in_core import OP, WrongNumbersError, opener, placed_first, prepare
 from vista_fast.devices.store import DeviceStore
 from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from vista_fast.kernels.calls import CropPatchify
 
 VERSION = "1"
+
+_log = logging.getLogger("vista_fast.devices")
 
 Patches: TypeAlias = dict[str, Any]
 """``pixel_values`` and ``grid_thw`` of one call."""
@@ -60,9 +63,10 @@ def register_preprocess(
 
     With the kernel in CUDA C++ the engine has the native Op ``cuda.preprocess``, whose calls take DeviceImages alone
     and run in the engine's own threads: they complete when their work is in the device's queue, and readers of their
-    DeviceTensors wait for it on the device. The memory of those is of a pool of the Op's own, so torch's
-    ``record_stream`` does nothing for it, and what torch keeps for later can be in its way
-    (``torch.cuda.empty_cache()``); a tensor that another stream than its first one reads must be kept until it is read.
+    DeviceTensors wait for it on the device. The memory of those is of a pool of the Op's own, which keeps up to twice
+    ``budget_bytes`` and 256 MiB until the engine and all of them are gone. So torch's ``record_stream`` does nothing
+    for it (a tensor that another stream than its first one reads must be kept until it is read), and what torch keeps
+    for later can be in its way (``torch.cuda.empty_cache()``).
 
     ``image.preprocess`` of a DeviceImage is ``cuda.preprocess`` from then on where there is one, else
     ``device.preprocess``; that of ``device.preprocess`` too.
@@ -77,22 +81,30 @@ def register_preprocess(
     from vista_fast.engine import BatchPolicy, Op
 
     policy, held = BatchPolicy(max_batch=max_batch, max_delay=0.002), Recent[Patches](budget_bytes)
-    library = library or _library(store.device)
-    in_core = library is not None and register_in_core(engine, store, library, budget_bytes, max_batch)
+    library, library_is_right = library or _library(store.device), True
+    op = None
+    if library is not None:
+        try:
+            op = prepare(engine, store, library, budget_bytes, max_batch)
+        except WrongNumbersError as error:
+            library_is_right = False
+            _log.warning("%s; other kernels are used", error)
+    kernel = None if op is not None else _kernel(store.device, library_is_right)
     engine.register(
         Op(
             "device.preprocess",
             f"{VERSION}/{store.device.type}",
             policy=policy,
-            run=placed_first(engine, store) if in_core else _preprocess_with(_kernel(store.device), store, held),
+            run=_preprocess_with(kernel, store, held) if op is None else placed_first(op, store),
             key=_key,
             cacheable=False,
             image_types=(DeviceImage,),
         )
     )
-    if in_core:
+    if op is not None:
+        engine.register_native(op, DeviceImage, opener(store))
         engine.redirect("device.preprocess", DeviceImage, OP)
-    engine.redirect("image.preprocess", DeviceImage, OP if in_core else "device.preprocess")
+    engine.redirect("image.preprocess", DeviceImage, "device.preprocess" if op is None else OP)
 
 
 def _library(device: torch.device) -> Path | None:
@@ -100,16 +112,17 @@ def _library(device: torch.device) -> Path | None:
         return None
     from vista_fast.kernels import cuda_library
 
-    return cuda_library.library_path()
+    path: Path | None = cuda_library.library_path()
+    return path
 
 
-def _kernel(device: torch.device) -> Any:
+def _kernel(device: torch.device, library_is_right: bool) -> Any:
     """What runs there where the core has no Op: on a CUDA device the library of CUDA C++, the faster one, where it
-    runs, else Triton."""
+    runs and is right, else Triton."""
     if device.type == "cuda":
         from vista_fast.kernels import cuda_library
 
-        if cuda_library.runs_on(device):
+        if library_is_right and cuda_library.runs_on(device):
             return cuda_library.crop_resize_patchify
         from vista_fast.kernels.crop_patchify import crop_resize_patchify
 

@@ -33,6 +33,7 @@ class DeviceStore:
 
     def put(self, image: Image) -> DeviceImage:
         """``image`` on the device; copied there unless it is held."""
+        release_now()  # what calls have held of images that went
         held = self.find(image.hash)
         return held if held is not None else self.hold(DeviceImage(self._upload(image), image.hash, image))
 
@@ -44,7 +45,6 @@ class DeviceStore:
         """
         if image.device != self.device:
             raise InvalidArgumentError(f"{image!r} does not lie on {self.device}; hold it in a store of its device")
-        release_now()  # what calls over images that went have held
         return self._images.hold(image.hash, image, image.bytes)
 
     def find(self, image_hash: str) -> DeviceImage | None:

@@ -33,9 +33,10 @@ class CudaDeviceTest : public ::testing::Test {
   }
   void TearDown() override {
     device_.reset();
-    EXPECT_EQ(fake_cuda::Existing(), fake_cuda::Counts());
+    EXPECT_EQ(fake_cuda::Existing(), expected_);
     EXPECT_EQ(fake_cuda::TakeWrongs(), std::vector<std::string>());
     EXPECT_EQ(fake_cuda::Depth(), 0);
+    fake_cuda::FreeLost();
   }
 
   // Writes 3 * marker at the beginning of `to`.
@@ -71,6 +72,7 @@ class CudaDeviceTest : public ::testing::Test {
   }
 
   std::shared_ptr<Device> device_;
+  fake_cuda::Counts expected_;  // what exists when the device has gone
   const cudaStream_t reader_ = fake_cuda::NewStream();
 };
 
@@ -92,7 +94,7 @@ TEST_F(CudaDeviceTest, AReaderSeesWhatWasWrittenThoughTheMemoryGoesFirst) {
     Read(reader_, memory, &seen);
   }
   EXPECT_EQ(seen, 0);
-  device_.reset();  // all that was given to the queue runs, the giving back of the memory too
+  device_.reset();  // all that was given to it runs, the giving back of the memory too
   EXPECT_EQ(seen, 21);
 }
 
@@ -114,11 +116,31 @@ TEST_F(CudaDeviceTest, ReadingsEndWithWhatTheyGave) {
   EXPECT_FALSE(later);  // what a reader was given after its reading holds nothing up
 }
 
-TEST_F(CudaDeviceTest, AReaderThatCapturesAGraphIsLeftAlone) {
+TEST_F(CudaDeviceTest, MemoryThatACapturedGraphReadsNeverGoesBack) {
   const cudaStream_t capturing = fake_cuda::NewStream();
   const DeviceMemoryRef memory = Written(1);
   const auto reading = memory->ReadOn(HandleOf(capturing));
   fake_cuda::BeginCapture(capturing);
+  expected_.allocations = 1;
+}
+
+TEST_F(CudaDeviceTest, ALaunchDoesNotWaitForReadersOfOtherMemory) {
+  bool has_read = false;
+  {
+    const DeviceMemoryRef memory = Written(1);
+    const auto reading = memory->ReadOn(HandleOf(reader_));
+    fake_cuda::Give(reader_, [&] { has_read = true; });
+  }
+  std::int64_t seen = 0;
+  const cudaStream_t other = fake_cuda::NewStream();
+  const DeviceMemoryRef memory = Written(2);
+  {
+    const auto reading = memory->ReadOn(HandleOf(other));
+    Read(other, memory, &seen);
+  }
+  fake_cuda::Run(other);
+  EXPECT_EQ(seen, 6);
+  EXPECT_FALSE(has_read);
 }
 
 TEST_F(CudaDeviceTest, PlansOfManyLaunchesDoNotMeet) {

@@ -1,5 +1,5 @@
 // cuda.preprocess on a device of the host's memory, which computes as the CUDA kernel does.
-// scripts/gpu_check.sh runs it on a GPU.
+// tests/devices runs the Op on a GPU.
 #include "ops/cuda_preprocess.h"
 
 #include <gtest/gtest.h>

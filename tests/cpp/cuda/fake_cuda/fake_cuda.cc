@@ -43,6 +43,7 @@ struct State {
   std::vector<std::unique_ptr<FakeEvent>> own_events;  // of the program
   FakeContext context;
   int depth = 0;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeGlobal;
   cudaError_t last = cudaSuccess;
 };
 
@@ -58,6 +59,13 @@ cudaError_t Said(cudaError_t error) {
 
 void CheckContext(const char* function) {
   if (Now().depth == 0) Now().wrongs.push_back(std::string(function) + " outside of a context");
+}
+
+// While another thread captures a graph, these break its capture, but for threads in relaxed mode.
+void CheckMode(const char* function) {
+  CheckContext(function);
+  if (Now().mode != cudaStreamCaptureModeRelaxed)
+    Now().wrongs.push_back(std::string(function) + " while others may capture");
 }
 
 void Enqueue(FakeStream* stream, std::function<void()> work) {
@@ -93,6 +101,8 @@ cudaStream_t NewStream() {
 
 void Give(cudaStream_t stream, std::function<void()> work) { Enqueue(stream, std::move(work)); }
 
+void Run(cudaStream_t stream) { RunUntil(stream, Now().given[stream]); }
+
 void BeginCapture(cudaStream_t stream) { stream->captures = true; }
 
 cudaEvent_t RecordOn(cudaStream_t stream) {
@@ -101,6 +111,10 @@ cudaEvent_t RecordOn(cudaStream_t stream) {
 }
 
 void Limit(const Limits& limits) { Now().limits = limits; }
+
+void FreeLost() {
+  for (const auto& [data, bytes] : std::exchange(Now().pool_bytes, {})) std::free(data);
+}
 
 int Depth() { return Now().depth; }
 
@@ -156,12 +170,6 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** found, uns
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize() {
-  CheckContext("cudaDeviceSynchronize");
-  for (const auto& stream : Now().streams) RunUntil(stream.get(), Now().given[stream.get()]);
-  return cudaSuccess;
-}
-
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   CheckContext("cudaStreamCreateWithFlags");
   *stream = fake_cuda::NewStream();
@@ -178,7 +186,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  CheckContext("cudaStreamSynchronize");
+  CheckMode("cudaStreamSynchronize");
   RunUntil(stream, Now().given[stream]);
   return cudaSuccess;
 }
@@ -188,6 +196,11 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (event->stream != nullptr) {
     Enqueue(stream, [on = event->stream, given = event->given] { RunUntil(on, given); });
   }
+  return cudaSuccess;
+}
+
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, Now().mode);
   return cudaSuccess;
 }
 
@@ -219,13 +232,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  CheckContext("cudaEventQuery");
+  CheckMode("cudaEventQuery");
   const bool has_come = event->stream == nullptr || Now().ran[event->stream] >= event->given;
   return has_come ? cudaSuccess : Said(cudaErrorNotReady);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  CheckContext("cudaEventSynchronize");
+  CheckMode("cudaEventSynchronize");
   if (event->stream != nullptr) RunUntil(event->stream, event->given);
   return cudaSuccess;
 }
@@ -238,7 +251,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void*), voi
 }
 
 cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
-  CheckContext("cudaMallocHost");
+  CheckMode("cudaMallocHost");
   if (Sum(Now().page_locked) + bytes > Now().limits.page_locked)
     return Said(cudaErrorMemoryAllocation);
   *data = std::malloc(bytes);
@@ -247,7 +260,7 @@ cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
 }
 
 cudaError_t cudaFreeHost(void* data) {
-  CheckContext("cudaFreeHost");
+  CheckMode("cudaFreeHost");
   Now().page_locked.erase(data);
   std::free(data);
   return cudaSuccess;

@@ -22,6 +22,7 @@ std::vector<std::string> TakeWrongs();
 // As a program's own: with the context that it has.
 cudaStream_t NewStream();
 void Give(cudaStream_t stream, std::function<void()> work);
+void Run(cudaStream_t stream);
 void BeginCapture(cudaStream_t stream);
 cudaEvent_t RecordOn(cudaStream_t stream);
 
@@ -36,6 +37,8 @@ void Limit(const Limits& limits);
 
 // Contexts that the thread is in, and what exists of each.
 int Depth();
+// Frees what nobody has given back.
+void FreeLost();
 struct Counts {
   int streams = 0, events = 0, pools = 0, allocations = 0, page_locked = 0;
   bool operator==(const Counts&) const = default;
