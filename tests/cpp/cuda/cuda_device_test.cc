@@ -133,7 +133,7 @@ TEST_F(CudaDeviceTest, ALaunchDoesNotWaitForReadersOfOtherMemory) {
   }
   std::int64_t seen = 0;
   const cudaStream_t other = fake_cuda::NewStream();
-  const DeviceMemoryRef memory = Written(2);
+  DeviceMemoryRef memory = Written(2);
   {
     const auto reading = memory->ReadOn(HandleOf(other));
     Read(other, memory, &seen);
@@ -141,6 +141,9 @@ TEST_F(CudaDeviceTest, ALaunchDoesNotWaitForReadersOfOtherMemory) {
   fake_cuda::Run(other);
   EXPECT_EQ(seen, 6);
   EXPECT_FALSE(has_read);
+  memory.reset();
+  device_.reset();
+  EXPECT_TRUE(has_read);
 }
 
 TEST_F(CudaDeviceTest, PlansOfManyLaunchesDoNotMeet) {
