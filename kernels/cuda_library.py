@@ -22,7 +22,7 @@ import torch
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, OpError
 
 from .calls import CropPatchify
-from .ragged import CropResize, RaggedImages
+from .ragged import CropResize
 
 SETTING = "VISTA_FAST_CUDA_LIBRARY"
 """The environment variable with the library's path."""
@@ -36,19 +36,6 @@ def library_path() -> Path | None:
     given = os.environ.get(SETTING)
     path = Path(given) if given else Path(__file__).resolve().parent.parent / "_cuda.so"
     return path if path.is_file() else None
-
-
-def runs_on(device: torch.device) -> bool:
-    """Whether the library was built, and for this GPU and its driver: a first small launch says so."""
-    pixels = torch.zeros(4, 4, 3, dtype=torch.uint8, device=device)
-    box = torch.tensor([[0, 0, 4, 4]])
-    try:
-        crop_resize_patchify(
-            CropPatchify(RaggedImages.pack([pixels]), torch.tensor([0]), box, torch.tensor([[28, 28]]))
-        )
-    except (MissingExtraError, OpError):
-        return False
-    return True
 
 
 def crop_resize_normalise(call: CropResize, *, out: torch.Tensor | None = None) -> torch.Tensor:

@@ -34,8 +34,7 @@ const NormaliseKernel& BestNormaliseKernel() {
 
 }  // namespace
 
-Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Channels& std) {
-  NormalisationTable table;
+Status CheckNormalisation(const Channels& mean, const Channels& std) {
   for (std::size_t c = 0; c < 3; ++c) {
     if (!std::isfinite(mean[c]) || !std::isfinite(std[c]) || std[c] <= 0) {
       char text[160];
@@ -44,6 +43,14 @@ Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Ch
                     mean[c], std[c], c);
       return Status::InvalidArgument(text);
     }
+  }
+  return {};
+}
+
+Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Channels& std) {
+  if (Status status = CheckNormalisation(mean, std); !status.ok()) return status;
+  NormalisationTable table;
+  for (std::size_t c = 0; c < 3; ++c) {
     table.mean[c] = static_cast<float>(mean[c]);
     table.std[c] = static_cast<float>(std[c]);
     for (int value = 0; value < 256; ++value) {

@@ -25,6 +25,8 @@ struct NormalisationTable {
 };
 
 // Refuses numbers that are not finite and a std of 0 or below.
+Status CheckNormalisation(const Channels& mean, const Channels& std);
+// For numbers that pass this check; else its error.
 Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Channels& std);
 
 struct NormaliseKernel {

@@ -104,8 +104,8 @@ Result<Call> Parse(const Value& given, int device) {
   Result<PatchArguments> patches = PatchArguments::Parse(&arguments, box.size());
   if (!patches.ok()) return Named(patches.status());
   const PreprocessOptions& options = patches.value().options;
-  if (const auto table = MakeNormalisationTable(options.mean, options.std); !table.ok())
-    return Named(table.status());
+  if (Status status = CheckNormalisation(options.mean, options.std); !status.ok())
+    return Named(status);
   if (Status status = CheckSizes(box.size(), patches.value().layout.resized); !status.ok())
     return Named(status);
   return Call{std::move(image), box, std::move(patches).value(), type};

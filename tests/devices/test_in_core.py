@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import re
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,7 +192,7 @@ def test_without_a_library_that_works_the_other_kernels_are_used(
         want = engine.call("image.preprocess", picture())["pixel_values"]
         assert engine.stats()["ops"]["device.preprocess"]["batches"] == 1
     assert np.abs(values - want).max() <= 1.01 / 255 / 0.26
-    assert re.search(r"other (kernels|ways) are used", caplog.text)
+    assert "other kernels are used" in caplog.text
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")

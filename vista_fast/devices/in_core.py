@@ -24,29 +24,27 @@ _MOST_OFF = 2 / 255 / 0.26
 _log = logging.getLogger("vista_fast.devices")
 
 
-class WrongNumbersError(Exception):
-    """The kernels of a library run, and give other numbers than ``image.preprocess``."""
-
-
 def prepare(
     engine: Engine, store: DeviceStore, library: Path, budget_bytes: int, max_batch: int
 ) -> CudaPreprocess | None:
-    """The Op on the device of ``store``, tried on a small picture; None, and a warning, where it does not run there.
-
-    Raises WrongNumbersError.
-    """
+    """The Op on the device of ``store``, tried on a small picture; None, and a warning, where the library does not run
+    there, or its numbers are not those of ``image.preprocess``."""
     device = -1 if store.device.index is None else store.device.index
     try:
         op = CudaPreprocess(library=str(library), device=device, budget_bytes=budget_bytes, max_batch=max_batch)
         off = _most_off(op, engine, store)
     except (VistaError, RuntimeError) as error:  # torch's own are RuntimeErrors
-        _log.warning("%s does not run on %s (%s); other ways are used", library, store.device, error)
+        _log.warning("%s does not run on %s (%s); other kernels are used", library, store.device, error)
         return None
-    if not off <= _MOST_OFF:
-        raise WrongNumbersError(
-            f"the patches that {library} makes on {store.device} are {off:g} off those of image.preprocess"
-        )
-    return op
+    if off <= _MOST_OFF:
+        return op
+    _log.warning(
+        "the patches that %s makes on %s are %g off those of image.preprocess; other kernels are used",
+        library,
+        store.device,
+        off,
+    )
+    return None
 
 
 def placed_first(op: CudaPreprocess, store: DeviceStore) -> Callable[[list[dict[str, Any]]], list[Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +16,7 @@ from vista_fast.devices.calls import (
     whole_number,
 )
 from vista_fast.devices.image import DeviceImage, DeviceTensor
-from vista_fast.devices.in_core import OP, WrongNumbersError, opener, placed_first, prepare
+from vista_fast.devices.in_core import OP, opener, placed_first, prepare
 from vista_fast.devices.store import DeviceStore
 from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from vista_fast.kernels.calls import CropPatchify
 
 VERSION = "1"
-
-_log = logging.getLogger("vista_fast.devices")
 
 Patches: TypeAlias = dict[str, Any]
 """``pixel_values`` and ``grid_thw`` of one call."""
@@ -57,9 +54,9 @@ def register_preprocess(
     (1, h, w)}: the numbers of ``image.preprocess`` but for one grey level in some samples (kernels.calls.CropPatchify).
     It refuses pictures whose longer side times that of their result reaches 2**28 pixels.
     All different calls of a batch are cropped, resized, normalised and cut into patches in one launch: on a CUDA
-    device by the kernel in CUDA C++ where it was built, else by Triton's, on the CPU by their reference in torch. What
-    comes of it is held within ``budget_bytes`` of the device's memory, not in the engine's cache, whose bytes are the
-    host's: an equal call gets the held one.
+    device by the kernel in CUDA C++ where it was built and proves right, else by Triton's, on the CPU by their
+    reference in torch. What comes of it is held within ``budget_bytes`` of the device's memory, not in the engine's
+    cache, whose bytes are the host's: an equal call gets the held one.
 
     With the kernel in CUDA C++ the engine has the native Op ``cuda.preprocess``, whose calls take DeviceImages alone
     and run in the engine's own threads: they complete when their work is in the device's queue, and readers of their
@@ -68,8 +65,8 @@ def register_preprocess(
     for it (a tensor that another stream than its first one reads must be kept until it is read), and what torch keeps
     for later can be in its way (``torch.cuda.empty_cache()``).
 
-    ``image.preprocess`` of a DeviceImage is ``cuda.preprocess`` from then on where there is one, else
-    ``device.preprocess``; that of ``device.preprocess`` too.
+    ``image.preprocess`` and ``device.preprocess`` of a DeviceImage are ``cuda.preprocess`` from then on where there is
+    one; else both are ``device.preprocess``.
 
     Args:
         library: of the CUDA kernels, where it is not the package's own (kernels.cuda_library).
@@ -81,21 +78,15 @@ def register_preprocess(
     from vista_fast.engine import BatchPolicy, Op
 
     policy, held = BatchPolicy(max_batch=max_batch, max_delay=0.002), Recent[Patches](budget_bytes)
-    library, library_is_right = library or _library(store.device), True
-    op = None
-    if library is not None:
-        try:
-            op = prepare(engine, store, library, budget_bytes, max_batch)
-        except WrongNumbersError as error:
-            library_is_right = False
-            _log.warning("%s; other kernels are used", error)
-    kernel = None if op is not None else _kernel(store.device, library_is_right)
+    library = library or _library(store.device)
+    op = None if library is None else prepare(engine, store, library, budget_bytes, max_batch)
+    run = _preprocess_with(_kernel(store.device), store, held) if op is None else placed_first(op, store)
     engine.register(
         Op(
             "device.preprocess",
             f"{VERSION}/{store.device.type}",
             policy=policy,
-            run=_preprocess_with(kernel, store, held) if op is None else placed_first(op, store),
+            run=run,
             key=_key,
             cacheable=False,
             image_types=(DeviceImage,),
@@ -116,14 +107,9 @@ def _library(device: torch.device) -> Path | None:
     return path
 
 
-def _kernel(device: torch.device, library_is_right: bool) -> Any:
-    """What runs there where the core has no Op: on a CUDA device the library of CUDA C++, the faster one, where it
-    runs and is right, else Triton."""
+def _kernel(device: torch.device) -> Any:
+    """What runs there where the core has no Op: Triton on a CUDA device, on the CPU the reference in torch."""
     if device.type == "cuda":
-        from vista_fast.kernels import cuda_library
-
-        if library_is_right and cuda_library.runs_on(device):
-            return cuda_library.crop_resize_patchify
         from vista_fast.kernels.crop_patchify import crop_resize_patchify
 
         return crop_resize_patchify
