@@ -35,7 +35,7 @@ from _readable import pictures, receipt
 from _table import finish
 
 import vista_fast as vf
-from vista_fast.models.backend import Precision, find_backend, native_precision, run_single
+from vista_fast.models.backend import Classifier, Precision, native_precision, open_model, run_single
 from vista_fast.models.ocr import OcrConfig, OcrModel
 from vista_fast.models.ocr.profiles import RECOGNIZE_BATCH
 from vista_fast.models.ocr.reader import detection_size, padded_width
@@ -110,10 +110,10 @@ class Inputs:
 
     def networks_alone(self, first: int, config: OcrConfig) -> float:
         """Seconds in which the two networks run over inputs as the first pages', on all cores."""
-        load = partial(find_backend(config.library), threads=CORES)
-        detection = load(detection_weights(), precision=config.detects_in)
-        recognition = load(recognition_weights(), precision=config.precision)
-        works: list[tuple[Any, tuple[int, ...]]] = [
+        load = partial(open_model, backend=config.library, threads=CORES)
+        detection = partial(run_single, load(detection_weights(), precision=config.detects_in))
+        recognition = Classifier(load(recognition_weights(), precision=config.precision, logits=True)).run
+        works: list[tuple[Callable[[Any], Any], tuple[int, ...]]] = [
             (detection, (1, 3, high, wide)) for wide, high in self.sizes[:first]
         ]
         lines: dict[int, int] = defaultdict(int)
@@ -123,7 +123,7 @@ class Inputs:
             for start in range(0, number, RECOGNIZE_BATCH):
                 works.append((recognition, (min(RECOGNIZE_BATCH, number - start), 3, 48, width)))
         batches = [(network, np.zeros(shape, np.float32)) for network, shape in works]
-        return min(seconds(lambda: [run_single(network, batch) for network, batch in batches]) for _ in range(2))
+        return min(seconds(lambda: [network(batch) for network, batch in batches]) for _ in range(2))
 
 
 class Reading:

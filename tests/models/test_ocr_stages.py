@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.models import Precision
-from vista_fast.models.backend import TensorSpec
+from vista_fast.models.backend import Classifier, TensorSpec
 from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, recognition
 from vista_fast.models.ocr.frame import GRID, Frame
 from vista_fast.models.ocr.reader import padded_width
@@ -93,7 +93,7 @@ def test_the_padded_width_is_the_width_that_the_network_gets(width: int, height:
             seen.append(batch.shape)
             return np.zeros((len(batch), 4, 2), np.float32)
 
-    recognition.recognize([line], Network({}), ["", "a"])
+    recognition.recognize([line], Classifier(Network({})), ["", "a"])
     assert seen == [(1, 3, recognition.LINE_HEIGHT, recognition.padded_width(quad))]
 
 
@@ -106,8 +106,8 @@ def test_ctc_drops_repeats_then_blanks() -> None:
         def answer(self, batch: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
             return probabilities
 
-    charset = recognition.charset(Network({"character": "a\nb"}))
-    (line,) = recognition.recognize([np.zeros((48, 100, 3), np.uint8)], Network({}), charset)
+    charset = recognition.charset(Classifier(Network({"character": "a\nb"})))
+    (line,) = recognition.recognize([np.zeros((48, 100, 3), np.uint8)], Classifier(Network({})), charset)
     assert line.text == "aab "
     assert line.score == pytest.approx((0.8 + 0.6 + 0.7 + 0.5) / 4, abs=1e-4)
 

@@ -96,3 +96,39 @@ def test_a_convolution_over_two_tensors_is_a_sum(
         helper.make_node("Add", ["z", "top"], ["y"]),
     ]
     check_same(saved(tmp_path / "part.onnx", nodes, {"k": kernel, "b": (4,)}, (1, 3, 7, 8)), (2, 3, 7, 8), changed)
+
+
+@pytest.mark.parametrize("whole_first", [True, False])
+@pytest.mark.parametrize("gate_first", [True, False])
+def test_a_gate_and_what_it_scales_are_one_product(whole_first: bool, gate_first: bool, tmp_path: Path) -> None:
+    factors, terms = ["one", "gate"], ["one", "two"]
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["one"]),
+        helper.make_node("GlobalAveragePool", ["one"], ["mean"]),
+        helper.make_node("HardSigmoid", ["mean"], ["gate"]),
+        helper.make_node("Mul", factors[::-1] if gate_first else factors, ["two"]),
+        helper.make_node("Add", terms if whole_first else terms[::-1], ["y"]),
+    ]
+    path = saved(tmp_path / "part.onnx", nodes, {"k": (6, 5, 1, 1)}, (1, 5, 4, 6))
+    check_same(path, (2, 5, 4, 6), changed=True)
+    model = openvino_core().read_model(path)
+    rearrange(model)
+    adds = [node for node in model.get_ordered_ops() if node.get_type_name() == "Add"]
+    sides = [node.get_output_partial_shape(0)[2] for node in adds]
+    assert sides == [1], "only the gate is added to"
+
+
+@pytest.mark.parametrize(
+    ("product", "total"),
+    [(["one", "x"], ["one", "two"]), (["one", "gate"], ["x", "two"]), (["gate", "gate"], ["one", "two"])],
+    ids=["by a map", "to another", "of gates"],
+)
+def test_other_sums_stay(product: list[str], total: list[str], tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "k"], ["one"]),
+        helper.make_node("GlobalAveragePool", ["one"], ["gate"]),
+        helper.make_node("Mul", product, ["two"]),
+        helper.make_node("Add", total, ["y"]),
+    ]
+    path = saved(tmp_path / "part.onnx", nodes, {"k": (5, 5, 1, 1)}, (1, 5, 4, 6))
+    check_same(path, (2, 5, 4, 6), changed=False)

@@ -1,6 +1,7 @@
 """One interface over the libraries that run networks: open a model file, get a Model on numpy arrays."""
 
 from vista_fast.models.backend.choice import BackendName, Device, check_choice, device_of
+from vista_fast.models.backend.classifier import Classifier
 from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
 from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
@@ -20,6 +21,7 @@ __all__ = [
     "Array",
     "Backend",
     "BackendName",
+    "Classifier",
     "Device",
     "EngineCache",
     "Model",

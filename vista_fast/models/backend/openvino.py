@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
-from vista_fast.models.backend.openvino_graph import rearrange
+from vista_fast.models.backend.openvino_graph import rearrange, without_softmax
 from vista_fast.models.backend.openvino_split import split
+
+Seen = TypeVar("Seen")
 
 _IN_F32 = 1 / 8
 """The share of the convolutions of a network in "mixed" that compute in f32. On PP-OCR's detection they are the ones of
@@ -42,7 +44,11 @@ class OpenVinoModel:
     """A network as one compiled model, or as two of which the second takes what the first gives; with one infer request
     of each per calling thread."""
 
-    def __init__(self, path: Path, *, threads: int, precision: Precision, device: str = "cpu") -> None:
+    def __init__(
+        self, path: Path, *, threads: int, precision: Precision, device: str = "cpu", logits: bool = False
+    ) -> None:
+        """``logits``: the output is what comes before the softmax over the last axis that the network ends with, under
+        the same name; ``gives_logits`` says whether it ends so."""
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
         if precision == "f16":
@@ -55,6 +61,7 @@ class OpenVinoModel:
             model = openvino_core().read_model(path)
             info = dict(model.get_rt_info().items())
             rearrange(model)
+            self.gives_logits = logits and without_softmax(model)
             parts = _in_parts(model, precision)
             self._parts: list[Any] = [_compiled(part, each, threads) for part, each in parts]
         except Exception as error:  # the library has its own classes
@@ -65,6 +72,14 @@ class OpenVinoModel:
         self._local = threading.local()
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
+        return self.look(batch, lambda outputs: {name: array.copy() for name, array in outputs.items()})
+
+    def look(self, batch: Mapping[str, Array], see: Callable[[dict[str, Array]], Seen], /) -> Seen:
+        """What ``see`` makes of the outputs that ``run`` would copy. They are the thread's until it runs again.
+
+        Raises:
+            InvalidArgumentError: names, shapes or dtypes are not those of the inputs.
+        """
         arrays = check_batch(self.inputs, batch)
         requests = getattr(self._local, "requests", None)
         if requests is None:
@@ -73,7 +88,7 @@ class OpenVinoModel:
         for before, request in pairwise(requests):
             request.set_input_tensor(before.get_output_tensor(0))
             request.infer()
-        return {spec.name: requests[-1].get_output_tensor(at).data.copy() for at, spec in enumerate(self.outputs)}
+        return see({spec.name: requests[-1].get_output_tensor(at).data for at, spec in enumerate(self.outputs)})
 
 
 def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:

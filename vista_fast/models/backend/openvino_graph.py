@@ -1,7 +1,7 @@
 """Parts of networks in a form that OpenVINO runs faster on a CPU, with the same results but for rounding.
 
-What is not found in a network is left as it is. On PP-OCR's detection, of which both are parts, they save 9 % of the
-time.
+What is not found in a network is left as it is. On PP-OCR's detection, of which all are parts, they save a seventh of
+the time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,27 @@ def rearrange(model: Any) -> None:
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Convolution":
             _split_concatenation(node)
+        elif node.get_type_name() == "Add":
+            _merge_gate(node)
     model.validate_nodes_and_infer_types()
+
+
+def without_softmax(model: Any) -> bool:
+    """Takes the softmax over the last axis off the end of a network of one output, in place; False where it does not
+    end with one, and where that is all there is."""
+    result = model.get_results()[0]
+    softmax = _before(result)
+    if len(model.get_results()) != 1 or softmax.get_type_name() != "Softmax":
+        return False
+    rank = softmax.output(0).get_partial_shape().rank
+    if rank.is_dynamic or softmax.get_attributes()["axis"] not in (-1, rank.get_length() - 1):
+        return False
+    logits = softmax.input_value(0)
+    if logits.get_node().get_type_name() == "Parameter":
+        return False
+    logits.set_names(result.input_value(0).get_names())
+    result.input(0).replace_source_output(logits)
+    return True
 
 
 def _merge_upsampling(result: Any) -> None:
@@ -58,8 +78,10 @@ def _doubling(node: Any) -> tuple[Any, Weights, Weights] | None:
     """The transposed convolution that doubles the sides and of which ``node`` adds the shift, its kernel
     [inputs, outputs, 2, 2], and the shift [outputs]."""
     shift = _constant(node.input_value(1).get_node()) if node.get_type_name() == "Add" else None
+    if shift is None:
+        return None
     convolution = _before(node)
-    if shift is None or convolution.get_type_name() != "ConvolutionBackpropData":
+    if convolution.get_type_name() != "ConvolutionBackpropData":
         return None
     kernel = _constant(convolution.input_value(1).get_node())
     about = convolution.get_attributes()
@@ -112,9 +134,36 @@ def _split_concatenation(convolution: Any) -> None:
         user.replace_source_output(total.output(0))
 
 
-def _before(node: Any) -> Any:
-    """The node of the first input, past those that do nothing."""
-    source = node.input_value(0).get_node()
+def _merge_gate(add: Any) -> None:
+    """x + x · gate, where a gate is a number for each channel: x · (1 + gate).
+
+    OpenVINO makes two passes over memory of the first, and one of the second, for what is added to it too.
+    """
+    import openvino.opset13 as ops
+
+    for at in (0, 1):
+        product, whole = _before(add, at), _before(add, 1 - at)
+        if product.get_type_name() != "Multiply":
+            continue
+        for gate in (0, 1):
+            shape = product.input_value(gate).get_partial_shape()
+            per_channel = shape.rank.is_static and len(shape) == 4 and all(shape[axis] == 1 for axis in (2, 3))
+            if per_channel and _same(_before(product, 1 - gate), whole):
+                raised = ops.add(product.input_value(gate), ops.constant(np.float32(1)))
+                gated = ops.multiply(add.input_value(1 - at), raised)
+                for user in add.output(0).get_target_inputs():
+                    user.replace_source_output(gated.output(0))
+                return
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two handles are of one node."""
+    return bool(one.get_friendly_name() == other.get_friendly_name())
+
+
+def _before(node: Any, at: int = 0) -> Any:
+    """The node of an input, past those that do nothing."""
+    source = node.input_value(at).get_node()
     while source.get_type_name() == "Identity":
         source = source.input_value(0).get_node()
     return source

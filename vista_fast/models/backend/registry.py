@@ -99,6 +99,7 @@ def open_model(
     precision: Precision = "f32",
     device: Device | None = None,
     profiles: Sequence[Profile] = (),
+    logits: bool = False,
 ) -> Model:
     """Open an ONNX file, one in ONNX Runtime's own format (``.ort``), or a program of torch (``.pt``, ``.pt2``).
 
@@ -110,6 +111,7 @@ def open_model(
         precision: of the arithmetic inside.
         device: where it runs; default: the CPU, and "cuda" for a backend that knows no other.
         profiles: the shapes that calls have, for TensorRT, which needs them where shapes vary. Others ignore them.
+        logits: OpenVINO gives what comes before a network's last softmax. Others ignore it; ``Classifier`` takes both.
 
     Raises:
         InvalidArgumentError: no such backend, or the file can't be loaded.
@@ -118,7 +120,9 @@ def open_model(
     """
     backend = backend or chosen_backend(device, suffix=path.suffix)
     load: Callable[..., Model] = find_backend(backend)
-    more = {"profiles": profiles} if backend in MODULES else {}
+    more: dict[str, object] = {"logits": logits} if backend == "openvino" else {}
+    if backend in MODULES:
+        more["profiles"] = profiles
     return load(path, threads=threads or usable_cores(), precision=precision, device=device_of(backend, device), **more)
 
 

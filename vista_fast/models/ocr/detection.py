@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vista_fast.models.backend import Model, run_single
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import snap
+from vista_fast.models.ocr.planes import lay_planes
 
 Quads = npt.NDArray[np.float32]
 """[n, 4, 2]: corners from the top left, clockwise, as (x, y) in pixels."""
@@ -53,18 +54,21 @@ def detect(
     found = []
     for first in range(0, len(frames), at_once or len(frames)):
         some = frames[first : first + (at_once or len(frames))]
-        maps = run_single(model, np.stack([_network_input(frame, size) for frame in some]))
+        maps = run_single(model, _network_input(some, size))
         for probability, frame in zip(maps[:, 0], some, strict=True):
             found.append(_quads(probability, (frame.shape[1], frame.shape[0]), config))
     return found
 
 
-def _network_input(frame: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _network_input(frames: Sequence[npt.NDArray[np.uint8]], size: tuple[int, int]) -> npt.NDArray[np.float32]:
     import cv2
 
-    resized: Any = cv2.resize(frame, size)
-    # The network was trained on BGR.
-    return np.ascontiguousarray(cv2.LUT(resized, _normalised())[:, :, ::-1].transpose(2, 0, 1))
+    width, height = size
+    batch = np.empty((len(frames), 3, height, width), np.float32)
+    for frame, planes in zip(frames, batch, strict=True):
+        resized: Any = cv2.resize(frame, size)
+        lay_planes(resized, _normalised(), planes)
+    return batch
 
 
 @lru_cache

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import check_backend, open_model, usable_cores
+from vista_fast.models.backend import Classifier, check_backend, open_model, usable_cores
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
@@ -48,8 +48,13 @@ class OcrModel:
         self._detection = load(
             detection_weights(config.detector), precision=config.detects_in, profiles=detection_profiles(config)
         )
-        self._recognition = load(
-            recognition_weights(config.recogniser), precision=config.precision, profiles=recognition_profiles(config)
+        self._recognition = Classifier(
+            load(
+                recognition_weights(config.recogniser),
+                precision=config.precision,
+                profiles=recognition_profiles(config),
+                logits=True,
+            )
         )
         # A CPU's caches hold the values between the layers of one page, not of more.
         self._at_once = 1 if config.runs_on == "cpu" else None

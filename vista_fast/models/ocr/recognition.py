@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Model, run_single
+from vista_fast.models.backend import Classifier
+from vista_fast.models.ocr.planes import lay_planes
 
 LINE_HEIGHT = 48
 """Height of the network's input in pixels."""
@@ -20,6 +21,9 @@ _MIN_WIDTH = 320
 """Lines are padded with zeros to at least this width, in pixels."""
 _UPRIGHT = 1.5
 """A crop at least this many times as high as wide is text written along the height: it is turned by 90°."""
+
+_BLANK = 0
+"""The class that stands for no character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ def padded_width(quad: npt.NDArray[np.float32]) -> int:
     width, height = crop_size(quad)
     if height / width >= _UPRIGHT:
         width, height = height, width
-    return int(LINE_HEIGHT * max(_MIN_WIDTH / LINE_HEIGHT, width / height))
+    return _padded(height, width)
 
 
 def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -62,15 +66,13 @@ def crop(frame: npt.NDArray[np.uint8], quad: npt.NDArray[np.float32]) -> npt.NDA
     return upright
 
 
-def recognize(lines: Sequence[npt.NDArray[np.uint8]], model: Model, charset: Sequence[str]) -> list[Line]:
+def recognize(lines: Sequence[npt.NDArray[np.uint8]], model: Classifier, charset: Sequence[str]) -> list[Line]:
     """Read crops [H, W, 3] RGB that share one padded width."""
-    probabilities = run_single(model, np.stack([_network_input(line) for line in lines]))
-    classes = probabilities.argmax(axis=2)
-    confidences = np.take_along_axis(probabilities, classes[..., None], axis=2)[..., 0]
+    classes, confidences = model.run(_network_input(lines), ignored=_BLANK)
     return [_decode(*line, charset) for line in zip(classes, confidences, strict=True)]
 
 
-def charset(model: Model) -> tuple[str, ...]:
+def charset(model: Classifier) -> tuple[str, ...]:
     """The characters of the network's classes: the blank, those in its metadata, the space."""
     if "character" not in model.metadata:
         raise InvalidArgumentError(
@@ -79,17 +81,21 @@ def charset(model: Model) -> tuple[str, ...]:
     return ("", *model.metadata["character"].splitlines(), " ")
 
 
-def _network_input(line: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _network_input(lines: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
     import cv2
 
-    height, width = line.shape[:2]
-    padded = int(LINE_HEIGHT * max(_MIN_WIDTH / LINE_HEIGHT, width / height))
-    content = min(math.ceil(LINE_HEIGHT * width / height), padded)
-    resized = cv2.resize(np.ascontiguousarray(line), (content, LINE_HEIGHT))
-    result = np.zeros((3, LINE_HEIGHT, padded), np.float32)
-    # The network was trained on BGR.
-    result[:, :, :content] = cv2.LUT(resized, _normalised())[:, :, ::-1].transpose(2, 0, 1)
-    return result
+    padded = _padded(*lines[0].shape[:2])
+    batch = np.zeros((len(lines), 3, LINE_HEIGHT, padded), np.float32)
+    for line, planes in zip(lines, batch, strict=True):
+        height, width = line.shape[:2]
+        content = min(math.ceil(LINE_HEIGHT * width / height), padded)
+        resized: Any = cv2.resize(np.ascontiguousarray(line), (content, LINE_HEIGHT))
+        lay_planes(resized, _normalised(), planes[:, :, :content])
+    return batch
+
+
+def _padded(height: int, width: int) -> int:
+    return int(LINE_HEIGHT * max(_MIN_WIDTH / LINE_HEIGHT, width / height))
 
 
 @lru_cache
@@ -101,8 +107,8 @@ def _normalised() -> npt.NDArray[np.float32]:
 
 
 def _decode(classes: npt.NDArray[np.intp], confidences: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:
-    """Greedy CTC over the best class of each step: drop repeats, then blanks (class 0)."""
-    kept = (classes != 0) & (np.diff(classes, prepend=-1) != 0)
+    """Greedy CTC over the best class of each step: drop repeats, then blanks."""
+    kept = (classes != _BLANK) & (np.diff(classes, prepend=-1) != 0)
     text = "".join(charset[index] for index in classes[kept])
     score = float(np.mean([round(float(value), 5) for value in confidences[kept]])) if text else 0.0
     return Line(text, round(score, 5))
