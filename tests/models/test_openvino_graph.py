@@ -132,3 +132,14 @@ def test_other_sums_stay(product: list[str], total: list[str], tmp_path: Path) -
     ]
     path = saved(tmp_path / "part.onnx", nodes, {"k": (5, 5, 1, 1)}, (1, 5, 4, 6))
     check_same(path, (2, 5, 4, 6), changed=False)
+
+
+def test_a_network_in_half_precision_opens(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["one"], to=TensorProto.FLOAT16),
+        helper.make_node("GlobalAveragePool", ["one"], ["gate"]),
+        helper.make_node("Mul", ["one", "gate"], ["two"]),
+        helper.make_node("Add", ["one", "two"], ["three"]),
+        helper.make_node("Cast", ["three"], ["y"], to=TensorProto.FLOAT),
+    ]
+    check_same(saved(tmp_path / "part.onnx", nodes, {}, (1, 5, 4, 6)), (2, 5, 4, 6), changed=False)

@@ -141,6 +141,8 @@ def _merge_gate(add: Any) -> None:
     """
     import openvino.opset13 as ops
 
+    if add.get_output_element_type(0).to_string() != "f32":
+        return
     for at in (0, 1):
         product, whole = _before(add, at), _before(add, 1 - at)
         if product.get_type_name() != "Multiply":
