@@ -143,3 +143,13 @@ def test_a_network_in_half_precision_opens(tmp_path: Path) -> None:
         helper.make_node("Cast", ["three"], ["y"], to=TensorProto.FLOAT),
     ]
     check_same(saved(tmp_path / "part.onnx", nodes, {}, (1, 5, 4, 6)), (2, 5, 4, 6), changed=False)
+
+
+def test_halves_of_one_tensor_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Split", ["x"], ["one", "other"], axis=1),
+        helper.make_node("GlobalAveragePool", ["one"], ["gate"]),
+        helper.make_node("Mul", ["other", "gate"], ["two"]),
+        helper.make_node("Add", ["one", "two"], ["y"]),
+    ]
+    check_same(saved(tmp_path / "part.onnx", nodes, {}, (1, 6, 4, 6)), (2, 6, 4, 6), changed=False)

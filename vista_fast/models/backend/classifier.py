@@ -16,8 +16,8 @@ class Classifier:
     several threads.
 
     Of the distribution it hands out the largest value alone. A Model that gives what comes before the softmax
-    (``OpenVinoModel(logits=True)``) spares the exponentials of all other classes; and of OpenVINO's memory nothing is
-    copied, which for the 18,710 classes of a text line is more than the line's own share of time.
+    (``OpenVinoModel(logits=True)``) spares the exponentials of the other classes, and nothing of OpenVINO's memory is
+    copied: a text line has one of 18,710 classes at each step.
     """
 
     def __init__(self, model: Model) -> None:

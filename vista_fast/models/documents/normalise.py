@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vista_fast.models.bgr_planes import write_bgr
+
 # Of ImageNet, whose first value is red's; both networks were trained with it on blue.
 _MEAN = np.array([0.485, 0.456, 0.406])
 _DEVIATION = np.array([0.229, 0.224, 0.225])
@@ -17,13 +19,16 @@ def network_planes(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.N
     """The planes [3, height, width] of an image [H, W, 3] RGB at that (width, height)."""
     import cv2
 
+    width, height = size
     resized: Any = cv2.resize(image, size)
-    return np.ascontiguousarray(cv2.LUT(resized[..., ::-1], _normalised()).transpose(2, 0, 1))
+    planes = np.empty((3, height, width), np.float32)
+    write_bgr(resized, _normalised(), planes)
+    return planes
 
 
 @lru_cache
 def _normalised() -> npt.NDArray[np.float32]:
-    """[1, 256, 3]: (value / 255 - mean) / deviation of every pixel value in each plane."""
-    scaled = np.arange(256, dtype=np.float32)[:, None] * np.float32(1 / 255)
-    table: npt.NDArray[np.float32] = ((scaled - _MEAN) / _DEVIATION).astype(np.float32)
-    return table[None]
+    """[3, 256]: (value / 255 - mean) / deviation of every pixel value in each plane."""
+    scaled = np.arange(256, dtype=np.float32) * np.float32(1 / 255)
+    table: npt.NDArray[np.float32] = ((scaled - _MEAN[:, None]) / _DEVIATION[:, None]).astype(np.float32)
+    return table

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.models.backend import Model, run_single
+from vista_fast.models.bgr_planes import write_bgr
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import snap
-from vista_fast.models.ocr.planes import lay_planes
 
 Quads = npt.NDArray[np.float32]
 """[n, 4, 2]: corners from the top left, clockwise, as (x, y) in pixels."""
@@ -67,16 +67,16 @@ def _network_input(frames: Sequence[npt.NDArray[np.uint8]], size: tuple[int, int
     batch = np.empty((len(frames), 3, height, width), np.float32)
     for frame, planes in zip(frames, batch, strict=True):
         resized: Any = cv2.resize(frame, size)
-        lay_planes(resized, _normalised(), planes)
+        write_bgr(resized, _normalised(), planes)
     return batch
 
 
 @lru_cache
 def _normalised() -> npt.NDArray[np.float32]:
-    """(value / 255 - 0.5) / 0.5 of every pixel value, rounded to float32 where RapidOCR rounds."""
+    """[3, 256]: (value / 255 - 0.5) / 0.5 of every pixel value, rounded to float32 where RapidOCR rounds."""
     scaled = np.arange(256, dtype=np.float32) * np.float32(1 / 255.0)
     table: npt.NDArray[np.float32] = ((scaled.astype(np.float64) - 0.5) / 0.5).astype(np.float32)
-    return table
+    return np.tile(table, (3, 1))
 
 
 def _quads(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Classifier
-from vista_fast.models.ocr.planes import lay_planes
+from vista_fast.models.bgr_planes import write_bgr
 
 LINE_HEIGHT = 48
 """Height of the network's input in pixels."""
@@ -21,7 +21,6 @@ _MIN_WIDTH = 320
 """Lines are padded with zeros to at least this width, in pixels."""
 _UPRIGHT = 1.5
 """A crop at least this many times as high as wide is text written along the height: it is turned by 90°."""
-
 _BLANK = 0
 """The class that stands for no character."""
 
@@ -90,7 +89,7 @@ def _network_input(lines: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.flo
         height, width = line.shape[:2]
         content = min(math.ceil(LINE_HEIGHT * width / height), padded)
         resized: Any = cv2.resize(np.ascontiguousarray(line), (content, LINE_HEIGHT))
-        lay_planes(resized, _normalised(), planes[:, :, :content])
+        write_bgr(resized, _normalised(), planes[:, :, :content])
     return batch
 
 
@@ -100,10 +99,10 @@ def _padded(height: int, width: int) -> int:
 
 @lru_cache
 def _normalised() -> npt.NDArray[np.float32]:
-    """(value / 255 - 0.5) / 0.5 of every pixel value, in float32 throughout."""
+    """[3, 256]: (value / 255 - 0.5) / 0.5 of every pixel value, in float32 throughout."""
     half = np.float32(0.5)
     table: npt.NDArray[np.float32] = (np.arange(256, dtype=np.float32) / np.float32(255) - half) / half
-    return table
+    return np.tile(table, (3, 1))
 
 
 def _decode(classes: npt.NDArray[np.intp], confidences: npt.NDArray[np.float32], charset: Sequence[str]) -> Line:
