@@ -89,8 +89,6 @@ def _launch(
     )
     library.plan(batch, plan.data_ptr())
     with torch.cuda.device(pixels.device):
-        on_device = plan.pin_memory().to(pixels.device, non_blocking=True)
-        batch.device_plan = on_device.data_ptr()
         library.launch(batch, torch.cuda.current_stream().cuda_stream)
     return out
 
@@ -115,7 +113,6 @@ class _Batch(ctypes.Structure):
         ("sizes", ctypes.c_void_p),
         ("row_outputs", ctypes.c_void_p),
         ("plan", ctypes.c_void_p),
-        ("device_plan", ctypes.c_void_p),
         ("row_count", ctypes.c_int),
         ("layout", ctypes.c_int),
         ("patches", _Three),

@@ -3,10 +3,12 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <string>
 #include <type_traits>
 
+#include "cuda/crop_patch_write.h"
 #include "cuda/crop_resize.h"
 #include "cuda/crop_resize_plan.h"
 #include "cuda/crop_resize_samples.h"
@@ -18,9 +20,9 @@ namespace vista::cuda {
 namespace {
 
 // As kernels/cuda_library.py declares it.
-static_assert(sizeof(CropResizeBatch) == 136 && offsetof(CropResizeBatch, scale) == 96 &&
-              offsetof(CropResizeBatch, shift) == 108 && offsetof(CropResizeBatch, type) == 120 &&
-              offsetof(CropResizeBatch, out) == 128);
+static_assert(sizeof(CropResizeBatch) == 128 && offsetof(CropResizeBatch, scale) == 88 &&
+              offsetof(CropResizeBatch, shift) == 100 && offsetof(CropResizeBatch, type) == 112 &&
+              offsetof(CropResizeBatch, out) == 120);
 
 __device__ void Put(float* to, float value) { *to = value; }
 __device__ void Put(__half* to, float value) { *to = __float2half_rn(value); }
@@ -37,22 +39,80 @@ __device__ void Put(T* to, const Four& values) {
   *reinterpret_cast<Vector*>(to) = vector;
 }
 
+// What a kernel's blocks have to know of some rows of a batch. It is a parameter of the kernel, and
+// so needs no memory on the device and no copy in front of the launch.
+constexpr int kMostRows = 256;
+struct Rows {
+  PlannedRow of[kMostRows];
+  int starts[kMostRows];  // of each row's blocks, among those of all; far beyond for what is no row
+};
+static_assert(sizeof(Rows) + sizeof(Target) + 64 < 32764);  // what parameters can take
+
+// The row of this block, for all its threads, and the block's number in it.
+__device__ int LoadRow(const Rows& rows, PlannedRow* row) {
+  const int block = static_cast<int>(blockIdx.x);
+  int number = 0;
+  VISTA_UNROLL
+  for (int step = kMostRows / 2; step > 0; step /= 2)
+    number += rows.starts[number + step] <= block ? step : 0;
+  constexpr int kWords = sizeof(PlannedRow) / sizeof(int);
+  static_assert(kWords <= kPatchThreads && kWords <= kThreads);
+  static_assert(sizeof(PlannedRow) % sizeof(int) == 0);
+  const unsigned word = threadIdx.x;
+  if (word < kWords)
+    reinterpret_cast<int*>(row)[word] = reinterpret_cast<const int*>(&rows.of[number])[word];
+  __syncthreads();
+  return block - rows.starts[number];
+}
+
+// For rows that are near; the next for the others. Where registers do not suffice for so many
+// blocks of a multiprocessor, memory of the device takes their place, which costs more than blocks
+// gain.
+template <typename T, int kPatch>
+__global__ void __launch_bounds__(kPatchThreads, 5)
+    CropPatchKernel(const std::uint8_t* pixels, const __grid_constant__ Rows rows,
+                    Arithmetic arithmetic, Target target, T* out) {
+  extern __shared__ __align__(16) unsigned char bytes[];
+  auto* const memory = reinterpret_cast<PatchMemory*>(bytes);
+  __shared__ PlannedRow row;
+  const int number = LoadRow(rows, &row);
+  const int warp = static_cast<int>(threadIdx.x / kWarp);
+  if (threadIdx.x == 0) memory->block = PatchBlockOf<kPatch>(row, number);
+  __syncthreads();
+  int* const edges = memory->edges[warp];
+  FindEdges<kPatch>(row, memory->block, arithmetic, edges);
+  std::uint8_t* const lines = memory->lines[warp];
+  if (warp < memory->block.count)
+    FetchPatch(NearPatchOf(warp, memory->block, edges), row, pixels, lines);
+  StagePatchWeights<kPatch>(row, arithmetic, warp, memory);
+  __syncthreads();
+  VISTA_NO_UNROLL
+  for (int n = warp; n < memory->block.count; n += kPatchWarps) {
+    AwaitLines();
+    Levels levels;
+    ResizeFirst(NearPatchOf(n, memory->block, edges), row, pixels, lines, *memory, &levels);
+    __syncwarp();
+    if (n + kPatchWarps < memory->block.count)
+      FetchPatch(NearPatchOf(n + kPatchWarps, memory->block, edges), row, pixels, lines);
+    // Found anew, because it would take many registers.
+    const NearPatch patch = NearPatchOf(static_cast<int>(Opaque(n)), memory->block, edges);
+    PatchSums sums;
+    ResizeLast(patch, levels, *memory, &sums);
+    WritePatch<kPatch>(patch, row, target, sums, out,
+                       [](T* to, const Four& values) { Put(to, values); });
+  }
+}
+
 // kWhole says that every row of the batch is: the other way takes more registers.
 template <typename T, int kPatch, bool kWhole>
 __global__ void __launch_bounds__(kThreads, 3)
-    CropResizeKernel(const std::uint8_t* pixels, const PlannedRow* rows, Arithmetic arithmetic,
-                     Target target, T* out) {
+    CropResizeKernel(const std::uint8_t* pixels, const __grid_constant__ Rows rows,
+                     Arithmetic arithmetic, Target target, T* out) {
   extern __shared__ __align__(16) unsigned char memory[];
   // Shared, because it would take many registers.
   __shared__ PlannedRow row;
-  constexpr int kWords = sizeof(PlannedRow) / sizeof(int);
-  static_assert(kWords <= kThreads && sizeof(PlannedRow) % sizeof(int) == 0);
+  const int number = LoadRow(rows, &row);
   const int thread = static_cast<int>(threadIdx.x);
-  if (thread < kWords)
-    reinterpret_cast<int*>(&row)[thread] = reinterpret_cast<const int*>(rows + blockIdx.y)[thread];
-  __syncthreads();
-  const int number = static_cast<int>(blockIdx.x);
-  if (number >= row.blocks) return;  // a smaller output than the batch's largest
   const int warp = static_cast<int>(threadIdx.x / kWarp);
   const Shared shared = SharedIn(memory, row.room, kStagedBytes<kPatch>);
   const auto put = [](T* to, const auto& values) { Put(to, values); };
@@ -138,20 +198,23 @@ Status Failed(const char* what, cudaError_t error) {
                      : "; see what else uses this GPU, or use the kernels of Triton")};
 }
 
-template <typename T, int kPatch>
-Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
-  if (kPatch != 0 && reinterpret_cast<std::uintptr_t>(batch.out) % (kFour * sizeof(T)) != 0) {
-    return Status::InvalidArgument("out is not aligned to " + std::to_string(kFour * sizeof(T)) +
-                                   " bytes; pass a tensor of its own, or leave it out");
-  }
-  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
-  int blocks = 0;
-  std::int64_t bytes = 0;
-  bool whole = true;
-  for (int n = 0; n < batch.row_count; ++n) {
-    blocks = std::max(blocks, planned[n].blocks);
-    bytes = std::max(bytes, SharedBytes(planned[n].room, kStagedBytes<kPatch>));
-    whole &= planned[n].room.whole != 0;
+// How a kernel's blocks are made.
+struct Shape {
+  int threads;
+  std::int64_t bytes;  // of shared memory
+  int most_bytes;
+};
+
+// Enqueues a kernel for the rows of which `has` says that they are its.
+template <typename T, typename Kernel, typename Has>
+Status Launch(const CropResizeBatch& batch, Kernel* kernel, const Shape& shape, const Has& has,
+              cudaStream_t stream) {
+  // More than 48 KiB have to be asked for, and always the same, because the setting is every
+  // thread's.
+  if (const cudaError_t error = cudaFuncSetAttribute(
+          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.most_bytes);
+      error != cudaSuccess) {
+    return Failed("the shared memory", error);
   }
   const Target target = {batch.layout,
                          batch.patch_size,
@@ -159,22 +222,58 @@ Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
                          batch.temporal_patch_size,
                          {batch.scale[0], batch.scale[1], batch.scale[2]},
                          {batch.shift[0], batch.shift[1], batch.shift[2]}};
+  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
+  Rows rows;
+  for (int begin = 0; begin < batch.row_count; begin += kMostRows) {
+    const int count = std::min(kMostRows, batch.row_count - begin);
+    std::copy(planned + begin, planned + begin + count, rows.of);
+    std::int64_t blocks = 0;
+    for (int n = 0; n < count; ++n) {
+      rows.starts[n] = static_cast<int>(blocks);
+      if (has(rows.of[n])) blocks += rows.of[n].blocks;
+    }
+    std::fill(rows.starts + count, rows.starts + kMostRows, INT_MAX);
+    if (blocks == 0) continue;
+    if (blocks >= INT_MAX)
+      return Status::InvalidArgument("a batch's rows are too large; give fewer");
+    static_cast<void>(cudaGetLastError());  // what others have left unread
+    kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(shape.threads),
+             static_cast<std::size_t>(shape.bytes), stream>>>(
+        batch.pixels, rows, Arithmetic{batch.bicubic, batch.rounded}, target,
+        static_cast<T*>(batch.out));
+    if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess)
+      return Failed("the launch", error);
+  }
+  return {};
+}
+
+template <typename T, int kPatch>
+Status Launch(const CropResizeBatch& batch, cudaStream_t stream) {
+  if (kPatch != 0 && reinterpret_cast<std::uintptr_t>(batch.out) % (kFour * sizeof(T)) != 0) {
+    return Status::InvalidArgument("out is not aligned to " + std::to_string(kFour * sizeof(T)) +
+                                   " bytes; pass a tensor of its own, or leave it out");
+  }
+  const auto is_near = [](const PlannedRow& row) { return row.near != 0; };
+  const auto is_other = [](const PlannedRow& row) { return row.near == 0; };
+  if constexpr (kPatch != 0) {
+    constexpr int kBytes = sizeof(PatchMemory);
+    const Shape shape = {kPatchThreads, kBytes, kBytes};
+    if (Status status = Launch<T>(batch, CropPatchKernel<T, kPatch>, shape, is_near, stream);
+        !status.ok()) {
+      return status;
+    }
+  }
+  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
+  std::int64_t bytes = 0;
+  bool whole = true;
+  for (int n = 0; n < batch.row_count; ++n) {
+    if (is_near(planned[n])) continue;
+    bytes = std::max(bytes, SharedBytes(planned[n].room, kStagedBytes<kPatch>));
+    whole &= planned[n].room.whole != 0;
+  }
   const auto kernel =
       whole ? CropResizeKernel<T, kPatch, true> : CropResizeKernel<T, kPatch, false>;
-  // More than 48 KiB have to be asked for, and always the same, because the setting is every
-  // thread's.
-  if (const cudaError_t error =
-          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kMostBytes);
-      error != cudaSuccess) {
-    return Failed("the shared memory", error);
-  }
-  const dim3 grid(static_cast<unsigned>(blocks), static_cast<unsigned>(batch.row_count));
-  static_cast<void>(cudaGetLastError());  // what others have left unread
-  kernel<<<grid, kThreads, static_cast<std::size_t>(bytes), stream>>>(
-      batch.pixels, static_cast<const PlannedRow*>(batch.device_plan),
-      Arithmetic{batch.bicubic, batch.rounded}, target, static_cast<T*>(batch.out));
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? Status() : Failed("the launch", error);
+  return Launch<T>(batch, kernel, {kThreads, bytes, kMostBytes}, is_other, stream);
 }
 
 }  // namespace

@@ -27,7 +27,6 @@ struct CropResizeBatch {
   const std::int64_t (*sizes)[2] = nullptr;     // [rows]: height, width
   const std::int64_t* row_outputs = nullptr;    // [rows], numbers from `out`; null: no gaps
   const void* plan = nullptr;                   // of PlanCropResize
-  const void* device_plan = nullptr;            // the same on the device
   int row_count = 0;                            // at most 65,535
   Layout layout = Layout::kPlanes;              // [rows, 3, height, width], or [patches, numbers]
   int patch_size = 14;                          // kPatches, as are the next two
@@ -53,8 +52,8 @@ std::size_t PlannedRowBytes();
 Status PlanCropResize(const CropResizeBatch& batch, void* plan);
 
 // Enqueues the work on `stream` (a cudaStream_t) and returns; errors that earlier calls of CUDA
-// have left are forgotten. The buffers must live until it has run. Errors: kInvalidArgument for an
-// `out` that is not aligned, kInternal for CUDA's own.
+// have left are forgotten. What lies on the device must live until it has run. Errors:
+// kInvalidArgument for an `out` that is not aligned, kInternal for CUDA's own.
 Status LaunchCropResize(const CropResizeBatch& batch, void* stream);
 
 }  // namespace vista::cuda

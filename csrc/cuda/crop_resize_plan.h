@@ -23,6 +23,13 @@ inline constexpr int kThreads = kWarps * kWarp;
 inline constexpr int kMostTiles = 4;  // of a block
 inline constexpr int kStep = 16;  // samples, or lines of them, that a product of matrices adds up
 
+// Of rows whose patches see at most kSeen samples along either axis, a warp makes a patch
+// (crop_patch.h), and a block as many as these along each axis at most.
+inline constexpr int kSeen = 32;
+inline constexpr int kPatchWarps = 4;
+inline constexpr int kAlongFirst = 4;
+inline constexpr int kAlongLast = 6;
+
 // How many outputs a piece and a tile have along each axis, but for the edges.
 template <int kPatch>
 inline constexpr int kSide = kPatch == 0 ? kPiece : kPatch;
@@ -52,8 +59,9 @@ struct PlannedRow {
   int patches_across;
   int blocks_first;  // along the first axis, a tile each
   int blocks;        // in all
-  int tiles;         // of a block, fewer at the edge
+  int tiles;         // of a block, fewer at the edge; of a near row, patches along the last axis
   int turned;
+  int near;  // whether its patches are made as in crop_patch.h, which has no use for `room`
 };
 
 // One tile of one row.
@@ -178,6 +186,13 @@ inline CropRow RowOf(std::int64_t offset, std::int64_t pitch, const std::int64_t
   return {first_byte, pitch, bottom - top, height, 3, right - left, width, false};
 }
 
+// Whether the patches of a row are made as in crop_patch.h.
+template <int kPatch>
+bool IsNear(const PlannedRow& row, const Arithmetic& arithmetic) {
+  return kPatch != 0 && arithmetic.rounded && SpanOf(kPatch, row.last, arithmetic) <= kSeen &&
+         SpanOf(kPatch, row.first, arithmetic) <= kSeen;
+}
+
 // The row's numbers begin at `first_number` of the output; `patches_across` counts where that is in
 // patches.
 template <int kPatch>
@@ -195,11 +210,13 @@ PlannedRow PlanRow(const CropRow& row, const Arithmetic& arithmetic, std::int64_
   planned.room = RoomOf(kSide<kPatch>, kStagedBytes<kPatch>, planned.last, planned.first,
                         row.turned, arithmetic);
   planned.patches_across = patches_across;
-  const int tiles = units(planned.last.size, kTileLast<kPatch>);
-  planned.tiles = units(tiles, units(tiles, kMostTiles));
-  planned.blocks_first = units(planned.first.size, kTileFirst<kPatch>);
-  planned.blocks = planned.blocks_first * units(tiles, planned.tiles);
   planned.turned = row.turned;
+  planned.near = IsNear<kPatch>(planned, arithmetic);
+  const int tiles = units(planned.last.size, planned.near ? kPatch : kTileLast<kPatch>);
+  planned.tiles = units(tiles, units(tiles, planned.near ? kAlongLast : kMostTiles));
+  const int first_side = planned.near ? kAlongFirst * kPatch : kTileFirst<kPatch>;
+  planned.blocks_first = units(planned.first.size, first_side);
+  planned.blocks = planned.blocks_first * units(tiles, planned.tiles);
   return planned;
 }
 

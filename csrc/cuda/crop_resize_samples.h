@@ -80,15 +80,16 @@ VISTA_DEVICE int Skipped(const std::uint8_t* address) {
   return static_cast<int>(reinterpret_cast<std::uintptr_t>(address) & (sizeof(Chunk) - 1));
 }
 
-// Begins to copy sixteen bytes to shared memory.
-VISTA_DEVICE void Fetch(const std::uint8_t* from, std::uint8_t* to) {
+// Begins to copy sixteen bytes to shared memory, or zeros where those are not `needed`: a branch
+// would take longer.
+VISTA_DEVICE void Fetch(bool needed, const std::uint8_t* from, std::uint8_t* to) {
 #ifdef __CUDA_ARCH__
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
                    static_cast<std::uint32_t>(__cvta_generic_to_shared(to))),
-               "l"(from)
+               "l"(from), "r"(needed ? 16 : 0)
                : "memory");
 #else
-  *reinterpret_cast<Chunk*>(to) = *reinterpret_cast<const Chunk*>(from);
+  *reinterpret_cast<Chunk*>(to) = needed ? *reinterpret_cast<const Chunk*>(from) : Chunk{};
 #endif
 }
 
@@ -108,8 +109,8 @@ VISTA_DEVICE void FetchLines(const PlannedRow& row, const Part& part, const std:
     const int byte = (n - group * chunks.each) * kBytes;
     const std::uint8_t* const begin = Beyond(source.corner, line, source.pitch);
     const int skipped = Skipped(begin);
-    if (byte < skipped + source.bytes)
-      Fetch(begin + (byte - skipped), shared.raw + line * shared.raw_stride + byte);
+    Fetch(byte < skipped + source.bytes, begin + (byte - skipped),
+          shared.raw + line * shared.raw_stride + byte);
   }
 }
 
@@ -149,21 +150,32 @@ VISTA_DEVICE std::uint32_t Shifted(std::uint32_t low, std::uint32_t high, int bi
 #endif
 }
 
-// Of bytes r g b, beginning `bits` bits into the words.
-VISTA_DEVICE Unit UnitOf(const std::uint32_t* words, int bits) {
+// Four neighbouring pixels, as pairs of halves by channel.
+struct Quad {
+  std::uint32_t of[3][2];
+};
+
+// Of bytes r g b, beginning `bits` bits into four words.
+VISTA_DEVICE Quad QuadOf(const std::uint32_t* words, int bits) {
   constexpr std::uint32_t kBytes = 0x00ff00ff;
+  const std::uint32_t a = Shifted(words[0], words[1], bits);  // r g b r
+  const std::uint32_t b = Shifted(words[1], words[2], bits);  // g b r g
+  const std::uint32_t c = Shifted(words[2], words[3], bits);  // b r g b
+  return {{{Chosen(a, 0, 0x4340), Chosen(b, c, 0x0502) & kBytes},
+           {Chosen(a, b, 0x0401) & kBytes, Chosen(b, c, 0x0603) & kBytes},
+           {Chosen(a, b, 0x0502) & kBytes, Chosen(c, 0, 0x4340)}}};
+}
+
+VISTA_DEVICE Unit UnitOf(const std::uint32_t* words, int bits) {
   Unit unit;
   VISTA_UNROLL
   for (int n = 0; n < kUnit / 4; ++n) {
-    const std::uint32_t a = Shifted(words[3 * n], words[3 * n + 1], bits);      // r g b r
-    const std::uint32_t b = Shifted(words[3 * n + 1], words[3 * n + 2], bits);  // g b r g
-    const std::uint32_t c = Shifted(words[3 * n + 2], words[3 * n + 3], bits);  // b r g b
-    unit.of[0][2 * n] = Chosen(a, 0, 0x4340);
-    unit.of[0][2 * n + 1] = Chosen(b, c, 0x0502) & kBytes;
-    unit.of[1][2 * n] = Chosen(a, b, 0x0401) & kBytes;
-    unit.of[1][2 * n + 1] = Chosen(b, c, 0x0603) & kBytes;
-    unit.of[2][2 * n] = Chosen(a, b, 0x0502) & kBytes;
-    unit.of[2][2 * n + 1] = Chosen(c, 0, 0x4340);
+    const Quad quad = QuadOf(words + 3 * n, bits);
+    VISTA_UNROLL
+    for (int c = 0; c < 3; ++c) {
+      unit.of[c][2 * n] = quad.of[c][0];
+      unit.of[c][2 * n + 1] = quad.of[c][1];
+    }
   }
   return unit;
 }

@@ -93,12 +93,7 @@ struct Blocks {
 
 VISTA_DEVICE void Fill(float value, Block* block) {
   VISTA_UNROLL
-  for (int n = 0; n < 2; ++n) {
-    ForEachLane([&](int lane) {
-      VISTA_UNROLL
-      for (int k = 0; k < 4; ++k) block->of[n][lane].of[k] = value;
-    });
-  }
+  for (int n = 0; n < 2; ++n) Fill(value, &block->of[n]);
 }
 
 VISTA_DEVICE void Fill(float value, Blocks* blocks) {

@@ -14,6 +14,27 @@ VISTA_DEVICE void WriteWeight(float weight, Half* high, Half* low, int n) {
   low[n] = static_cast<Half>(HalvesOf(weight - LowOf(nearest), 0));
 }
 
+// Most outputs have few weights, which are made side by side.
+inline constexpr int kFewWeights = 8;
+
+struct FewWeights {
+  float of[kFewWeights];  // of samples from the reach's first, before they are divided by
+  float sum;
+};
+
+VISTA_DEVICE FewWeights FewWeightsOf(int output, const Reach& reach, const Axis& axis,
+                                     const Arithmetic& arithmetic) {
+  FewWeights weights;
+  weights.sum = 0;
+  VISTA_UNROLL
+  for (int n = 0; n < kFewWeights; ++n) {
+    weights.of[n] =
+        reach.begin + n < reach.end ? WeightOf(reach.begin + n, output, axis, arithmetic) : 0;
+    weights.sum += weights.of[n];
+  }
+  return weights;
+}
+
 // Writes the weights of `output` for the samples of `part`, as they are counted from `origin`, to
 // row `number`, and zeros for the rest of it; they are all zero where there is no such output.
 // `scale` is kept from the first part to the others.
@@ -30,23 +51,14 @@ VISTA_DEVICE void WriteWeights(bool exists, int output, const Axis& axis, const 
   if (!exists) return;
   const Reach reach = ReachOf(output, axis, arithmetic);
   const Reach seen = Common(reach, part);
-  // Most outputs have few, which are made side by side.
-  constexpr int kFew = 8;
-  if (reach.end - reach.begin <= kFew && first_part) {
-    float weight[kFew];
-    float sum = 0;
-    VISTA_UNROLL
-    for (int n = 0; n < kFew; ++n) {
-      weight[n] =
-          reach.begin + n < reach.end ? WeightOf(reach.begin + n, output, axis, arithmetic) : 0;
-      sum += weight[n];
-    }
-    const float unit = 1 / (kWeightUnit * sum);
+  if (reach.end - reach.begin <= kFewWeights && first_part) {
+    const FewWeights few = FewWeightsOf(output, reach, axis, arithmetic);
+    const float unit = 1 / (kWeightUnit * few.sum);
     *scale = unit;
     VISTA_UNROLL
-    for (int n = 0; n < kFew; ++n) {
+    for (int n = 0; n < kFewWeights; ++n) {
       if (reach.begin + n < seen.end)
-        WriteWeight(weight[n] * unit, high, low, reach.begin + n - origin);
+        WriteWeight(few.of[n] * unit, high, low, reach.begin + n - origin);
     }
     return;
   }

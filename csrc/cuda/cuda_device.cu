@@ -25,10 +25,7 @@ Status Failed(const char* what, int index, cudaError_t error) {
 // Used and destroyed in its GPU's context.
 class Event {
  public:
-  Event() {
-    // Whoever waits for it sleeps.
-    made_ = cudaEventCreateWithFlags(&event_, cudaEventDisableTiming | cudaEventBlockingSync);
-  }
+  Event() { made_ = cudaEventCreateWithFlags(&event_, cudaEventDisableTiming); }
   ~Event() {
     if (made_ == cudaSuccess) static_cast<void>(cudaEventDestroy(event_));
   }
@@ -41,7 +38,6 @@ class Event {
   }
   cudaError_t HoldUp(cudaStream_t stream) const { return cudaStreamWaitEvent(stream, event_, 0); }
   [[nodiscard]] bool HasCome() const { return cudaEventQuery(event_) == cudaSuccess; }
-  [[nodiscard]] cudaError_t Await() const { return cudaEventSynchronize(event_); }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -168,47 +164,13 @@ class CudaMemory final : public DeviceMemory, public std::enable_shared_from_thi
   bool is_lost_ = false;  // nobody knows when it is read: it never goes back
 };
 
-// Page-locked memory of the host, from which copies to the device need no copy before.
-class Staging {
- public:
-  Staging() = default;
-  ~Staging() { static_cast<void>(cudaFreeHost(data_)); }
-  Staging(const Staging&) = delete;
-  Staging& operator=(const Staging&) = delete;
-
-  // Whether what was copied from here has left.
-  [[nodiscard]] bool IsFree() const { return left_.HasCome(); }
-  void AwaitFree() const { static_cast<void>(left_.Await()); }
-
-  // At least `bytes`, for a free one; null when there is no memory.
-  void* Take(std::size_t bytes) {
-    if (bytes <= capacity_) return data_;
-    static_cast<void>(cudaFreeHost(std::exchange(data_, nullptr)));
-    capacity_ = cudaMallocHost(&data_, 2 * bytes) == cudaSuccess ? 2 * bytes : 0;
-    return data_;
-  }
-  cudaError_t CopyTo(void* device, std::size_t bytes, cudaStream_t stream) {
-    const cudaError_t error = cudaMemcpyAsync(device, data_, bytes, cudaMemcpyHostToDevice, stream);
-    return error == cudaSuccess ? left_.RecordOn(stream) : error;
-  }
-
- private:
-  void* data_ = nullptr;
-  std::size_t capacity_ = 0;
-  Event left_;
-};
-
 class CudaDevice final : public Device {
  public:
   explicit CudaDevice(QueueRef queue) : queue_(std::move(queue)) {}
   ~CudaDevice() override {
-    if (queue_->IsOfParent()) {
-      for (std::unique_ptr<Staging>& staging : stagings_) static_cast<void>(staging.release());
-      return;
-    }
+    if (queue_->IsOfParent()) return;
     const PrimaryContext::Scope scope(queue_->context);
     static_cast<void>(cudaStreamSynchronize(queue_->stream));
-    stagings_.clear();
   }
 
   [[nodiscard]] int index() const override { return queue_->index; }
@@ -230,44 +192,17 @@ class CudaDevice final : public Device {
   Status Resize(const CropResizeBatch& given, std::span<const DeviceMemoryRef> outputs,
                 std::vector<ObjectRef> kept) override {
     const PrimaryContext::Scope scope(queue_->context);
-    const std::size_t bytes = static_cast<std::size_t>(given.row_count) * PlannedRowBytes();
-    Staging& staging = FreeStaging();
-    void* const plan = staging.Take(bytes);
-    if (plan == nullptr) {
-      return Status::ResourceExhausted("there is no page-locked memory for a batch of " +
-                                       std::to_string(given.row_count) + " images; give fewer");
-    }
+    std::vector<std::byte> plan(static_cast<std::size_t>(given.row_count) * PlannedRowBytes());
     CropResizeBatch batch = given;
-    if (Status status = PlanCropResize(batch, plan); !status.ok()) return status;
-    // Freed when this returns, which is after the launch in the queue's order.
-    const Result<std::shared_ptr<CudaMemory>> device_plan = AllocateHere(bytes);
-    if (!device_plan.ok()) return device_plan.status();
-    batch.plan = plan;
-    batch.device_plan = device_plan.value()->data();
-    Status status = Launch(batch, &staging, bytes, outputs, &kept);
+    if (Status status = PlanCropResize(batch, plan.data()); !status.ok()) return status;
+    batch.plan = plan.data();
+    Status status = Launch(batch, outputs, &kept);
     // What was enqueued before something failed must not outlive what it reads.
     if (!status.ok()) static_cast<void>(cudaStreamSynchronize(queue_->stream));
     return status;
   }
 
  private:
-  // One from which all has left; when there are many that wait for their turn, the oldest's turn is
-  // waited for.
-  Staging& FreeStaging() {
-    constexpr std::size_t kMost = 16;
-    const auto free = std::find_if(stagings_.begin(), stagings_.end(),
-                                   [](const auto& each) { return each->IsFree(); });
-    if (free != stagings_.end()) {
-      std::rotate(free, free + 1, stagings_.end());
-    } else if (stagings_.size() < kMost) {
-      stagings_.push_back(std::make_unique<Staging>());
-    } else {
-      stagings_.front()->AwaitFree();
-      std::rotate(stagings_.begin(), stagings_.begin() + 1, stagings_.end());
-    }
-    return *stagings_.back();
-  }
-
   Result<std::shared_ptr<CudaMemory>> AllocateHere(std::size_t bytes) {
     void* data = nullptr;
     cudaError_t error = cudaMallocFromPoolAsync(&data, bytes, queue_->pool, queue_->stream);
@@ -294,16 +229,11 @@ class CudaDevice final : public Device {
   }
 
   // Takes `kept` where all went well.
-  Status Launch(const CropResizeBatch& batch, Staging* staging, std::size_t plan_bytes,
-                std::span<const DeviceMemoryRef> outputs, std::vector<ObjectRef>* kept) {
+  Status Launch(const CropResizeBatch& batch, std::span<const DeviceMemoryRef> outputs,
+                std::vector<ObjectRef>* kept) {
     const cudaStream_t stream = queue_->stream;
     const auto written = std::make_shared<Event>();
     auto released = std::make_unique<std::vector<ObjectRef>>();
-    void* const device_plan = const_cast<void*>(batch.device_plan);
-    if (const cudaError_t error = staging->CopyTo(device_plan, plan_bytes, stream);
-        error != cudaSuccess) {
-      return Failed("a copy", index(), error);
-    }
     if (Status status = LaunchCropResize(batch, stream); !status.ok()) return status;
     if (const cudaError_t error = written->RecordOn(stream); error != cudaSuccess)
       return Failed("an event", index(), error);
@@ -321,7 +251,6 @@ class CudaDevice final : public Device {
   }
 
   const QueueRef queue_;
-  std::vector<std::unique_ptr<Staging>> stagings_;  // the one that was used last behind
 };
 
 Result<std::shared_ptr<Device>> Open(int index, std::size_t idle_bytes) {

@@ -73,12 +73,30 @@ VISTA_DEVICE unsigned Opaque(int value) {
   return static_cast<unsigned>(value);
 }
 
+// After it lanes see what others of their warp have written.
+VISTA_DEVICE void SyncWarp() {
+#ifdef __CUDA_ARCH__
+  __syncwarp();
+#endif
+}
+
 // What one of the lanes has, for all.
 VISTA_DEVICE int Told(const Lanes<int>& values, int lane) {
 #ifdef __CUDA_ARCH__
   return __shfl_sync(0xffffffffu, values.own, lane);
 #else
   return values[lane];
+#endif
+}
+
+// What the lane before has; the first has its own.
+VISTA_DEVICE Lanes<float> FromLaneBefore(const Lanes<float>& values) {
+#ifdef __CUDA_ARCH__
+  return {__shfl_up_sync(0xffffffffu, values.own, 1)};
+#else
+  Lanes<float> before;
+  for (int lane = 0; lane < kWarp; ++lane) before[lane] = values[lane == 0 ? 0 : lane - 1];
+  return before;
 #endif
 }
 
@@ -93,6 +111,13 @@ struct Matrices {
 struct Sums {
   float of[4];
 };
+
+VISTA_DEVICE void Fill(float value, Lanes<Sums>* sums) {
+  ForEachLane([&](int lane) {
+    VISTA_UNROLL
+    for (int n = 0; n < 4; ++n) (*sums)[lane].of[n] = value;
+  });
+}
 
 #ifndef __CUDA_ARCH__
 namespace on_host {
@@ -141,7 +166,17 @@ VISTA_DEVICE float LowOf(std::uint32_t pair) {
 #endif
 }
 
-VISTA_DEVICE float HighOf(std::uint32_t pair) { return LowOf(pair >> 16); }
+VISTA_DEVICE float HighOf(std::uint32_t pair) {
+#ifdef __CUDA_ARCH__
+  float value;
+  asm("{ .reg .f16 low, high; mov.b32 {low, high}, %1; cvt.f32.f16 %0, high; }"
+      : "=f"(value)
+      : "r"(pair));
+  return value;
+#else
+  return on_host::At(pair, 1);
+#endif
+}
 
 // value * scale as bytes, to the nearest (a half upwards) and clamped: halves of 2^-24.
 VISTA_DEVICE std::uint32_t NearestBytes(float low, float high, float scale) {
@@ -156,6 +191,21 @@ VISTA_DEVICE std::uint32_t NearestBytes(float low, float high, float scale) {
 #else
   const auto byte = [scale](float value) {
     return static_cast<std::uint32_t>(std::clamp(std::floor(value * scale + 0.5f), 0.0f, 255.0f));
+  };
+  return byte(low) | byte(high) << 16;
+#endif
+}
+
+// The same of values in units of 2^-24, rounded down.
+VISTA_DEVICE std::uint32_t BytesBelow(float low, float high) {
+#ifdef __CUDA_ARCH__
+  // The bits of halves are such units up to 2^-14; more is clamped, and so is less than none.
+  std::uint32_t pair;
+  asm("cvt.rz.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  return __vimin_s16x2_relu(pair, 0x00ff00ff);
+#else
+  const auto byte = [](float value) {
+    return static_cast<std::uint32_t>(std::clamp(std::floor(value * 16777216), 0.0f, 255.0f));
   };
   return byte(low) | byte(high) << 16;
 #endif
@@ -180,18 +230,21 @@ VISTA_DEVICE void LoadMatrices(const Lanes<const Half*>& rows, Lanes<Matrices>* 
 #endif
 }
 
-// sums += a * b, for a of 16 x 16 (rows 0 to 7 and then 8 to 15 of its first eight columns, and so
-// of the others) and b of 16 x 8, columns in place of rows: matrices 2 * half and the next of `b`.
+// sums = before + a * b, for a of 16 x 16 (rows 0 to 7 and then 8 to 15 of its first eight columns,
+// and so of the others) and b of 16 x 8, columns in place of rows: matrices 2 * half and the next
+// of `b`. `before` may be `sums`.
 VISTA_DEVICE void MultiplyAdd(const Lanes<Matrices>& a, const Lanes<Matrices>& b, int half,
-                              Lanes<Sums>* sums) {
+                              const Lanes<Sums>& before, Lanes<Sums>* sums) {
 #ifdef __CUDA_ARCH__
   const std::uint32_t* const x = a.own.of;
   const std::uint32_t* const y = b.own.of + 2 * half;
+  const float* const start = before.own.of;
   float* const s = sums->own.of;
   asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
-      : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]));
+      "{%8, %9}, {%10, %11, %12, %13};"
+      : "=f"(s[0]), "=f"(s[1]), "=f"(s[2]), "=f"(s[3])
+      : "r"(x[0]), "r"(x[1]), "r"(x[2]), "r"(x[3]), "r"(y[0]), "r"(y[1]), "f"(start[0]),
+        "f"(start[1]), "f"(start[2]), "f"(start[3]));
 #else
   float left[16][16];
   float right[8][16];
@@ -209,10 +262,17 @@ VISTA_DEVICE void MultiplyAdd(const Lanes<Matrices>& a, const Lanes<Matrices>& b
     for (int n = 0; n < 4; ++n) {
       const int row = lane / 4 + n / 2 * 8;
       const int column = lane % 4 * 2 + n % 2;
-      for (int k = 0; k < 16; ++k) (*sums)[lane].of[n] += left[row][k] * right[column][k];
+      float sum = before[lane].of[n];
+      for (int k = 0; k < 16; ++k) sum += left[row][k] * right[column][k];
+      (*sums)[lane].of[n] = sum;
     }
   }
 #endif
+}
+
+VISTA_DEVICE void MultiplyAdd(const Lanes<Matrices>& a, const Lanes<Matrices>& b, int half,
+                              Lanes<Sums>* sums) {
+  MultiplyAdd(a, b, half, *sums, sums);
 }
 
 }  // namespace vista::cuda

@@ -105,6 +105,7 @@ def test_torch_takes_the_memory_itself(here: tuple[vf.Engine, DeviceStore], dtyp
 
 
 @pytest.mark.gpu
+@pytest.mark.parametrize("here", ["cuda_library"], indirect=True)
 def test_a_reader_on_a_stream_of_its_own_sees_what_was_written(here: tuple[vf.Engine, DeviceStore]) -> None:
     engine, store = here
     pictures = [picture(seed) for seed in range(8)]

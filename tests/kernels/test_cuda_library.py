@@ -58,7 +58,7 @@ def planned(library: cuda_library._Library, call: CropPatchify) -> list[tuple[in
     )
     plan = torch.empty(len(call.rows) * library.planned_row_bytes, dtype=torch.uint8)
     library.plan(batch, plan.data_ptr())
-    rows_of = struct.iter_unpack("<qq iiiff iiiff 8i 5i 4x", plan.numpy().tobytes())
+    rows_of = struct.iter_unpack("<qq iiiff iiiff 8i 6i", plan.numpy().tobytes())
     return [(*row[:5], *row[7:10], row[20], row[24]) for row in rows_of]
 
 
@@ -91,8 +91,8 @@ def test_a_plan_refuses_what_makes_no_sense(library: cuda_library._Library) -> N
 def test_a_batch_is_laid_out_as_in_the_header() -> None:
     """The library asserts the same numbers."""
     batch = cuda_library._Batch
-    assert ctypes.sizeof(batch) == 136
-    assert [getattr(batch, name).offset for name in ("scale", "shift", "type", "out")] == [96, 108, 120, 128]
+    assert ctypes.sizeof(batch) == 128
+    assert [getattr(batch, name).offset for name in ("scale", "shift", "type", "out")] == [88, 100, 112, 120]
 
 
 def test_what_is_no_library_of_this_version_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -178,14 +178,19 @@ TEST(CropResizeTile, RoomIsForWhatThereIs) {
   EXPECT_LE(SharedBytes(planned.room, 0), kMostBytes);
 }
 
-// The region `box` of an image as patches of side `patch`, by the tiles of kPatch.
-template <int kPatch>
-void ExpectNativePatches(Size size, const Box& box, int patch, int merge = 2, int temporal = 2) {
-  const Pixels image = Noise(size);
+PreprocessOptions PatchesOf(int patch, int merge = 2, int temporal = 2) {
   PreprocessOptions options;
   options.patch_size = patch;
   options.merge_size = merge;
   options.temporal_patch_size = temporal;
+  return options;
+}
+
+// The region `box` of an image as patches, by the tiles of kPatch, or by its near patches.
+template <int kPatch>
+void ExpectNativePatches(Size size, const Box& box, const PreprocessOptions& options,
+                         bool near = kPatch != 0) {
+  const Pixels image = Noise(size);
   const PatchLayout layout = LayOutPatches(box.size(), options).value();
   std::vector<float> want(layout.rows() * layout.row);
   ASSERT_TRUE(WritePatches(Region(image.view(), box), options, layout, want.data()).ok());
@@ -201,6 +206,7 @@ void ExpectNativePatches(Size size, const Box& box, int patch, int merge = 2, in
     target.scale[c] = static_cast<float>(1 / (255 * options.std[c]));
     target.shift[c] = static_cast<float>(-options.mean[c] / options.std[c]);
   }
+  EXPECT_EQ(PlanRow<kPatch>(row, {true, true}, 0, layout.grid_width).near, near);
   constexpr std::size_t skipped = 8;
   std::vector<float> got(skipped + want.size(), NAN);
   RunRow<kPatch>(image, row, {true, true}, target, &got, skipped, layout.grid_width);
@@ -219,18 +225,41 @@ TEST(CropResizeTile, PatchesAreTheNativeOnesButForSingleLevels) {
   const Size size = {90, 121};
   const Box boxes[] = {{11, 4, 90, 101}, {0, 0, 90, 121}, {5, 7, 75, 30}};
   for (const Box& box : boxes) {
-    ExpectNativePatches<0>(size, box, 14);
-    ExpectNativePatches<14>(size, box, 14);
-    ExpectNativePatches<16>(size, box, 16);
-    ExpectNativePatches<0>(size, box, 10);
-    ExpectNativePatches<14>(size, box, 14, 1, 1);
-    ExpectNativePatches<16>(size, box, 16, 3, 3);
-    ExpectNativePatches<0>(size, box, 7, 3, 1);
+    ExpectNativePatches<0>(size, box, PatchesOf(14));
+    ExpectNativePatches<14>(size, box, PatchesOf(14));
+    ExpectNativePatches<16>(size, box, PatchesOf(16));
+    ExpectNativePatches<0>(size, box, PatchesOf(10));
+    ExpectNativePatches<14>(size, box, PatchesOf(14, 1, 1));
+    ExpectNativePatches<16>(size, box, PatchesOf(16, 3, 3));
+    ExpectNativePatches<0>(size, box, PatchesOf(7, 3, 1));
   }
   // Long, and shrunk.
-  ExpectNativePatches<14>({60, 4000}, {0, 0, 60, 3999}, 14);
-  ExpectNativePatches<16>({60, 4000}, {0, 0, 60, 3999}, 16);
-  ExpectNativePatches<14>({1500, 1500}, {0, 0, 1500, 1500}, 14);
+  ExpectNativePatches<14>({60, 4000}, {0, 0, 60, 3999}, PatchesOf(14));
+  ExpectNativePatches<16>({60, 4000}, {0, 0, 60, 3999}, PatchesOf(16));
+  ExpectNativePatches<14>({1500, 1500}, {0, 0, 1500, 1500}, PatchesOf(14));
+}
+
+// Lines that begin anywhere in sixteen bytes; several blocks along both axes, cut at their edges;
+// outputs enlarged and shrunk, as far as near rows go and further.
+TEST(CropResizeTile, NearPatchesAreTheNativeOnes) {
+  for (int width = 210; width < 218; ++width) {
+    const Size size = {width, 190};
+    for (int left = 0; left < 6; ++left)
+      ExpectNativePatches<14>(size, {left, left, width, 186 - left}, PatchesOf(14));
+  }
+  PreprocessOptions options = PatchesOf(14);
+  for (const int side : {30, 90, 150}) {
+    options.min_pixels = options.max_pixels = 28 * 28 * 25;
+    ExpectNativePatches<14>({160, 151}, {3, 1, 3 + side, 1 + side}, options);
+  }
+  options.min_pixels = options.max_pixels = 28 * 28 * 16;  // 112 a side
+  ExpectNativePatches<14>({200, 200}, {1, 0, 199, 198}, options);
+  ExpectNativePatches<14>({212, 212}, {0, 0, 212, 212}, options, false);
+  options = PatchesOf(16);
+  options.min_pixels = options.max_pixels = 32 * 32 * 16;  // 128 a side
+  ExpectNativePatches<16>({204, 204}, {0, 0, 204, 204}, options);
+  ExpectNativePatches<16>({217, 217}, {0, 0, 217, 217}, options, false);
+  ExpectNativePatches<16>({9, 9}, {2, 3, 9, 8}, options);
 }
 
 }  // namespace

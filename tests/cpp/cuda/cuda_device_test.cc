@@ -146,7 +146,7 @@ TEST_F(CudaDeviceTest, ALaunchDoesNotWaitForReadersOfOtherMemory) {
   EXPECT_TRUE(has_read);
 }
 
-TEST_F(CudaDeviceTest, PlansOfManyLaunchesDoNotMeet) {
+TEST_F(CudaDeviceTest, LaunchesHavePlansOfTheirOwn) {
   std::vector<DeviceMemoryRef> memories;
   for (int n = 0; n < 100; ++n) memories.push_back(Written(n));
   std::array<std::int64_t, 100> seen = {};
@@ -200,11 +200,8 @@ TEST_F(CudaDeviceTest, ALaunchThatFailsLeavesNothingBehind) {
 }
 
 TEST_F(CudaDeviceTest, WithoutMemoryItSaysSoAndGoesOn) {
-  fake_cuda::Limit({.page_locked = 0});
   DeviceMemoryRef memory = device_->Allocate(kBytes).value();
-  EXPECT_EQ(Write(memory, 1).code(), StatusCode::kResourceExhausted);
   fake_cuda::Limit({.pool = kBytes});
-  EXPECT_EQ(Write(memory, 1).code(), StatusCode::kResourceExhausted);  // for the plan
   const auto more = device_->Allocate(kBytes);
   EXPECT_EQ(more.status().message(),
             "there is no memory for 1024 bytes on cuda:0; give smaller or fewer images at a time, "

@@ -9,8 +9,10 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <vector>
 
+#include "cuda/crop_patch_write.h"
 #include "cuda/crop_resize_samples.h"
 #include "cuda/crop_resize_tile.h"
 #include "cuda/crop_resize_weights.h"
@@ -28,6 +30,12 @@ class RowOnHost {
       : row_(row), arithmetic_(arithmetic), target_(target), pixels_(pixels), out_(out) {}
 
   void Run() {
+    if constexpr (kPatch != 0) {
+      if (row_.near) {
+        for (int block = 0; block < row_.blocks; ++block) MakePatches(block);
+        return;
+      }
+    }
     const std::int64_t bytes = SharedBytes(row_.room, kStagedBytes<kPatch>);
     ASSERT_GT(bytes, 0);
     ASSERT_LE(bytes, kMostBytes);
@@ -57,9 +65,9 @@ class RowOnHost {
   }
 
   // The last first: none may count on another.
-  template <typename Phase>
+  template <int kCount = kWarps, typename Phase>
   static void EachWarp(const Phase& phase) {
-    for (int warp = kWarps - 1; warp >= 0; --warp) phase(warp, static_cast<std::size_t>(warp));
+    for (int warp = kCount - 1; warp >= 0; --warp) phase(warp, static_cast<std::size_t>(warp));
   }
 
   Lanes<int> Edges(int warp) const {
@@ -76,6 +84,38 @@ class RowOnHost {
     EachThread([&](int thread) {
       StageSamples(row_, part, pixels_, thread / kWarp, thread % kWarp, shared_);
     });
+  }
+
+  // A near row's.
+  void MakePatches(int number) {
+    const auto memory = std::make_unique<PatchMemory>();
+    Spoil(memory.get(), memory.get() + 1);
+    memory->block = PatchBlockOf<kPatch>(row_, number);
+    const PatchBlock& block = memory->block;
+    EachWarp<kPatchWarps>([&](int warp, std::size_t w) {
+      FindEdges<kPatch>(row_, block, arithmetic_, memory->edges[w]);
+      StagePatchWeights<kPatch>(row_, arithmetic_, warp, memory.get());
+    });
+    EachWarp<kPatchWarps>([&](int warp, std::size_t w) {
+      for (int n = warp; n < block.count; n += kPatchWarps) {
+        std::uint8_t* const lines = memory->lines[w];
+        Spoil(lines, lines + sizeof(memory->lines[w]));
+        const NearPatch patch = NearPatchOf(n, block, memory->edges[w]);
+        FetchPatch(patch, row_, pixels_, lines);
+        Levels levels;
+        ResizeFirst(patch, row_, pixels_, lines, *memory, &levels);
+        PatchSums sums;
+        ResizeLast(patch, levels, *memory, &sums);
+        WritePatch<kPatch>(patch, row_, target_, sums, out_->data(), PutFours());
+      }
+    });
+  }
+
+  auto PutFours() {
+    return [this](float* to, const Four& values) {
+      ASSERT_EQ((to - out_->data()) % kFour, 0);
+      for (int n = 0; n < kFour; ++n) Put(to + n, values.of[n]);
+    };
   }
 
   void MakeTile(int number) {
@@ -166,11 +206,7 @@ class RowOnHost {
                  [this](float* to, float value) { Put(to, value); });
     } else {
       StagePatch<kPatch>(pieces_[w], row_, arithmetic_, target_, warp, outputs_[w], shared_);
-      CopyPatch<kPatch>(tile_, pieces_[w], row_, target_, warp, shared_, out_->data(),
-                        [this](float* to, const Four& values) {
-                          ASSERT_EQ((to - out_->data()) % kFour, 0);
-                          for (int n = 0; n < kFour; ++n) Put(to + n, values.of[n]);
-                        });
+      CopyPatch<kPatch>(tile_, pieces_[w], row_, target_, warp, shared_, out_->data(), PutFours());
     }
   }
 

@@ -36,7 +36,6 @@ struct State {
   fake_cuda::Limits limits;
   fake_cuda::Counts existing;
   std::map<void*, std::size_t> pool_bytes;
-  std::map<void*, std::size_t> page_locked;
   std::map<FakeStream*, std::size_t> ran;    // items of each stream that have run
   std::map<FakeStream*, std::size_t> given;  // and that it was given
   std::vector<std::unique_ptr<FakeStream>> streams;
@@ -121,7 +120,6 @@ int Depth() { return Now().depth; }
 Counts Existing() {
   Counts counts = Now().existing;
   counts.allocations = static_cast<int>(Now().pool_bytes.size());
-  counts.page_locked = static_cast<int>(Now().page_locked.size());
   return counts;
 }
 
@@ -237,39 +235,10 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   return has_come ? cudaSuccess : Said(cudaErrorNotReady);
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  CheckMode("cudaEventSynchronize");
-  if (event->stream != nullptr) RunUntil(event->stream, event->given);
-  return cudaSuccess;
-}
-
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, void (*function)(void*), void* argument) {
   CheckContext("cudaLaunchHostFunc");
   if (!Now().limits.host_functions) return Said(cudaErrorInvalidValue);
   Enqueue(stream, [function, argument] { function(argument); });
-  return cudaSuccess;
-}
-
-cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
-  CheckMode("cudaMallocHost");
-  if (Sum(Now().page_locked) + bytes > Now().limits.page_locked)
-    return Said(cudaErrorMemoryAllocation);
-  *data = std::malloc(bytes);
-  Now().page_locked[*data] = bytes;
-  return cudaSuccess;
-}
-
-cudaError_t cudaFreeHost(void* data) {
-  CheckMode("cudaFreeHost");
-  Now().page_locked.erase(data);
-  std::free(data);
-  return cudaSuccess;
-}
-
-cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
-                            cudaStream_t stream) {
-  CheckContext("cudaMemcpyAsync");
-  Enqueue(stream, [to, from, bytes] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
 
@@ -313,9 +282,10 @@ namespace vista::cuda {
 Status LaunchCropResize(const CropResizeBatch& batch, void* stream) {
   static_cast<void>(cudaGetLastError());
   if (!Now().limits.launches) return Status::Internal("CUDA refused the launch");
-  Enqueue(static_cast<cudaStream_t>(stream), [plan = batch.device_plan, out = batch.out] {
-    std::memcpy(out, plan, sizeof(std::int64_t));
-  });
+  std::int64_t first = 0;
+  std::memcpy(&first, batch.plan, sizeof(first));
+  Enqueue(static_cast<cudaStream_t>(stream),
+          [first, out = batch.out] { std::memcpy(out, &first, sizeof(first)); });
   return {};
 }
 

@@ -1,7 +1,7 @@
 // A GPU that does its work as late as CUDA allows, so that cuda_device.cu can be tested for what it
 // asks of one: in which context, in which order, and what it leaves behind. Work of a stream waits
 // until somebody synchronises with it, and then runs in the order in which it was given; what a
-// wait for an event needs from another stream runs first. A launch copies its plan's first bytes to
+// wait for an event needs from another stream runs first. A launch writes its plan's first bytes to
 // its output.
 //
 // For one thread.
@@ -26,10 +26,9 @@ void Run(cudaStream_t stream);
 void BeginCapture(cudaStream_t stream);
 cudaEvent_t RecordOn(cudaStream_t stream);
 
-// From now on: bytes of the pool in all, and of page-locked memory.
+// From now on: bytes of the pool in all.
 struct Limits {
   std::size_t pool = std::size_t{1} << 40;
-  std::size_t page_locked = std::size_t{1} << 40;
   bool launches = true;
   bool host_functions = true;
 };
@@ -40,7 +39,7 @@ int Depth();
 // Frees what nobody has given back.
 void FreeLost();
 struct Counts {
-  int streams = 0, events = 0, pools = 0, allocations = 0, page_locked = 0;
+  int streams = 0, events = 0, pools = 0, allocations = 0;
   bool operator==(const Counts&) const = default;
 };
 Counts Existing();
