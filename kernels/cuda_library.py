@@ -2,8 +2,10 @@
 
 Both passes of a resize are products on tensor cores, as in the Triton kernels, but the sums of the first stay in
 registers for the second, lines are on their way from memory while others are worked on, and whole patches are written
-without gaps. ``scripts/gpu_check.sh`` compares and times both. Rollouts call them through the native Op
-``cuda.preprocess`` (``vista_fast.devices.register_preprocess``), from the threads of the engine.
+without gaps. Patches of regions that are enlarged or shrunk little are made by a warp each, and others by a block of
+threads together; at most 256 regions go into a launch. ``scripts/gpu_check.sh`` compares and times both variants.
+Rollouts call them through the native Op ``cuda.preprocess`` (``vista_fast.devices.register_preprocess``), from the
+threads of the engine.
 
 The library is built with ``-DVISTA_CUDA=ON`` (``pip install --config-settings=cmake.define.VISTA_CUDA=ON .``) and lies
 in the package; VISTA_FAST_CUDA_LIBRARY names another file.
