@@ -63,10 +63,10 @@ VISTA_DEVICE SamplesAt FindSamples(const NearPatch& patch, const PlannedRow& row
                                    const std::uint8_t* pixels, const std::uint8_t* lines) {
   const int pitch = PitchOf(row);
   // How far a line begins beyond a multiple of sixteen is told by the last bits of its address.
-  const unsigned corner =
-      static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(pixels)) +
-      static_cast<unsigned>(row.first_byte) +
-      static_cast<unsigned>(patch.lines.begin * pitch + 3 * patch.samples.begin);
+  const unsigned corner = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(pixels)) +
+                          static_cast<unsigned>(row.first_byte) +
+                          static_cast<unsigned>(patch.lines.begin) * static_cast<unsigned>(pitch) +
+                          static_cast<unsigned>(3 * patch.samples.begin);
   SamplesAt at;
   ForEachLane([&](int lane) {
     const int own = static_cast<int>(Opaque(lane));

@@ -26,6 +26,7 @@ inline constexpr int kStep = 16;  // samples, or lines of them, that a product o
 // Of rows whose patches see at most kSeen samples along either axis, a warp makes a patch
 // (crop_patch.h), and a block as many as these along each axis at most.
 inline constexpr int kSeen = 32;
+inline constexpr int kFewWeights = 8;  // and each of its outputs so many
 inline constexpr int kPatchWarps = 4;
 inline constexpr int kAlongFirst = 4;
 inline constexpr int kAlongLast = 6;
@@ -189,8 +190,10 @@ inline CropRow RowOf(std::int64_t offset, std::int64_t pitch, const std::int64_t
 // Whether the patches of a row are made as in crop_patch.h.
 template <int kPatch>
 bool IsNear(const PlannedRow& row, const Arithmetic& arithmetic) {
-  return kPatch != 0 && arithmetic.rounded && SpanOf(kPatch, row.last, arithmetic) <= kSeen &&
-         SpanOf(kPatch, row.first, arithmetic) <= kSeen;
+  const auto sees_few = [&](const Axis& axis) {
+    return SpanOf(kPatch, axis, arithmetic) <= kSeen && SpanOf(1, axis, arithmetic) <= kFewWeights;
+  };
+  return kPatch != 0 && arithmetic.rounded && sees_few(row.last) && sees_few(row.first);
 }
 
 // The row's numbers begin at `first_number` of the output; `patches_across` counts where that is in

@@ -15,8 +15,6 @@ VISTA_DEVICE void WriteWeight(float weight, Half* high, Half* low, int n) {
 }
 
 // Most outputs have few weights, which are made side by side.
-inline constexpr int kFewWeights = 8;
-
 struct FewWeights {
   float of[kFewWeights];  // of samples from the reach's first, before they are divided by
   float sum;

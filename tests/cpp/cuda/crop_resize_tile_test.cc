@@ -260,6 +260,11 @@ TEST(CropResizeTile, NearPatchesAreTheNativeOnes) {
   ExpectNativePatches<16>({204, 204}, {0, 0, 204, 204}, options);
   ExpectNativePatches<16>({217, 217}, {0, 0, 217, 217}, options, false);
   ExpectNativePatches<16>({9, 9}, {2, 3, 9, 8}, options);
+  // All that there is fits, but not all of an output's weights.
+  options = PatchesOf(14, 1);
+  options.min_pixels = options.max_pixels = 14 * 14;
+  ExpectNativePatches<14>({32, 32}, {0, 0, 32, 32}, options, false);
+  ExpectNativePatches<14>({32, 32}, {0, 0, 28, 28}, options);
 }
 
 }  // namespace
