@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from vista_fast.kernels import cuda_library
+from vista_fast.kernels import cuda_library, reference
 from vista_fast.kernels.calls import CropPatchify
 from vista_fast.kernels.ragged import CropResize, RaggedImages
 
@@ -86,6 +86,25 @@ def test_a_plan_refuses_what_makes_no_sense(library: cuda_library._Library) -> N
     object.__setattr__(call, "patch_size", 0)
     with pytest.raises(InvalidArgumentError, match="numbers of at least 1"):
         planned(library, call)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.usefixtures("library")
+def test_more_rows_than_a_launch_takes() -> None:
+    """Of both kernels: enlarged or shrunk little, and shrunk much."""
+    random = torch.Generator().manual_seed(0)
+    images = RaggedImages.pack(
+        [torch.randint(0, 256, (side, 201, 3), dtype=torch.uint8, generator=random) for side in (60, 400)]
+    ).to("cuda")
+    rows = torch.arange(600) % 2
+    boxes = torch.tensor([[n % 7, n % 5, 201 - n % 3, 60 if n % 2 == 0 else 400 - n % 11] for n in range(600)])
+    sizes = torch.tensor([[56, 196] if n % 3 else [28, 56] for n in range(600)])
+    call = CropPatchify(images, rows, boxes, sizes)
+    off = (cuda_library.crop_resize_patchify(call) - reference.crop_resize_patchify(call)).abs()
+    level = 1 / 255 / min(call.std)
+    assert off.max().item() <= 2.01 * level
+    assert (off > level / 2).float().mean().item() <= 0.01
 
 
 def test_a_batch_is_laid_out_as_in_the_header() -> None:
