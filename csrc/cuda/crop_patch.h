@@ -1,7 +1,7 @@
 // What one warp does for one patch of a row that is enlarged or shrunk little, as most rows of a
 // policy are: it fetches what the patch sees of the image, as bytes, multiplies by the weights
-// along each axis, and writes the patch from its registers. Warps of a block share the weights
-// alone, and meet once, when those are made; what other rows need is in crop_resize_tile.h.
+// along each axis, and writes the patch from its registers. Warps of a block share the weights, and
+// once those are made they do not meet any more; what other rows need is in crop_resize_tile.h.
 //
 // The first product is W S, for weights W along the first axis, an output in each row, and samples
 // S, with those along the last axis in columns. Rounded to levels, it becomes the right matrix of

@@ -175,13 +175,13 @@ VISTA_DEVICE void FetchPatch(const NearPatch& patch, const PlannedRow& row,
     // A line has a chunk less than lanes.
     const int begin = chunk < kLineBytes ? own / kLanes * kLineBytes + chunk : kSeen * kLineBytes;
     // Not looked up in shared memory for each line.
-    const int further = static_cast<int>(Opaque(kAtOnce * pitch));
+    const int step = static_cast<int>(Opaque(pitch));
     const int beyond = static_cast<int>(Opaque(chunk - bytes));
     VISTA_NO_UNROLL
     for (std::uint8_t* to = lines + begin; to < end; to += kAtOnce * kLineBytes) {
       const int skipped = Skipped(from);
       Fetch(skipped > beyond, from - skipped, to);
-      from += further;
+      from = Beyond(from, kAtOnce, step);
     }
   });
 }

@@ -1,7 +1,7 @@
 // Regions of images in device memory, cropped, resized with antialiasing, normalised and, if asked
-// for, cut into Qwen-VL's patches: all rows of a ragged batch in one launch, on a stream of the
-// caller. The definition of the result is kernels/reference.py; CropPatchify there describes the
-// layout of patches.
+// for, cut into Qwen-VL's patches: up to 256 rows of a ragged batch in one launch, on a stream of
+// the caller. The definition of the result is kernels/reference.py; CropPatchify there describes
+// the layout of patches.
 //
 // Built with -DVISTA_CUDA=ON, for sm_80, sm_90 and sm_100 unless told otherwise. Its phases are
 // tested on the CPU (tests/cpp/cuda), and the kernel on a GPU by scripts/gpu_check.sh.

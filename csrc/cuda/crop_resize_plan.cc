@@ -8,7 +8,7 @@
 namespace vista::cuda {
 namespace {
 
-constexpr int kMostRows = 65535;  // the second axis of a grid
+constexpr int kMostRows = 65535;  // of a batch: more is taken for a mistake
 
 Status Check(const CropResizeBatch& batch) {
   if (batch.row_count < 0 || batch.row_count > kMostRows) {

@@ -2,7 +2,6 @@
 #include <cuda_runtime_api.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
