@@ -41,10 +41,11 @@ __device__ void Put(T* to, const Four& values) {
 
 // What a kernel's blocks have to know of some rows of a batch. It is a parameter of the kernel, and
 // so needs no memory on the device and no copy in front of the launch.
-constexpr int kMostRows = 256;
+constexpr int kRowsAtOnce = 256;
 struct Rows {
-  PlannedRow of[kMostRows];
-  int starts[kMostRows];  // of each row's blocks, among those of all; far beyond for what is no row
+  PlannedRow of[kRowsAtOnce];
+  int starts[kRowsAtOnce];  // of each row's blocks, among those of all; far beyond for what is no
+                            // row
 };
 static_assert(sizeof(Rows) + sizeof(Target) + 64 < 32764);  // what parameters can take
 
@@ -53,7 +54,7 @@ __device__ int LoadRow(const Rows& rows, PlannedRow* row) {
   const int block = static_cast<int>(blockIdx.x);
   int number = 0;
   VISTA_UNROLL
-  for (int step = kMostRows / 2; step > 0; step /= 2)
+  for (int step = kRowsAtOnce / 2; step > 0; step /= 2)
     number += rows.starts[number + step] <= block ? step : 0;
   constexpr int kWords = sizeof(PlannedRow) / sizeof(int);
   static_assert(kWords <= kPatchThreads && kWords <= kThreads);
@@ -209,6 +210,8 @@ struct Shape {
 template <typename T, typename Kernel, typename Has>
 Status Launch(const CropResizeBatch& batch, Kernel* kernel, const Shape& shape, const Has& has,
               cudaStream_t stream) {
+  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
+  if (std::none_of(planned, planned + batch.row_count, has)) return {};
   // More than 48 KiB have to be asked for, and always the same, because the setting is every
   // thread's.
   if (const cudaError_t error = cudaFuncSetAttribute(
@@ -222,20 +225,21 @@ Status Launch(const CropResizeBatch& batch, Kernel* kernel, const Shape& shape, 
                          batch.temporal_patch_size,
                          {batch.scale[0], batch.scale[1], batch.scale[2]},
                          {batch.shift[0], batch.shift[1], batch.shift[2]}};
-  const auto* const planned = static_cast<const PlannedRow*>(batch.plan);
   Rows rows;
-  for (int begin = 0; begin < batch.row_count; begin += kMostRows) {
-    const int count = std::min(kMostRows, batch.row_count - begin);
+  for (int begin = 0; begin < batch.row_count; begin += kRowsAtOnce) {
+    const int count = std::min(kRowsAtOnce, batch.row_count - begin);
     std::copy(planned + begin, planned + begin + count, rows.of);
     std::int64_t blocks = 0;
     for (int n = 0; n < count; ++n) {
       rows.starts[n] = static_cast<int>(blocks);
       if (has(rows.of[n])) blocks += rows.of[n].blocks;
     }
-    std::fill(rows.starts + count, rows.starts + kMostRows, INT_MAX);
+    std::fill(rows.starts + count, rows.starts + kRowsAtOnce, INT_MAX);
     if (blocks == 0) continue;
     if (blocks >= INT_MAX)
-      return Status::InvalidArgument("a batch's rows are too large; give fewer");
+      return Status::InvalidArgument("rows from " + std::to_string(begin) + " on take " +
+                                     std::to_string(blocks) +
+                                     " blocks of threads, and a launch 2^31; give smaller outputs");
     static_cast<void>(cudaGetLastError());  // what others have left unread
     kernel<<<static_cast<unsigned>(blocks), static_cast<unsigned>(shape.threads),
              static_cast<std::size_t>(shape.bytes), stream>>>(
