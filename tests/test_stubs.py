@@ -12,7 +12,7 @@ pytest.importorskip("mypy")
 
 # What pybind11 does to every class, and what a stub has no other word for.
 ALLOWED = r"""
-vista_fast\._core\.(CompletionQueue|CudaPreprocess|DeviceArray|DevicePixels|EngineCore|HeldBatch|LoopCaller|Image|Many|Object)
+vista_fast\._core\.(ClassHead|CompletionQueue|ConvolutionNetwork|CudaPreprocess|DeviceArray|DevicePixels|EngineCore|HeldBatch|LoopCaller|Image|Many|Object)
 vista_fast\._core\.(DeviceArray|Image|Many|Object)\.__init__
 vista_fast\._core\.Image\.__buffer__
 """

@@ -186,9 +186,108 @@ def lay_planes(
     """
 
 def mark_engine_thread() -> None: ...
+def network_kernels() -> list[str]:
+    """The instruction sets of this CPU that run a ConvolutionNetwork, "avx512_bf16" and "amx", the fastest last."""
+
 def on_engine_thread() -> bool: ...
 def release_now() -> None:
     """Releases the Python objects that the core has let go of, as every call into it does."""
+
+class ConvolutionNetwork:
+    """A network of convolutions over float32 images, on a CPU with AVX-512 BF16, best with AMX.
+
+    Steps are added one by one and give the index of the tensor that they make; 0 is the input. Then it runs from any
+    thread; calls take turns. With 3 ``products`` a float32 is a sum of two bfloat16, and what is multiplied is off by
+    2^-16 of itself at most; with 1 it is one bfloat16. Sums are float32. What does not fit raises InvalidArgumentError.
+
+    ``stride`` is (down, across); ``pads`` are (top, left, bottom, right), None for as many as keep the size, the odd
+    one behind.
+    """
+
+    def __init__(self, channels: int, kernels: str = "") -> None:
+        """For images of so many channels; ``kernels``: one of network_kernels(), default the fastest."""
+
+    def convolution(
+        self,
+        inputs: Sequence[tuple[int, int, int, bool]],
+        weights: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32],
+        *,
+        activation: str = "none",
+        stride: Sequence[int] = (1, 1),
+        pads: Sequence[int] | None = (0, 0, 0, 0),
+        second: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], str] | None = None,
+        residual: bool = False,
+        plus: int = -1,
+        products: int = 3,
+    ) -> int:
+        """``inputs``, (tensor, gate or -1, doublings of its size, whether of 2 x 2 pixels the largest counts, at the
+        top left) each, are joined along channels; ``weights`` [outputs, inputs, height, width]; ``activation``: none,
+        relu, gelu or sigmoid; ``plus``: a tensor added before it. ``second``, (weights, bias, activation), is a 1 x 1
+        convolution of what comes out, to which ``plus``, and with ``residual`` the input, are then added."""
+
+    def depthwise(
+        self,
+        input: int,
+        weights: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32],
+        *,
+        relu: bool = False,
+        stride: Sequence[int] = (1, 1),
+        pads: Sequence[int] | None = (0, 0, 0, 0),
+    ) -> int:
+        """A convolution of each channel by itself; ``weights`` [channels, height, width]."""
+
+    def gate(
+        self,
+        of: int,
+        first: npt.NDArray[np.float32],
+        first_bias: npt.NDArray[np.float32],
+        second: npt.NDArray[np.float32],
+        second_bias: npt.NDArray[np.float32],
+        *,
+        slope: float,
+        offset: float,
+        add: float,
+    ) -> int:
+        """A number for each image and channel, of the means of a tensor: clamp(slope * (second * relu(first * means +
+        first_bias) + second_bias) + offset, 0, 1) + add."""
+
+    def blend(self, input: int, *, gate: int = -1, other: int = -1, upsampling: int = 0) -> int:
+        """input * gate + other, of which each value stands for a square of 2^upsampling pixels."""
+
+    def max_pool(
+        self, input: int, *, kernel: Sequence[int], stride: Sequence[int], pads: Sequence[int] | None
+    ) -> int: ...
+    def depth_to_space(self, input: int, *, block: int) -> int:
+        """Channels (row, column, channel) of block x block pixels, to their places."""
+
+    def set_output(self, tensor: int) -> None:
+        """The tensor that ``run`` gives; default: the latest."""
+
+    def run(self, images: npt.NDArray[np.float32], *, threads: int) -> npt.NDArray[np.float32]:
+        """float32 [n, channels, height, width] to the same of the output, on so many threads, the caller's one of them,
+        without the GIL."""
+
+class ClassHead:
+    """A linear layer and a softmax over many classes that hand out the likeliest class alone; of ``products`` and
+    ``kernels`` as ConvolutionNetwork has them."""
+
+    def __init__(
+        self,
+        weights: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32],
+        *,
+        products: int = 3,
+        kernels: str = "",
+    ) -> None:
+        """``weights`` [classes, depth], ``bias`` [classes]."""
+
+    def run(
+        self, rows: npt.NDArray[np.float32], *, ignored: int = -1, threads: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Of float32 [n, depth] the likeliest classes [n], the first of equal ones, and their probabilities [n], 0 for
+        the class ``ignored``; without the GIL."""
 
 class CompletionQueue:
     def __init__(self) -> None: ...

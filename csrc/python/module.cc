@@ -9,6 +9,7 @@ void BindEngine(pybind11::module_& m);
 void BindGather(pybind11::module_& m);
 void BindImage(pybind11::module_& m);
 void BindPlanes(pybind11::module_& m);
+void BindNetwork(pybind11::module_& m);
 }  // namespace vista::python
 
 PYBIND11_MODULE(_core, m) {
@@ -20,4 +21,5 @@ PYBIND11_MODULE(_core, m) {
   vista::python::BindGather(m);
   vista::python::BindImage(m);
   vista::python::BindPlanes(m);
+  vista::python::BindNetwork(m);
 }

@@ -15,6 +15,7 @@ import pytest
 from vista_fast.models.backend import Precision, find_backend, native_precision, run_single
 from vista_fast.models.backend.openvino import openvino_core
 from vista_fast.models.backend.openvino_split import split
+from vista_fast.models.backend.own_layers import SETTING as OWN_KERNELS
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
 Node = Any
@@ -86,7 +87,10 @@ def test_mixed_is_bf16_where_there_is_no_such_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(native_precision() != "bf16", reason="this processor does not compute in bf16")
-def test_mixed_lies_nearer_to_f32_than_bf16(pages: list[npt.NDArray[np.uint8]]) -> None:
+def test_mixed_lies_nearer_to_f32_than_bf16(
+    pages: list[npt.NDArray[np.uint8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(OWN_KERNELS, "0")
     batch = np.stack([page[:320, :320].transpose(2, 0, 1) for page in pages]).astype(np.float32) / 127.5 - 1
 
     def maps(precision: Precision) -> npt.NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,9 @@ class Classifier:
         first = self._model.outputs[0].name
         if not isinstance(self._model, OpenVinoModel):
             return _of_probabilities(self._model.run({name: batch})[first])
+        if self._model.head is not None:
+            head, threads = self._model.head, self._model.threads
+            return self._model.look({name: batch}, lambda outputs: _of_features(outputs[first], head, ignored, threads))
         if not self._model.gives_logits:
             return self._model.look({name: batch}, lambda outputs: _of_probabilities(outputs[first]))
         return self._model.look({name: batch}, lambda outputs: _of_logits(outputs[first], ignored))
@@ -58,3 +62,11 @@ def _of_logits(scores: Array, ignored: int | None) -> tuple[npt.NDArray[np.intp]
     probabilities = np.zeros(classes.shape, np.float32)
     probabilities[wanted] = 1 / np.exp(rows, out=rows).sum(axis=-1)
     return classes, probabilities
+
+
+def _of_features(
+    features: Array, head: Any, ignored: int | None, threads: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
+    rows = features.reshape(-1, features.shape[-1])
+    classes, probabilities = head.run(rows, ignored=-1 if ignored is None else ignored, threads=threads)
+    return classes.reshape(features.shape[:-1]), probabilities.reshape(features.shape[:-1])

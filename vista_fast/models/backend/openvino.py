@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +13,13 @@ from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
 from vista_fast.models.backend.openvino_graph import rearrange, without_softmax
 from vista_fast.models.backend.openvino_split import split
+from vista_fast.models.backend.own_layers import (
+    first_layers,
+    in_fewer_nodes,
+    mostly_convolutions,
+    take_head,
+    uses_own_kernels,
+)
 
 Seen = TypeVar("Seen")
 
@@ -41,14 +47,15 @@ def openvino_core() -> Any:
 
 
 class OpenVinoModel:
-    """A network as one compiled model, or as two of which the second takes what the first gives; with one infer request
-    of each per calling thread."""
+    """A network as parts that run one after the other: compiled by OpenVINO, with one infer request per calling thread;
+    or, of the first layers on a CPU with AMX, in kernels of our own."""
 
     def __init__(
         self, path: Path, *, threads: int, precision: Precision, device: str = "cpu", logits: bool = False
     ) -> None:
         """``logits``: the output is what comes before the softmax over the last axis that the network ends with, under
-        the same name; ``gives_logits`` says whether it ends so."""
+        the same name; ``gives_logits`` says whether it ends so. Where kernels of our own run the last linear layer too,
+        it is what that takes, and ``head`` is that layer, a ``ClassHead``."""
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
         if precision == "f16":
@@ -60,16 +67,25 @@ class OpenVinoModel:
         try:
             model = openvino_core().read_model(path)
             info = dict(model.get_rt_info().items())
+            suits_ours = uses_own_kernels() and mostly_convolutions(model)
+            model = in_fewer_nodes(path) if suits_ours else model
             rearrange(model)
+            self.threads = threads
             self.gives_logits = logits and without_softmax(model)
-            parts = _in_parts(model, precision)
-            self._parts: list[Any] = [_compiled(part, each, threads) for part, each in parts]
+            self.head = take_head(model, precision) if suits_ours and self.gives_logits else None
+            self.inputs = tuple(_spec(port) for port in model.inputs)
+            self.outputs = tuple(_spec(port) for port in model.outputs)
+            own = first_layers(model, precision) if suits_ours else None
+            self._parts: list[_Compiled | _Own] = []
+            if own is None:
+                self._parts += [_Compiled(part, each, threads) for part, each in _in_parts(model, precision)]
+            else:
+                self._parts.append(_Own(own.network, threads))
+            if own is not None and own.rest is not None:
+                self._parts.append(_Compiled(own.rest, "f32" if precision == "f32" else "bf16", threads))
         except Exception as error:  # the library has its own classes
             raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
-        self.inputs = tuple(_spec(port) for port in self._parts[0].inputs)
-        self.outputs = tuple(_spec(port) for port in self._parts[-1].outputs)
-        self._local = threading.local()
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
         return self.look(batch, lambda outputs: {name: array.copy() for name, array in outputs.items()})
@@ -81,14 +97,46 @@ class OpenVinoModel:
             InvalidArgumentError: names, shapes or dtypes are not those of the inputs.
         """
         arrays = check_batch(self.inputs, batch)
-        requests = getattr(self._local, "requests", None)
-        if requests is None:
-            requests = self._local.requests = [part.create_infer_request() for part in self._parts]
-        requests[0].infer(arrays, share_inputs=True)
-        for before, request in pairwise(requests):
-            request.set_input_tensor(before.get_output_tensor(0))
-            request.infer()
-        return see({spec.name: requests[-1].get_output_tensor(at).data for at, spec in enumerate(self.outputs)})
+        passed: Sequence[Array] = arrays
+        for part in self._parts:
+            passed = part.run(passed)
+        return see({spec.name: array for spec, array in zip(self.outputs, passed, strict=True)})
+
+
+class _Compiled:
+    """A part in OpenVINO. What it gives is the thread's until it runs again."""
+
+    def __init__(self, model: Any, precision: str, threads: int) -> None:
+        # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
+        self._model = openvino_core().compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._local = threading.local()
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        request = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._model.create_infer_request()
+        request.infer(list(inputs), share_inputs=True)
+        return [request.get_output_tensor(at).data for at in range(len(self._model.outputs))]
+
+
+class _Own:
+    """A part in kernels of our own."""
+
+    def __init__(self, network: Any, threads: int) -> None:
+        self._network, self._threads = network, threads
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        (images,) = inputs
+        return [self._network.run(images, threads=self._threads)]
 
 
 def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:
@@ -97,20 +145,6 @@ def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:
         return [(model, precision)]
     parts = split(model, _IN_F32)
     return [(model, "bf16")] if parts is None else list(zip(parts, ("f32", "bf16"), strict=True))
-
-
-def _compiled(model: Any, precision: str, threads: int) -> Any:
-    # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
-    return openvino_core().compile_model(
-        model,
-        "CPU",
-        {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "ENABLE_CPU_PINNING": False,
-        },
-    )
 
 
 def _spec(port: Any) -> TensorSpec:

@@ -76,13 +76,13 @@ def _merge_upsampling(result: Any) -> None:
 def _doubling(node: Any) -> tuple[Any, Weights, Weights] | None:
     """The transposed convolution that doubles the sides and of which ``node`` adds the shift, its kernel
     [inputs, outputs, 2, 2], and the shift [outputs]."""
-    shift = _constant(node.input_value(1).get_node()) if node.get_type_name() == "Add" else None
+    shift = values_of(node.input_value(1).get_node()) if node.get_type_name() == "Add" else None
     if shift is None:
         return None
     convolution = _before(node)
     if convolution.get_type_name() != "ConvolutionBackpropData":
         return None
-    kernel = _constant(convolution.input_value(1).get_node())
+    kernel = values_of(convolution.input_value(1).get_node())
     about = convolution.get_attributes()
     plain = about["strides"] == [2, 2] and not any(about["pads_begin"] + about["pads_end"] + about["output_padding"])
     if kernel is None or kernel.shape[2:] != (2, 2) or not plain or shift.size != kernel.shape[1]:
@@ -105,7 +105,7 @@ def _split_concatenation(convolution: Any) -> None:
     import openvino.opset13 as ops
 
     concatenation = _before(convolution)
-    kernel = _constant(convolution.input_value(1).get_node())
+    kernel = values_of(convolution.input_value(1).get_node())
     if concatenation.get_type_name() != "Concat" or kernel is None or kernel.shape[2:] == (1, 1):
         return
     parts = concatenation.input_values()
@@ -143,13 +143,13 @@ def _merge_gate(add: Any) -> None:
     if add.get_output_element_type(0).to_string() != "f32":
         return
     for at in (0, 1):
-        product, whole = _before(add, at), _source(add, 1 - at)
+        product, whole = _before(add, at), source_of(add, 1 - at)
         if product.get_type_name() != "Multiply":
             continue
         for gate in (0, 1):
             shape = product.input_value(gate).get_partial_shape()
             per_channel = shape.rank.is_static and len(shape) == 4 and all(shape[axis] == 1 for axis in (2, 3))
-            if per_channel and _same(_source(product, 1 - gate), whole):
+            if per_channel and _same(source_of(product, 1 - gate), whole):
                 raised = ops.add(product.input_value(gate), ops.constant(np.float32(1)))
                 gated = ops.multiply(add.input_value(1 - at), raised)
                 for user in add.output(0).get_target_inputs():
@@ -165,10 +165,10 @@ def _same(one: Any, other: Any) -> bool:
 
 def _before(node: Any, at: int = 0) -> Any:
     """The node of an input, past those that do nothing."""
-    return _source(node, at).get_node()
+    return source_of(node, at).get_node()
 
 
-def _source(node: Any, at: int) -> Any:
+def source_of(node: Any, at: int) -> Any:
     """The output that an input takes, past the nodes that do nothing."""
     source = node.input_value(at)
     while source.get_node().get_type_name() == "Identity":
@@ -176,7 +176,7 @@ def _source(node: Any, at: int) -> Any:
     return source
 
 
-def _constant(node: Any) -> Weights | None:
+def values_of(node: Any) -> Weights | None:
     """The values of a constant of float32, None for another node."""
     while node.get_type_name() == "Identity":
         node = node.input_value(0).get_node()

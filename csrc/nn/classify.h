@@ -1,0 +1,153 @@
+// The likeliest of many classes, without the numbers of the others in memory.
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "nn/activation.h"
+#include "nn/kernels.h"
+#include "nn/pipeline.h"
+#include "nn/split.h"
+
+namespace vista::nn {
+namespace {
+
+inline void SplitRows(const float* rows, int count, int depth, int products, Bf16* high,
+                      Bf16* low) {
+  const int pitch = (depth + kDepth - 1) / kDepth * kDepth;
+  for (int row = 0; row < count; ++row, rows += depth, high += pitch, low += pitch) {
+    for (int at = 0; at < pitch; at += kLanes) {
+      const __m512 x = _mm512_maskz_loadu_ps(Lanes(depth - at), rows + at);
+      if (products > 1) {
+        Split<3>(x, high + at, low + at);
+      } else {
+        Split<1>(x, high + at, low + at);
+      }
+    }
+  }
+}
+
+// Each lane's own, of the outputs that it has seen.
+struct Lanewise {
+  alignas(64) float values[kClassifyRows][kLanes];
+  alignas(64) int tiles[kClassifyRows][kLanes];
+};
+
+struct Compare {
+  const float* bias;
+  Lanewise* seen;
+  int row;
+  int tile;
+  int tiles;
+
+  void operator()(const float* products, int begin, int end) const {
+    for (int t = 0; t < tiles; ++t) {
+      const __m512 shift = _mm512_loadu_ps(bias + (tile + t) * kTileColumns);
+      const __m512i index = _mm512_set1_epi32(tile + t);
+      for (int i = begin; i < end; ++i) {
+        const __m512 x =
+            _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), shift);
+        float* const best = seen->values[row + i];
+        const __m512 before = _mm512_load_ps(best);
+        const __mmask16 larger = _mm512_cmp_ps_mask(x, before, _CMP_GT_OQ);
+        _mm512_store_ps(best, _mm512_max_ps(x, before));
+        _mm512_mask_store_epi32(seen->tiles[row + i], larger, index);
+      }
+    }
+  }
+};
+
+struct AddExponentials {
+  const float* bias;
+  const float* largest;
+  Lanewise* seen;
+  int row;
+  int tile;
+  int tiles;
+
+  void operator()(const float* products, int begin, int end) const {
+    for (int t = 0; t < tiles; ++t) {
+      const __m512 shift = _mm512_loadu_ps(bias + (tile + t) * kTileColumns);
+      for (int i = begin; i < end; ++i) {
+        const __m512 x =
+            _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), shift);
+        float* const sums = seen->values[row + i];
+        const __m512 e = Exp(_mm512_sub_ps(x, _mm512_set1_ps(largest[row + i])));
+        _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), e));
+      }
+    }
+  }
+};
+
+template <typename Tiles, int kProducts, typename Finish, typename Make>
+void MultiplyPatch(const ClassifyArgs& a, const Patch& p, const Make& make) {
+  alignas(64) float products[2 * kPixels * kPitch];
+  Tiles tiles;
+  Pipeline<Tiles, kProducts, Finish> pipeline(products);
+  const int pitch = a.weights.depth_blocks * kDepth;
+  for (int tile = p.tile; tile < p.tile + p.tiles; tile += 2) {
+    const bool two = tile + 1 < p.tile + p.tiles;
+    for (int row = 0; row < p.rows; row += kPixels) {
+      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(p.row + row) * pitch;
+      const Factors factors = {a.high + at,
+                               a.low + at,
+                               pitch,
+                               nullptr,
+                               a.weights.depth_blocks,
+                               TilesOf<kProducts>(a.weights, tile),
+                               two ? TilesOf<kProducts>(a.weights, tile + 1) : nullptr,
+                               p.rows - row};
+      pipeline.Add(tiles, factors, make(row, tile, two ? 2 : 1));
+    }
+  }
+}
+
+template <typename Tiles, int kProducts>
+void ClassifyPatch(const ClassifyArgs& a, const Patch& p, float* values, int* indices) {
+  Lanewise seen;
+  const bool compares = a.largest == nullptr;
+  const float start = compares ? -std::numeric_limits<float>::infinity() : 0;
+  for (int row = 0; row < (p.rows + kPixels - 1) / kPixels * kPixels; ++row) {
+    _mm512_store_ps(seen.values[row], _mm512_set1_ps(start));
+    _mm512_store_si512(seen.tiles[row], _mm512_set1_epi32(p.tile));
+  }
+  if (compares) {
+    MultiplyPatch<Tiles, kProducts, Compare>(a, p, [&](int row, int tile, int tiles) {
+      return Compare{a.weights.bias, &seen, row, tile, tiles};
+    });
+  } else {
+    MultiplyPatch<Tiles, kProducts, AddExponentials>(a, p, [&](int row, int tile, int tiles) {
+      return AddExponentials{a.weights.bias, a.largest + p.row, &seen, row, tile, tiles};
+    });
+  }
+  for (int row = 0; row < p.rows; ++row) {
+    const float* const lanes = seen.values[row];
+    if (!compares) {
+      values[row] = _mm512_reduce_add_ps(_mm512_load_ps(lanes));
+      continue;
+    }
+    values[row] = lanes[0];
+    indices[row] = seen.tiles[row][0] * kTileColumns;
+    for (int lane = 1; lane < kLanes; ++lane) {
+      const int index = seen.tiles[row][lane] * kTileColumns + lane;
+      if (lanes[lane] > values[row] || (lanes[lane] == values[row] && index < indices[row])) {
+        values[row] = lanes[lane];
+        indices[row] = index;
+      }
+    }
+  }
+}
+
+template <typename Tiles>
+void Classify(const ClassifyArgs& args, const Patch& patch, float* values, int* indices) {
+  if (args.products > 1) {
+    ClassifyPatch<Tiles, 3>(args, patch, values, indices);
+  } else {
+    ClassifyPatch<Tiles, 1>(args, patch, values, indices);
+  }
+}
+
+}  // namespace
+}  // namespace vista::nn

@@ -1,0 +1,347 @@
+// One run of a network.
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "base/buffer.h"
+#include "nn/network.h"
+#include "nn/scratch.h"
+#include "nn/team.h"
+
+namespace vista::nn {
+
+namespace {
+
+constexpr std::size_t kScratchBytes = 448 << 10;  // of a region, beside its weights in the L2 cache
+constexpr int kFlatColumns = 192;
+constexpr int kWideColumns = 128;
+constexpr int kMostRows = 16;
+
+int CeilDiv(int value, int by) { return (value + by - 1) / by; }
+
+// Images cut into regions.
+struct Cut {
+  int rows = 1, columns = 1;  // of a region, at most
+  int down = 1, across = 1;   // regions of an image
+
+  Cut(int height, int width, int of_rows, int of_columns)
+      : rows(of_rows),
+        columns(of_columns),
+        down(CeilDiv(height, of_rows)),
+        across(CeilDiv(width, of_columns)) {}
+
+  [[nodiscard]] int tasks(int batch) const { return batch * down * across; }
+
+  [[nodiscard]] Region At(int task, int height, int width) const {
+    const int column = task % across * columns;
+    const int row = task / across % down * rows;
+    return {task / (across * down), row, std::min(rows, height - row), column,
+            std::min(columns, width - column)};
+  }
+};
+
+int PadBefore(int size, int out, int kernel, int stride) {
+  return std::max(0, (out - 1) * stride + kernel - size) / 2;
+}
+
+}  // namespace
+
+class Execution {
+ public:
+  Execution(const Network& network, const float* in, int batch, std::vector<Extent> extents,
+            Team& team)
+      : network_(network),
+        in_(in),
+        batch_(batch),
+        extents_(std::move(extents)),
+        team_(team),
+        buffers_(extents_.size()),
+        sums_(extents_.size()),
+        gates_(extents_.size()),
+        scratch_(team.members()),
+        scratch_bytes_(team.members(), 0) {}
+
+  Status Run(float* out) {
+    for (std::size_t index = 1; index < extents_.size(); ++index) {
+      if (Status status = Do(static_cast<int>(index)); !status.ok()) return status;
+      for (std::size_t used = 1; used <= index; ++used)
+        if (network_.last_use_[used] == index && static_cast<int>(used) != network_.output_)
+          buffers_[used].reset();
+    }
+    WriteOut(out);
+    return {};
+  }
+
+ private:
+  [[nodiscard]] const float* Data(int tensor) const {
+    return tensor == 0 ? in_ : reinterpret_cast<const float*>(buffers_[tensor].get());
+  }
+  [[nodiscard]] const float* GateData(int gate) const {
+    return gate < 0 ? nullptr : gates_[gate].data();
+  }
+
+  Status Do(int index) {
+    const Step& step = network_.steps_[index - 1];
+    if (const auto* const gate = std::get_if<Gate>(&step)) {
+      Make(*gate, index);
+      return {};
+    }
+    const Extent extent = extents_[index];
+    const std::size_t values =
+        static_cast<std::size_t>(batch_) * extent.height * extent.width * network_.channels_[index];
+    buffers_[index] = AllocateBuffer(values * sizeof(float));
+    if (buffers_[index] == nullptr) {
+      return {StatusCode::kResourceExhausted, "no memory for " + std::to_string(values) +
+                                                  " numbers of a network; give fewer or smaller "
+                                                  "images at once"};
+    }
+    if (network_.summed_[index])
+      sums_[index].assign(
+          static_cast<std::size_t>(team_.members()) * batch_ * network_.channels_[index], 0);
+    auto* const out = reinterpret_cast<float*>(buffers_[index].get());
+    return std::visit([&](const auto& s) { return Make(s, index, out); }, step);
+  }
+
+  // Where a member of the team sums up channels.
+  double* Sums(int index, int member) {
+    if (!network_.summed_[index]) return nullptr;
+    return sums_[index].data() +
+           static_cast<std::size_t>(member) * batch_ * network_.channels_[index];
+  }
+
+  Status Make(const Convolution& s, int index, float* out) {
+    const Window& w = s.window;
+    const Extent to = extents_[index];
+    ConvolveArgs args;
+    Extent from = extents_[s.inputs[0].tensor];
+    from = {from.height << s.inputs[0].upsampling, from.width << s.inputs[0].upsampling};
+    bool flat = w.height == 1 && w.width == 1 && w.stride_height == 1 && w.stride_width == 1 &&
+                to.height == from.height && to.width == from.width;
+    for (const Input& input : s.inputs) {
+      Part& part = args.parts[args.part_count++];
+      part = {Data(input.tensor), GateData(input.gate), network_.channels_[input.tensor],
+              input.upsampling,   input.tensor == 0,    input.pooled};
+      args.channels += part.channels;
+      flat = flat && input.upsampling == 0 && !part.planes && !part.pooled;
+    }
+    args.height = flat ? 1 : from.height;
+    args.width = flat ? from.height * from.width : from.width;
+    args.out_height = flat ? 1 : to.height;
+    args.out_width = flat ? to.height * to.width : to.width;
+    args.kernel_height = w.height;
+    args.kernel_width = w.width;
+    args.stride_height = w.stride_height;
+    args.stride_width = w.stride_width;
+    args.pad_top =
+        w.same_upper ? PadBefore(from.height, to.height, w.height, w.stride_height) : w.top;
+    args.pad_left =
+        w.same_upper ? PadBefore(from.width, to.width, w.width, w.stride_width) : w.left;
+    args.first = s.first.View();
+    if (s.second) args.second = s.second->View();
+    args.residual = s.residual;
+    args.plus = s.plus < 0 ? nullptr : Data(s.plus);
+    args.out = out;
+    args.products = s.products;
+    const Cut cut = CutFor(args);
+    const Region whole = {0, 0, cut.rows, 0, cut.columns};
+    const std::size_t bytes = LayOut(args, whole, nullptr).bytes;
+    for (int member = 0; member < team_.members(); ++member) {
+      if (scratch_bytes_[member] >= bytes) continue;
+      scratch_[member] = AllocateBuffer(bytes);
+      if (scratch_[member] == nullptr)
+        return {StatusCode::kResourceExhausted, "no memory for a convolution; free some"};
+      scratch_bytes_[member] = bytes;
+    }
+    team_.ForEach(cut.tasks(batch_), [&](int task, int member) {
+      ConvolveArgs mine = args;
+      mine.sums = Sums(index, member);
+      network_.kernels_->convolve(mine, cut.At(task, args.out_height, args.out_width),
+                                  scratch_[member].get());
+    });
+    return {};
+  }
+
+  [[nodiscard]] Cut CutFor(const ConvolveArgs& args) const {
+    if (args.out_height == 1) {
+      // An even number for each member, where an image is all there is.
+      const int members = batch_ == 1 ? team_.members() : 1;
+      const int shares = CeilDiv(CeilDiv(args.out_width, kFlatColumns), members) * members;
+      const int columns = CeilDiv(CeilDiv(args.out_width, shares), 32) * 32;
+      return {1, args.out_width, 1, std::min(args.out_width, columns)};
+    }
+    // Columns in even shares of whole tiles.
+    const int shares = CeilDiv(args.out_width, kWideColumns);
+    const int columns = std::min(args.out_width, CeilDiv(CeilDiv(args.out_width, shares), 32) * 32);
+    int rows = 1;
+    while (rows < std::min(kMostRows, args.out_height) &&
+           LayOut(args, {0, 0, rows + 1, 0, columns}, nullptr).bytes <= kScratchBytes)
+      ++rows;
+    return {args.out_height, args.out_width, rows, columns};
+  }
+
+  // Bands of rows, a few for each member.
+  template <typename Work>
+  void ForBands(Extent extent, const Work& work) {
+    const int rows = std::max(2, CeilDiv(extent.height, 6 * team_.members()));
+    const Cut cut(extent.height, extent.width, std::min(rows, extent.height), extent.width);
+    team_.ForEach(cut.tasks(batch_), [&](int task, int member) {
+      work(cut.At(task, extent.height, extent.width), member);
+    });
+  }
+
+  template <typename Args>
+  void Slide(const Window& w, Extent from, Extent to, Args& args) {
+    args.height = from.height;
+    args.width = from.width;
+    args.kernel_height = w.height;
+    args.kernel_width = w.width;
+    args.stride_height = w.stride_height;
+    args.stride_width = w.stride_width;
+    args.pad_top =
+        w.same_upper ? PadBefore(from.height, to.height, w.height, w.stride_height) : w.top;
+    args.pad_left =
+        w.same_upper ? PadBefore(from.width, to.width, w.width, w.stride_width) : w.left;
+    args.out_height = to.height;
+    args.out_width = to.width;
+  }
+
+  Status Make(const Depthwise& s, int index, float* out) {
+    DepthwiseArgs args;
+    Slide(s.window, extents_[s.input], extents_[index], args);
+    args.in = Data(s.input);
+    args.channels = s.channels;
+    args.weights = s.weights.data();
+    args.bias = s.bias.data();
+    args.relu = s.relu;
+    args.out = out;
+    ForBands(extents_[index], [&](const Region& region, int member) {
+      DepthwiseArgs mine = args;
+      mine.sums = Sums(index, member);
+      network_.kernels_->depthwise(mine, region);
+    });
+    return {};
+  }
+
+  Status Make(const Blend& s, int index, float* out) {
+    BlendArgs args;
+    args.in = Data(s.input);
+    args.gate = GateData(s.gate);
+    args.other = s.other < 0 ? nullptr : Data(s.other);
+    args.upsampling = s.upsampling;
+    args.height = extents_[index].height;
+    args.width = extents_[index].width;
+    args.channels = network_.channels_[index];
+    args.out = out;
+    ForBands(extents_[index],
+             [&](const Region& region, int /*member*/) { network_.kernels_->blend(args, region); });
+    return {};
+  }
+
+  Status Make(const MaxPool& s, int index, float* out) {
+    PoolArgs args;
+    Slide(s.window, extents_[s.input], extents_[index], args);
+    args.in = Data(s.input);
+    args.channels = network_.channels_[index];
+    args.out = out;
+    ForBands(extents_[index], [&](const Region& region, int /*member*/) {
+      network_.kernels_->max_pool(args, region);
+    });
+    return {};
+  }
+
+  Status Make(const DepthToSpace& s, int index, float* out) {
+    const float* const in = Data(s.input);
+    const Extent from = extents_[s.input];
+    const int channels = network_.channels_[index];
+    const int block = s.block;
+    ForBands(extents_[index], [&](const Region& region, int /*member*/) {
+      for (int y = region.row; y < region.row + region.rows; ++y) {
+        const float* row =
+            in + ((static_cast<std::size_t>(region.image) * from.height + y / block) * from.width *
+                      block +
+                  y % block) *
+                     block * channels;
+        float* to = out + (static_cast<std::size_t>(region.image) * from.height * block + y) *
+                              from.width * block * channels;
+        for (int x = 0; x < from.width; ++x) {
+          std::copy_n(row, block * channels, to);
+          row += static_cast<std::ptrdiff_t>(block) * block * channels;
+          to += static_cast<std::ptrdiff_t>(block) * channels;
+        }
+      }
+    });
+    return {};
+  }
+
+  Status Make(const Gate& /*gate*/, int /*index*/, float* /*out*/) { return {}; }
+
+  void Make(const Gate& s, int index) {
+    const int inputs = network_.channels_[s.of];
+    const double pixels = static_cast<double>(extents_[s.of].height) * extents_[s.of].width;
+    std::vector<float> means(inputs);
+    std::vector<float> inner(s.inner);
+    gates_[index].resize(static_cast<std::size_t>(batch_) * s.channels);
+    for (int image = 0; image < batch_; ++image) {
+      for (int c = 0; c < inputs; ++c) {
+        double sum = 0;
+        for (int member = 0; member < team_.members(); ++member)
+          sum += Sums(s.of, member)[static_cast<std::size_t>(image) * inputs + c];
+        means[c] = static_cast<float>(sum / pixels);
+      }
+      for (int i = 0; i < s.inner; ++i) {
+        float sum = s.first_bias[i];
+        for (int c = 0; c < inputs; ++c)
+          sum += s.first[static_cast<std::size_t>(i) * inputs + c] * means[c];
+        inner[i] = std::max(0.0F, sum);
+      }
+      for (int c = 0; c < s.channels; ++c) {
+        float sum = s.second_bias[c];
+        for (int i = 0; i < s.inner; ++i)
+          sum += s.second[static_cast<std::size_t>(c) * s.inner + i] * inner[i];
+        gates_[index][static_cast<std::size_t>(image) * s.channels + c] =
+            std::clamp(s.slope * sum + s.offset, 0.0F, 1.0F) + s.raise;
+      }
+    }
+  }
+
+  // The output as planes.
+  void WriteOut(float* out) {
+    const int channels = network_.output_channels();
+    const Extent extent = extents_[network_.output_];
+    const float* const in = Data(network_.output_);
+    const std::size_t plane = static_cast<std::size_t>(extent.height) * extent.width;
+    ForBands(extent, [&](const Region& region, int /*member*/) {
+      const float* row =
+          in + (static_cast<std::size_t>(region.image) * extent.height + region.row) *
+                   extent.width * channels;
+      float* to = out + static_cast<std::size_t>(region.image) * channels * plane +
+                  static_cast<std::size_t>(region.row) * extent.width;
+      const int pixels = region.rows * extent.width;
+      for (int c = 0; c < channels; ++c)
+        for (int i = 0; i < pixels; ++i)
+          to[c * plane + i] = row[static_cast<std::size_t>(i) * channels + c];
+    });
+  }
+
+  const Network& network_;
+  const float* in_;
+  int batch_;
+  std::vector<Extent> extents_;
+  Team& team_;
+  std::vector<Buffer> buffers_;
+  std::vector<std::vector<double>> sums_;  // [members, n, channels]
+  std::vector<std::vector<float>> gates_;  // [n, channels]
+  std::vector<Buffer> scratch_;
+  std::vector<std::size_t> scratch_bytes_;
+};
+
+Status Network::Run(const float* in, int batch, Extent image, float* out, int threads) const {
+  Result<std::vector<Extent>> extents = Extents(image);
+  if (!extents.ok()) return extents.status();
+  Team& team = Team::Shared(threads);
+  const auto taken = team.Take();
+  return Execution(*this, in, batch, std::move(extents).value(), team).Run(out);
+}
+
+}  // namespace vista::nn

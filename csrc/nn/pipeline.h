@@ -1,0 +1,74 @@
+// Products of tiles, and what is done with them meanwhile.
+#pragma once
+
+#include <immintrin.h>
+
+#include "nn/kernels.h"
+
+namespace vista::nn {
+namespace {
+
+// What two tiles of rows and one or two of columns are made of.
+struct Factors {
+  const Bf16* high;
+  const Bf16* low;
+  int step;            // elements between rows
+  const int* offsets;  // of each block of depth; null for one behind the other
+  int depth;           // blocks
+  const Bf16* left;
+  const Bf16* right;  // null for one tile of columns
+  int rows;
+};
+
+// Products of two tiles of rows and two of columns, as they are being used and as they come.
+constexpr int kPitch = 2 * kTileColumns;
+constexpr int kPixels = 2 * kTileRows;
+
+// While tiles are multiplied, the vector units do what the ones before are for: `Finish` of theirs,
+// (products, first row, end), a few rows at a time.
+template <typename Tiles, int kProducts, typename Finish>
+class Pipeline {
+ public:
+  explicit Pipeline(float* products) : both_(products), products_(products) {}
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+  ~Pipeline() {
+    if (!waiting_) return;
+    for (int part = 0; part < parts_; ++part) FinishPart(part, parts_);
+  }
+
+  void Add(Tiles& tiles, const Factors& factors, const Finish& finish) {
+    float* const free = products_ == both_ ? both_ + kPixels * kPitch : both_;
+    tiles.template Multiply<kProducts>(factors, free, [this](int part, int parts) {
+      parts_ = parts;
+      if (waiting_) FinishPart(part, parts);
+    });
+    finish_ = finish;
+    waiting_ = true;
+    products_ = free;
+  }
+
+ private:
+  // In the same parts always: what is summed up on the way is then the same wherever regions end.
+  void FinishPart(int part, int parts) const {
+    const int begin = part * kPixels / parts;
+    const int end = (part + 1) * kPixels / parts;
+    if (begin < end) finish_(products_, begin, end);
+  }
+
+  float* const both_;
+  float* products_;
+  bool waiting_ = false;
+  int parts_ = 1;
+  Finish finish_;
+};
+
+template <int kProducts>
+const Bf16* TilesOf(const Weights& w, int tile) {
+  constexpr int kTile = (kProducts > 1 ? 2 : 1) * kTileColumns * kDepth;
+  return tile < w.column_tiles ? w.tiles + static_cast<std::size_t>(tile) * w.depth_blocks * kTile
+                               : nullptr;
+}
+
+}  // namespace
+}  // namespace vista::nn

@@ -1,0 +1,40 @@
+#include "nn/scratch.h"
+
+#include <algorithm>
+
+namespace vista::nn {
+
+Scratch LayOut(const ConvolveArgs& args, const Region& region, std::uint8_t* memory) {
+  Scratch s;
+  // Rows of a wider kernel are one run of inputs; a pixel of a kernel of one column begins a block
+  // of depth of its own.
+  s.pitch = args.kernel_width > 1 ? args.channels : (args.channels + kDepth - 1) / kDepth * kDepth;
+  s.in_rows = (region.rows - 1) * args.stride_height + args.kernel_height;
+  s.in_columns = (region.columns - 1) * args.stride_width + args.kernel_width;
+  s.row_pitch = s.in_columns * s.pitch;
+  s.hidden_pitch = args.second.depth_blocks * kDepth;
+
+  const auto take = [&](std::size_t size) {
+    std::uint8_t* const begin = memory == nullptr ? nullptr : memory + s.bytes;
+    s.bytes += (size + 63) / 64 * 64;
+    return begin;
+  };
+  // Rows of tiles past the region's last pixel are read, and their products not used.
+  const std::size_t slack =
+      static_cast<std::size_t>(2) * kTileRows * args.stride_width * s.pitch + 2 * kDepth;
+  const std::size_t inputs =
+      (static_cast<std::size_t>(s.in_rows) * s.row_pitch + slack) * sizeof(Bf16);
+  const std::size_t hidden = (static_cast<std::size_t>(region.columns) + 2 * kTileRows - 1) /
+                             (2 * kTileRows) * (2 * kTileRows) * s.hidden_pitch * sizeof(Bf16);
+  const bool both = args.products > 1;
+  s.high = reinterpret_cast<Bf16*>(take(inputs));
+  s.low = reinterpret_cast<Bf16*>(take(both ? inputs : 0));
+  s.hidden_high = reinterpret_cast<Bf16*>(take(hidden));
+  s.hidden_low = reinterpret_cast<Bf16*>(take(both ? hidden : 0));
+  constexpr std::size_t kProductBytes = 8UL * kTileRows * kTileColumns * sizeof(float);
+  s.products = reinterpret_cast<float*>(take(kProductBytes));
+  s.offsets = reinterpret_cast<int*>(take(args.first.depth_blocks * sizeof(int)));
+  return s;
+}
+
+}  // namespace vista::nn
