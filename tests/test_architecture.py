@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 
 # Each folder may include its own headers and those of earlier rows; folders of one row don't know each other.
-NATIVE_ROWS = (("base",), ("image", "sched"), ("exec", "cuda"), ("ops",), ("python",))
+NATIVE_ROWS = (("base",), ("image", "nn", "sched"), ("exec", "cuda"), ("ops",), ("python",))
 
 # The same for the parts of the package; parts joined by "+" are one family whose members may import each other.
 PYTHON_ROWS = (

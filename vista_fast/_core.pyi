@@ -218,13 +218,16 @@ class ConvolutionNetwork:
         pads: Sequence[int] | None = (0, 0, 0, 0),
         second: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], str] | None = None,
         residual: bool = False,
+        scale: int = -1,
         plus: int = -1,
+        plus_upsampling: int = 0,
         products: int = 3,
     ) -> int:
         """``inputs``, (tensor, gate or -1, doublings of its size, whether of 2 x 2 pixels the largest counts, at the
         top left) each, are joined along channels; ``weights`` [outputs, inputs, height, width]; ``activation``: none,
-        relu, gelu or sigmoid; ``plus``: a tensor added before it. ``second``, (weights, bias, activation), is a 1 x 1
-        convolution of what comes out, to which ``plus``, and with ``residual`` the input, are then added."""
+        relu, gelu or sigmoid. ``second``, (weights, bias, activation), is a 1 x 1 convolution of what comes out. What
+        comes last is multiplied by ``scale``, a gate, and ``plus`` is added, a tensor of ``plus_upsampling`` doublings,
+        or with ``residual`` the input, before its activation."""
 
     def depthwise(
         self,

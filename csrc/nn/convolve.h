@@ -199,8 +199,10 @@ struct WriteOut {
   const ConvolveArgs* args;
   const Weights* weights;
   const Activate* activate;
+  const float* plus;  // of the row's first pixel; null for none
   int image;
-  std::size_t pixel;
+  std::size_t row;  // the row's first pixel in the output
+  int column;
   int count;  // of pixels
   int tile;
   int tiles;
@@ -213,12 +215,20 @@ struct WriteOut {
       const int c = (tile + t) * kTileColumns;
       const __mmask16 lanes = Lanes(outputs - c);
       const __m512 bias = _mm512_loadu_ps(weights->bias + c);
+      const __m512 scale = a.scale == nullptr
+                               ? _mm512_set1_ps(1)
+                               : _mm512_maskz_loadu_ps(lanes, a.scale + image * outputs + c);
       __m512 sum = _mm512_setzero_ps();
       for (int i = begin; i < end; ++i) {
-        const std::size_t at = (pixel + i) * outputs + c;
+        const std::size_t pixel = row + column + i;
+        const std::size_t at = pixel * outputs + c;
         __m512 x = _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), bias);
-        if (a.plus != nullptr) x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lanes, a.plus + at));
-        if (a.residual) x = _mm512_add_ps(x, Residual(a, image, pixel + i, c, lanes));
+        x = _mm512_mul_ps(x, scale);
+        if (plus != nullptr) {
+          const auto from = static_cast<std::size_t>((column + i) >> a.plus_upsampling);
+          x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lanes, plus + from * outputs + c));
+        }
+        if (a.residual) x = _mm512_add_ps(x, Residual(a, image, pixel, c, lanes));
         x = (*activate)(x);
         sum = _mm512_add_ps(sum, x);
         _mm512_mask_storeu_ps(a.out + at, lanes, x);
@@ -271,12 +281,21 @@ void WithActivation(Activation activation, const Write& write) {
   }
 }
 
+// Of what is added to a row of outputs, the first pixel's.
+inline const float* PlusRow(const ConvolveArgs& a, int image, int y, int outputs) {
+  const std::size_t height = a.out_height >> a.plus_upsampling;
+  const std::size_t width = a.out_width >> a.plus_upsampling;
+  return a.plus + (image * height + (y >> a.plus_upsampling)) * width * outputs;
+}
+
 // The outputs of one row of the region, by weights over `first`, the factors of its first pixel.
 template <typename Tiles, int kProducts>
 void MultiplyOut(const ConvolveArgs& a, const Region& g, const Scratch& l, const Weights& w,
                  int row, Factors factors, Tiles& tiles) {
-  const std::size_t first =
-      (static_cast<std::size_t>(g.image) * a.out_height + g.row + row) * a.out_width + g.column;
+  const int y = g.row + row;
+  const std::size_t first = (static_cast<std::size_t>(g.image) * a.out_height + y) *
+                            static_cast<std::size_t>(a.out_width);
+  const float* const plus = a.plus == nullptr ? nullptr : PlusRow(a, g.image, y, w.outputs);
   WithActivation(w.activation, [&](const auto& activate) {
     using Write = WriteOut<std::remove_cvref_t<decltype(activate)>>;
     Pipeline<Tiles, kProducts, Write> pipeline(l.products);
@@ -290,8 +309,8 @@ void MultiplyOut(const ConvolveArgs& a, const Region& g, const Scratch& l, const
         f.low = factors.low + at;
         f.rows = g.columns - x;
         pipeline.Add(tiles, f,
-                     Write{&a, &w, &activate, g.image, first + x, std::min(kPixels, f.rows), tile,
-                           f.right == nullptr ? 1 : 2});
+                     Write{&a, &w, &activate, plus, g.image, first, g.column + x,
+                           std::min(kPixels, f.rows), tile, f.right == nullptr ? 1 : 2});
       }
     }
   });

@@ -117,7 +117,7 @@ class Execution {
     Extent from = extents_[s.inputs[0].tensor];
     from = {from.height << s.inputs[0].upsampling, from.width << s.inputs[0].upsampling};
     bool flat = w.height == 1 && w.width == 1 && w.stride_height == 1 && w.stride_width == 1 &&
-                to.height == from.height && to.width == from.width;
+                to.height == from.height && to.width == from.width && s.plus_upsampling == 0;
     for (const Input& input : s.inputs) {
       Part& part = args.parts[args.part_count++];
       part = {Data(input.tensor), GateData(input.gate), network_.channels_[input.tensor],
@@ -140,7 +140,9 @@ class Execution {
     args.first = s.first.View();
     if (s.second) args.second = s.second->View();
     args.residual = s.residual;
+    args.scale = GateData(s.scale);
     args.plus = s.plus < 0 ? nullptr : Data(s.plus);
+    args.plus_upsampling = s.plus_upsampling;
     args.out = out;
     args.products = s.products;
     const Cut cut = CutFor(args);

@@ -51,9 +51,11 @@ struct ConvolveArgs {
   int pad_top = 0, pad_left = 0;
   int out_height = 0, out_width = 0;
   Weights first;
-  Weights second;               // column_tiles 0 for none; for kernels of 1 x 1
-  bool residual = false;        // the input is added to the last products
-  const float* plus = nullptr;  // added to them too, as the output is laid out
+  Weights second;                // column_tiles 0 for none; for kernels of 1 x 1
+  bool residual = false;         // the input is added to the last products
+  const float* scale = nullptr;  // [n, outputs], which they are multiplied by
+  const float* plus = nullptr;   // then added to them, as the output is laid out
+  int plus_upsampling = 0;       // as a part's
   float* out = nullptr;
   double* sums = nullptr;  // [n, outputs], to which a region's own are added; null for none
   int products = 3;

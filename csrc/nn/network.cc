@@ -23,6 +23,7 @@ std::vector<int> Read(const Step& step) {
                             add(input.tensor);
                             add(input.gate);
                           }
+                          add(s.scale);
                           add(s.plus);
                         },
                         [&](const Gate& s) { add(s.of); },
@@ -106,7 +107,9 @@ Result<Extent> Network::ExtentOf(const Step& step, const std::vector<Extent>& be
                    }
                    const Result<Extent> out = Slid(s.window, in);
                    if (out.ok() && s.plus >= 0)
-                     if (Status status = CheckSame(out.value(), before[s.plus]); !status.ok())
+                     if (Status status =
+                             CheckSame(out.value(), Upsampled(before[s.plus], s.plus_upsampling));
+                         !status.ok())
                        return status;
                    return out;
                  },

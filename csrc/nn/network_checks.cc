@@ -104,7 +104,11 @@ Result<int> Network::Channels(const Convolution& s) const {
     if (outputs != channels)
       return Mismatch("an output that the input is added to", channels, outputs);
   }
+  if (Status status = CheckGate(s.scale, outputs); !status.ok()) return status;
+  if (s.scale >= 0 && s.residual)
+    return Status::InvalidArgument("products that the input is added to have no scale");
   if (s.plus >= 0) {
+    if (Status status = CheckInput({s.plus, -1, s.plus_upsampling}); !status.ok()) return status;
     if (Status status = CheckPixels("plus", s.plus); !status.ok()) return status;
     if (channels_[s.plus] != outputs) return Mismatch("plus", outputs, channels_[s.plus]);
   }

@@ -28,15 +28,17 @@ struct Input {
   bool pooled = false;
 };
 
-// activation(inputs * first + plus), or activation((activation(inputs * first)) * second + plus),
-// where inputs are a concatenation of channels.
+// activation(inputs * first * scale + plus), or activation((activation(inputs * first)) * second *
+// scale + plus), where inputs are a concatenation of channels.
 struct Convolution {
   std::vector<Input> inputs;
   Window window;
   PackedWeights first;
   std::optional<PackedWeights> second;  // of a kernel of 1 x 1
   bool residual = false;  // the only input is added to the sum, as it is multiplied: with its gate
-  int plus = -1;          // a tensor that is added, -1 for none
+  int scale = -1;  // a Gate that the products are multiplied by, without `residual`; -1 for none
+  int plus = -1;   // a tensor that is then added, -1 for none
+  int plus_upsampling = 0;  // as an Input's
   int products = 3;
 };
 

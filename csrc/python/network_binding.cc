@@ -119,7 +119,7 @@ int AddConvolution(nn::Network& network, const std::vector<InputTuple>& inputs,
                    const Floats& weights, const Floats& bias, const std::string& activation,
                    Pair stride, const std::optional<std::array<int, 4>>& pads,
                    const std::optional<std::tuple<Floats, Floats, std::string>>& second,
-                   bool residual, int plus, int products) {
+                   bool residual, int scale, int plus, int plus_upsampling, int products) {
   CheckProducts(products);
   nn::PackedWeights first = Packed(weights, bias, activation, products, false);
   std::optional<nn::PackedWeights> chained;
@@ -135,7 +135,9 @@ int AddConvolution(nn::Network& network, const std::vector<InputTuple>& inputs,
                        std::move(first),
                        std::move(chained),
                        residual,
+                       scale,
                        plus,
+                       plus_upsampling,
                        products};
   for (const auto& [tensor, gate, upsampling, pooled] : inputs) {
     if (upsampling < 0 || upsampling > 8)
@@ -292,14 +294,14 @@ void BindNetwork(py::module_& module) {
           "convolution", &AddConvolution, arg("inputs"), arg("weights"), arg("bias"), py::kw_only(),
           arg("activation") = "none", arg("stride") = Pair{1, 1},
           arg("pads") = std::array<int, 4>{0, 0, 0, 0}, arg("second") = py::none(),
-          arg("residual") = false, arg("plus") = -1, arg("products") = 3,
+          arg("residual") = false, arg("scale") = -1, arg("plus") = -1, arg("plus_upsampling") = 0,
+          arg("products") = 3,
           "Inputs, (tensor, gate or -1, doublings of its size, whether of 2 x 2 pixels the largest "
-          "counts, at the top left) each, joined along channels; weights "
-          "[outputs, inputs, height, width]; pads (top, left, bottom, right), None for as many as "
-          "keep the size, the odd one behind; plus, a tensor added before the activation; second, "
-          "(weights, bias, activation) of a 1 x 1 convolution of what comes out, to which plus, "
-          "and "
-          "with residual the input, are then added.")
+          "counts, at the top left) each, joined along channels; weights [outputs, inputs, height, "
+          "width]; pads (top, left, bottom, right), None for as many as keep the size, the odd one "
+          "behind; second, (weights, bias, activation) of a 1 x 1 convolution of what comes out. "
+          "What comes last is multiplied by scale, a gate, and plus is added, a tensor of "
+          "plus_upsampling doublings, or with residual the input, before its activation.")
       .def("depthwise", &AddDepthwise, arg("input"), arg("weights"), arg("bias"), py::kw_only(),
            arg("relu") = false, arg("stride") = Pair{1, 1},
            arg("pads") = std::array<int, 4>{0, 0, 0, 0},

@@ -53,6 +53,13 @@ def test_openvino_goes_before_onnx_runtime() -> None:
     assert row(chosen(without="openvino"), "ONNX Runtime").state == "used"
 
 
+def test_our_own_kernels_are_told_of() -> None:
+    found = Found(describe(), FULL, None, None, own_kernels=True)
+    assert "our own kernels for AMX" in row(choices(found), "OpenVINO").why
+    assert "our own kernels" not in row(choices(replace(found, own_kernels=False)), "OpenVINO").why
+    assert "our own kernels" not in row(choices(replace(found, setting="onnxruntime")), "ONNX Runtime").why
+
+
 def test_what_doctor_says_of_ocr_is_what_ocr_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OcrConfig().library == "openvino"
     monkeypatch.setattr(registry, "find_spec", lambda name: None if name == "openvino" else object())

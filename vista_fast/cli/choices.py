@@ -30,7 +30,8 @@ class Found:
     """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
     compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
     VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why;
-    ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does."""
+    ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does; ``own_kernels``
+    says whether convolutions run in kernels of our own within OpenVINO's networks."""
 
     machine: Machine
     versions: Mapping[str, str]
@@ -39,6 +40,7 @@ class Found:
     setting: str | None = None
     grounder: tuple[str | None, str] = (None, "it was not looked for")
     on_cuda: str | None = None
+    own_kernels: bool = False
 
     @property
     def backends(self) -> dict[str, str]:
@@ -129,7 +131,9 @@ _TITLES = {
 def _backend(found: Found, job: str, name: str, chosen: Chosen) -> Choice:
     what = f"{_TITLES[name]} {found.backends[name]}"
     if name == chosen.name:
-        return Choice(job, what, "used", f"{chosen.why}; f32, in training bf16 where the CPU has it")
+        ours = "; PP-OCR's convolutions run in our own kernels for AMX" if found.own_kernels else ""
+        why = f"{chosen.why}; f32, in training bf16 where the CPU has it"
+        return Choice(job, what, "used", why + (ours if name == "openvino" else ""))
     return Choice(job, what, "not used", _why_not(found, name, chosen))
 
 

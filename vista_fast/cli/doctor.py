@@ -11,7 +11,7 @@ from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
 from vista_fast.errors import VistaError
-from vista_fast.models.backend import check_backend, chosen_backend
+from vista_fast.models.backend import check_backend, chosen_backend, uses_own_kernels
 from vista_fast.models.backend.choice import SETTING
 from vista_fast.models.grounding.ops import which_answers
 from vista_fast.train.threads import split_threads
@@ -35,14 +35,16 @@ def examine() -> dict[str, Any]:
     """Everything that doctor prints, as JSON values. "ready" is whether ``vista-fast train`` can run."""
     here = machine.describe()
     versions = installed.versions(choices.PACKAGES)
+    core_problem = _core_problem()
     found = choices.Found(
         here,
         versions,
-        _core_problem(),
+        core_problem,
         choices.torch_cuda(),
         os.environ.get(SETTING),
         which_answers(),
         _backend_on_cuda() if here.gpus else None,
+        core_problem is None and uses_own_kernels(),
     )
     rows = choices.choices(found)
     extras = {

@@ -184,6 +184,40 @@ TEST_P(ConvolutionOn, AddsTheInputToOneMatrix) {
   }
 }
 
+TEST_P(ConvolutionOn, ScalesWhatItAddsACoarserTensorTo) {
+  std::mt19937 random(6);
+  for (const Shape kernel : {Shape{1, 1, false}, {3, 3, false}}) {
+    for (const int upsampling : {0, 1, 2}) {
+      for (const int channels : {3, 24, 48}) {
+        Bench bench(testing::RandomGrid(2, 12, 76, channels, random), kernels());
+        const int from = bench.AddPixels();
+        const Grid in = bench.Tensor(from);
+        const int stride = 1 << upsampling;
+        const int coarse = bench.Add(
+            Convolving({{from}}, {.stride_height = stride, .stride_width = stride},
+                       Packed(Uniform(static_cast<std::size_t>(channels) * channels, random),
+                              channels, 1, {}, Activation::kNone, 3)));
+        const Gate gate = testing::RandomGate(from, channels, channels, random);
+        const int numbers = bench.Add(gate);
+        const Window w = {.height = kernel.height, .width = kernel.width, .same_upper = true};
+        const auto weights = Uniform(
+            static_cast<std::size_t>(channels) * channels * kernel.height * kernel.width, random);
+        const auto bias = Uniform(channels, random);
+        Convolution step = Convolving(
+            {{from}}, w, Packed(weights, channels, w.height, bias, Activation::kRelu, 3));
+        step.scale = numbers;
+        step.plus = coarse;
+        step.plus_upsampling = upsampling;
+        const int index = bench.Add(std::move(step));
+        const Grid scaled = Gated(Convolved(in, w, weights, bias), GateOf(gate, in));
+        const Grid wanted = Sum(scaled, testing::Upsampled(bench.Tensor(coarse), upsampling));
+        ExpectClose(bench.Tensor(index), Activated(Activation::kRelu, wanted),
+                    Tolerance(3, Largest(wanted)), Words(w, in, channels, 3));
+      }
+    }
+  }
+}
+
 TEST_P(ConvolutionOn, TakesSeveralTensorsAsOne) {
   std::mt19937 random(5);
   for (const Shape kernel : {Shape{1, 1, false}, {1, 1, true}, {3, 3, false}, {3, 3, true}}) {

@@ -3,6 +3,7 @@
 from vista_fast.models.backend.choice import BackendName, Device, check_choice, device_of
 from vista_fast.models.backend.classifier import Classifier
 from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
+from vista_fast.models.backend.own_layers import uses_own_kernels
 from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
     Backend,
@@ -45,4 +46,5 @@ __all__ = [
     "run_single",
     "save_torch",
     "usable_cores",
+    "uses_own_kernels",
 ]

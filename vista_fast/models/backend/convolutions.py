@@ -68,7 +68,9 @@ class _Product:
     activation: _Activation = "none"
     second: tuple[Weights, Weights, _Activation] | None = None
     residual: bool = False
+    scale: int = -1
     plus: int = -1
+    plus_upsampling: int = 0
 
     @property
     def activated(self) -> bool:
@@ -82,6 +84,12 @@ class _Product:
     def summed(self) -> bool:
         return self.residual or self.plus >= 0
 
+    @property
+    def linear(self) -> bool:
+        """Whether the means of what comes out are the product of those of what goes in."""
+        made = self.pointwise and not self.activated and not self.second and not self.summed and self.scale < 0
+        return made and len(self.inputs) == 1 and self.inputs[0].plain
+
 
 @dataclass(frozen=True, slots=True)
 class _Depthwise:
@@ -94,9 +102,12 @@ class _Depthwise:
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """The means of a tensor over an image, or what two small layers make of them: a gate in the making."""
+    """The means of a tensor over an image, or what two small layers make of them: a gate in the making. Or the means of
+    a ``linear`` product of that tensor, which has the key ``product`` and has not been made."""
 
     of: int
+    linear: tuple[Weights, Weights] | None = None
+    product: str = ""
     layers: tuple[tuple[Weights, Weights], ...] = ()
     rectified: bool = False
     slope: float | None = None
@@ -116,6 +127,7 @@ class _Lowering:
     values: dict[str, _Value] = field(default_factory=dict)
     tensors: dict[str, _Tensor] = field(default_factory=dict)
     gates: dict[str, int] = field(default_factory=dict)
+    convolved: set[int] = field(default_factory=set)
     blends: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def add(self, node: Any) -> None:
@@ -139,6 +151,7 @@ class _Lowering:
             return value
         if key not in self.tensors:
             self.tensors[key] = self._made(value)
+            self.convolved.add(self.tensors[key].index)
         return self.tensors[key]
 
     def _made(self, value: _Value) -> _Tensor:
@@ -153,7 +166,9 @@ class _Lowering:
                     pads=value.window.pads,
                     second=value.second,
                     residual=value.residual,
+                    scale=value.scale,
                     plus=value.plus,
+                    plus_upsampling=value.plus_upsampling,
                     products=self.products,
                 )
             )
@@ -223,7 +238,7 @@ class _Lowering:
             ready = len(value.layers) == 0 or (len(value.layers) == 1 and value.rectified)
             if not small or value.slope is not None or not ready:
                 raise UnsupportedNodeError("Convolution of means")
-            return replace(value, layers=(*value.layers, (weights[:, :, 0, 0], bias)))
+            return replace(value, layers=(*value.layers, _behind(value, weights[:, :, 0, 0], bias)))
         if small and isinstance(value, _Product) and self._can_chain(source, value):
             return replace(value, second=(weights, bias, "none"))
         if isinstance(value, _Joined):
@@ -273,10 +288,10 @@ class _Lowering:
             if product.activated or product.summed:
                 continue
             made = other if isinstance(other, _Tensor) else self.tensor(sources[1 - at])
-            if product.pointwise and product.inputs == (made,) and made.index > 0:
+            if product.pointwise and product.inputs == (made,) and made.index > 0 and product.scale < 0:
                 return replace(product, residual=True)
-            if made.plain:
-                return replace(product, plus=made.index)
+            if made.gate < 0 and not made.pooled and made.index > 0:
+                return replace(product, plus=made.index, plus_upsampling=made.upsampling)
         one, two = (self.tensor(source) for source in sources)
         if one.upsampling:
             one, two = two, one
@@ -307,9 +322,15 @@ class _Lowering:
             raise UnsupportedNodeError("ReduceMean over other axes")
         if not node.get_attributes()["keep_dims"]:
             raise UnsupportedNodeError("ReduceMean that drops axes")
-        tensor = self.tensor(source_of(node, 0))
-        if not tensor.plain or tensor.index == 0:
-            raise UnsupportedNodeError("ReduceMean of what is no step's own")
+        source = source_of(node, 0)
+        value = self.values[_key(source)]
+        if isinstance(value, _Product) and value.linear and self._may_be_scaled(source):
+            index = value.inputs[0].index
+            if index in self.convolved:
+                return _Means(index, (value.weights[:, :, 0, 0], value.bias), _key(source))
+        tensor = self.tensor(source)
+        if tensor.index not in self.convolved or not tensor.plain:
+            raise UnsupportedNodeError("ReduceMean of what is no convolution's own")
         return _Means(tensor.index)
 
     def _add_HardSigmoid(self, node: Any) -> _Value:
@@ -323,6 +344,9 @@ class _Lowering:
         sources = [source_of(node, at) for at in (0, 1)]
         for source, other in (sources, sources[::-1]):
             gate = self._gate(other) if _key(other) in self.values else None
+            value = self.values.get(_key(source))
+            if gate is not None and isinstance(value, _Product) and self._is_of(other, source):
+                return replace(value, scale=gate)
             if gate is not None and _key(source) in self.values:
                 tensor = self.tensor(source)
                 if tensor.plain and tensor.index > 0:
@@ -381,6 +405,17 @@ class _Lowering:
         alone = value.activated and not value.second and not value.summed
         return alone and value.pointwise and self._absorbs(source, value)
 
+    def _is_of(self, gate: Any, product: Any) -> bool:
+        """Whether a gate is of the means of that product, which has not been made."""
+        means = self.values[_key(gate)]
+        key = _key(product)
+        return isinstance(means, _Means) and means.product == key and key not in self.tensors
+
+    def _may_be_scaled(self, source: Any) -> bool:
+        """Whether a product goes to its means and to one multiplication, with a gate made of them."""
+        users = sorted(port.get_node().get_type_name() for port in source.get_target_inputs())
+        return users == ["Multiply", "ReduceMean"] and _key(source) not in self.tensors
+
     def _absorbs(self, source: Any, value: _Value) -> bool:
         """Whether what takes this output is the only one, and it has not been made."""
         return len(source.get_target_inputs()) == 1 and _key(source) not in self.tensors
@@ -431,6 +466,14 @@ def _network(nodes: Sequence[Any], kernels: str) -> Any:
 
 def _key(output: Any) -> str:
     return f"{output.get_node().get_friendly_name()}:{output.get_index()}"
+
+
+def _behind(means: _Means, weights: Weights, bias: Weights) -> tuple[Weights, Weights]:
+    """A layer over means, as one over what they are the linear product of."""
+    if means.linear is None or means.layers:
+        return weights, bias
+    before, shift = means.linear
+    return weights @ before, weights @ shift + bias
 
 
 def _is_used(output: Any) -> bool:

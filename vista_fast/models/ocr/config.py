@@ -26,10 +26,14 @@ class OcrConfig:
         threads: threads of each network; None takes the engine's budget, else all usable cores.
         precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it: faster, at most 0.5 % of the characters
             otherwise by `benchmarks/ocr.py`; TensorRT); or "f16" (TensorRT). On a CPU what else is in a batch moves
-            boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16.
+            boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16. On a CPU with AMX convolutions, and
+            the last layer of recognition, run in kernels of our own within OpenVINO's networks: in f32 by three
+            products of bfloat16 for each of float32, off by 2^-16 of it at most, which changes no text and no box of
+            the benchmark's. VISTA_FAST_OWN_KERNELS=0 leaves them to OpenVINO.
         detector_precision: of the detection network; None takes ``precision``, on OpenVINO "mixed" for "bf16". "bf16"
             is somewhat faster, but moves boxes by a pixel, and with them what is read of small or unclear lines; "f32"
-            leaves the boxes as they are.
+            leaves the boxes as they are. In our own kernels, where what is between layers is float32, "mixed" is
+            "bf16".
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".

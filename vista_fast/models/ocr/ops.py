@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Precision
+from vista_fast.models.backend import Precision, uses_own_kernels
 from vista_fast.models.call_arguments import check_arguments
 from vista_fast.models.loading import LoadedOnce, RegisteredOnce, on_device
 from vista_fast.models.ocr.config import OcrConfig
@@ -74,7 +74,8 @@ def _register(engine: Engine, config: OcrConfig) -> None:
         return width(call, _checked_quad(call, config))
 
     def version(weights: Path, precision: Precision) -> str:
-        return f"{file_digest(weights)[:16]}/{config.library}/{config.runs_on}/{precision}"
+        library = f"{config.library}+" if config.library == "openvino" and uses_own_kernels() else config.library
+        return f"{file_digest(weights)[:16]}/{library}/{config.runs_on}/{precision}"
 
     engine.register(
         Op(
