@@ -207,14 +207,14 @@ def group(
 def group_turn(mine: str, pages: Sequence[Page], rollouts: int) -> Callable[[], float]:
     """Reads the pages for all rollouts at once; gives images per second. Fails the benchmark where one of the rollouts
     reads otherwise than one that asks alone."""
-    reader, turns = ours(CONFIGS[mine], cache_bytes=256 << 20), count(1)
-    alone = ours(CONFIGS[mine])(pages)
+    reader, alone, turns = ours(CONFIGS[mine], cache_bytes=256 << 20), ours(CONFIGS[mine]), count(1)
 
     def turn() -> float:
-        asked = [marked(page, next_turn) for next_turn in [next(turns)] for _ in range(rollouts) for page in pages]
+        group = [marked(page, next_turn) for next_turn in [next(turns)] for page in pages]
+        asked = [page.copy() for _ in range(rollouts) for page in group]
         texts: list[str] = []
         taken = seconds(lambda: texts.extend(reader(asked)))
-        if texts != alone * rollouts:
+        if texts != alone(group) * rollouts:
             raise SystemExit(f"the rollouts of a group, in {mine}, do not all read what one reads")
         return len(asked) / taken
 

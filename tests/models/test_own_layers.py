@@ -15,7 +15,8 @@ import pytest
 from vista_fast import _core
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Classifier
-from vista_fast.models.backend.convolutions import Products, UnsupportedNodeError, lower
+from vista_fast.models.backend.convolution_values import UnsupportedNodeError
+from vista_fast.models.backend.convolutions import Products, lower
 from vista_fast.models.backend.openvino import OpenVinoModel, openvino_core
 from vista_fast.models.backend.openvino_graph import rearrange
 from vista_fast.models.backend.own_layers import SETTING, first_layers, in_fewer_nodes, take_head, uses_own_kernels

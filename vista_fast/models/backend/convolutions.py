@@ -7,115 +7,33 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from vista_fast import _core
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.convolution_values import (
+    Activation,
+    Depthwise,
+    Joined,
+    Means,
+    Product,
+    Tensor,
+    UnsupportedNodeError,
+    Value,
+    Weights,
+    Window,
+    check_undilated,
+    is_used,
+    key_of,
+    layer_behind,
+    per_channel,
+    weights_of,
+    window_of,
+)
 from vista_fast.models.backend.openvino_graph import source_of, values_of
 
-Weights = npt.NDArray[np.float32]
-Pads = tuple[int, int, int, int]
 Products = Literal[1, 3]
-_Activation = Literal["none", "relu", "gelu", "sigmoid"]
 
-_ACTIVATIONS: dict[str, _Activation] = {"Relu": "relu", "Gelu": "gelu", "Sigmoid": "sigmoid"}
-
-
-class UnsupportedNodeError(Exception):
-    """A node that the kernels don't know, or not in this place."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Tensor:
-    """What a step has made, times the numbers of a gate, each value standing for a square of 2^upsampling pixels; or,
-    pooled, of 2 x 2 pixels the largest, at the top left."""
-
-    index: int
-    gate: int = -1
-    upsampling: int = 0
-    pooled: bool = False
-
-    @property
-    def plain(self) -> bool:
-        return self.gate < 0 and self.upsampling == 0 and not self.pooled
-
-
-@dataclass(frozen=True, slots=True)
-class _Joined:
-    """Tensors one behind the other along channels."""
-
-    parts: tuple[_Tensor, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    stride: tuple[int, int]
-    pads: Pads | None
-
-    @property
-    def trivial(self) -> bool:
-        return self.stride == (1, 1) and self.pads == (0, 0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """A convolution that what comes behind it may still become a part of."""
-
-    inputs: tuple[_Tensor, ...]
-    window: _Window
-    weights: Weights
-    bias: Weights
-    activation: _Activation = "none"
-    second: tuple[Weights, Weights, _Activation] | None = None
-    residual: bool = False
-    scale: int = -1
-    plus: int = -1
-    plus_upsampling: int = 0
-
-    @property
-    def activated(self) -> bool:
-        return (self.second[2] if self.second else self.activation) != "none"
-
-    @property
-    def pointwise(self) -> bool:
-        return self.weights.shape[2:] == (1, 1) and self.window.trivial
-
-    @property
-    def summed(self) -> bool:
-        return self.residual or self.plus >= 0
-
-    @property
-    def linear(self) -> bool:
-        """Whether the means of what comes out are the product of those of what goes in."""
-        made = self.pointwise and not self.activated and not self.second and not self.summed and self.scale < 0
-        return made and len(self.inputs) == 1 and self.inputs[0].plain
-
-
-@dataclass(frozen=True, slots=True)
-class _Depthwise:
-    input: int
-    window: _Window
-    weights: Weights
-    bias: Weights
-    relu: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Means:
-    """The means of a tensor over an image, or what two small layers make of them: a gate in the making. Or the means of
-    a ``linear`` product of that tensor, which has the key ``product`` and has not been made."""
-
-    of: int
-    linear: tuple[Weights, Weights] | None = None
-    product: str = ""
-    layers: tuple[tuple[Weights, Weights], ...] = ()
-    rectified: bool = False
-    slope: float | None = None
-    offset: float = 0.0
-    add: float = 0.0
-
-
-_Value = _Tensor | _Joined | _Product | _Depthwise | _Means
+_ACTIVATIONS: dict[str, Activation] = {"Relu": "relu", "Gelu": "gelu", "Sigmoid": "sigmoid"}
 
 
 @dataclass(slots=True)
@@ -124,8 +42,8 @@ class _Lowering:
 
     network: Any
     products: Products
-    values: dict[str, _Value] = field(default_factory=dict)
-    tensors: dict[str, _Tensor] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
     gates: dict[str, int] = field(default_factory=dict)
     convolved: set[int] = field(default_factory=set)
     blends: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -137,26 +55,26 @@ class _Lowering:
             return
         known = getattr(self, f"_add_{kind}", None)
         if kind in _ACTIVATIONS:
-            self.values[_key(node.output(0))] = self._activated(node, _ACTIVATIONS[kind])
+            self.values[key_of(node.output(0))] = self._activated(node, _ACTIVATIONS[kind])
         elif known is not None:
-            self.values[_key(node.output(0))] = known(node)
+            self.values[key_of(node.output(0))] = known(node)
         else:
             raise UnsupportedNodeError(kind)
 
-    def tensor(self, output: Any) -> _Tensor:
+    def tensor(self, output: Any) -> Tensor:
         """The tensor of an output, made now if it was not before."""
-        key = _key(output)
+        key = key_of(output)
         value = self.values[key]
-        if isinstance(value, _Tensor):
+        if isinstance(value, Tensor):
             return value
         if key not in self.tensors:
             self.tensors[key] = self._made(value)
             self.convolved.add(self.tensors[key].index)
         return self.tensors[key]
 
-    def _made(self, value: _Value) -> _Tensor:
-        if isinstance(value, _Product):
-            return _Tensor(
+    def _made(self, value: Value) -> Tensor:
+        if isinstance(value, Product):
+            return Tensor(
                 self.network.convolution(
                     [(part.index, part.gate, part.upsampling, part.pooled) for part in value.inputs],
                     value.weights,
@@ -172,8 +90,8 @@ class _Lowering:
                     products=self.products,
                 )
             )
-        if isinstance(value, _Depthwise):
-            return _Tensor(
+        if isinstance(value, Depthwise):
+            return Tensor(
                 self.network.depthwise(
                     value.input,
                     value.weights,
@@ -192,7 +110,7 @@ class _Lowering:
             raise UnsupportedNodeError("upsampling before this")
         return self._gated(tensor)
 
-    def _gated(self, tensor: _Tensor) -> int:
+    def _gated(self, tensor: Tensor) -> int:
         """The index of a tensor that its gate has been multiplied into, or that has been pooled."""
         if tensor.gate < 0 and not tensor.pooled:
             return tensor.index
@@ -206,8 +124,8 @@ class _Lowering:
         return self.blends[key]
 
     def _gate(self, output: Any) -> int | None:
-        key, value = _key(output), self.values[_key(output)]
-        if not isinstance(value, _Means) or value.slope is None:
+        key, value = key_of(output), self.values[key_of(output)]
+        if not isinstance(value, Means) or value.slope is None:
             return None
         if key not in self.gates:
             (first, first_bias), (second, second_bias) = value.layers
@@ -223,71 +141,71 @@ class _Lowering:
             )
         return self.gates[key]
 
-    def _add_Parameter(self, node: Any) -> _Value:
-        return _Tensor(0)
+    def _add_Parameter(self, node: Any) -> Value:
+        return Tensor(0)
 
-    def _add_Convolution(self, node: Any) -> _Value:
-        weights = _weights(node, 1)
-        _check_undilated(node)
+    def _add_Convolution(self, node: Any) -> Value:
+        weights = weights_of(node, 1)
+        check_undilated(node)
         source = source_of(node, 0)
-        value = self.values[_key(source)]
+        value = self.values[key_of(source)]
         bias = np.zeros(weights.shape[0], np.float32)
-        window = _window(node)
+        window = window_of(node)
         small = weights.shape[2:] == (1, 1) and window.trivial
-        if isinstance(value, _Means):
+        if isinstance(value, Means):
             ready = len(value.layers) == 0 or (len(value.layers) == 1 and value.rectified)
             if not small or value.slope is not None or not ready:
                 raise UnsupportedNodeError("Convolution of means")
-            return replace(value, layers=(*value.layers, _behind(value, weights[:, :, 0, 0], bias)))
-        if small and isinstance(value, _Product) and self._can_chain(source, value):
+            return replace(value, layers=(*value.layers, layer_behind(value, weights[:, :, 0, 0], bias)))
+        if small and isinstance(value, Product) and self._can_chain(source, value):
             return replace(value, second=(weights, bias, "none"))
-        if isinstance(value, _Joined):
-            return _Product(value.parts, window, weights, bias)
-        return _Product((self.tensor(source),), window, weights, bias)
+        if isinstance(value, Joined):
+            return Product(value.parts, window, weights, bias)
+        return Product((self.tensor(source),), window, weights, bias)
 
-    def _add_GroupConvolution(self, node: Any) -> _Value:
-        weights = _weights(node, 1)
-        _check_undilated(node)
+    def _add_GroupConvolution(self, node: Any) -> Value:
+        weights = weights_of(node, 1)
+        check_undilated(node)
         if weights.ndim != 5 or weights.shape[1:3] != (1, 1):
             raise UnsupportedNodeError("GroupConvolution of several channels")
         bias = np.zeros(weights.shape[0], np.float32)
-        return _Depthwise(self.plain(source_of(node, 0)), _window(node), weights[:, 0, 0], bias)
+        return Depthwise(self.plain(source_of(node, 0)), window_of(node), weights[:, 0, 0], bias)
 
-    def _add_Add(self, node: Any) -> _Value:
+    def _add_Add(self, node: Any) -> Value:
         for at in (0, 1):
             constant = values_of(node.input_value(at).get_node())
             if constant is not None:
                 return self._shifted(source_of(node, 1 - at), constant)
         return self._summed(source_of(node, 0), source_of(node, 1))
 
-    def _shifted(self, source: Any, shift: Weights) -> _Value:
-        value = self.values[_key(source)]
-        if isinstance(value, _Means) and value.slope is not None and shift.size == 1:
+    def _shifted(self, source: Any, shift: Weights) -> Value:
+        value = self.values[key_of(source)]
+        if isinstance(value, Means) and value.slope is not None and shift.size == 1:
             return replace(value, add=value.add + float(shift.reshape(())))
-        if isinstance(value, _Means) and value.slope is None and value.layers and not value.rectified:
+        if isinstance(value, Means) and value.slope is None and value.layers and not value.rectified:
             weights, bias = value.layers[-1]
-            return replace(value, layers=(*value.layers[:-1], (weights, bias + _per_channel(shift, bias))))
-        if isinstance(value, _Means) and value.slope is None and len(value.layers) == 2:
+            return replace(value, layers=(*value.layers[:-1], (weights, bias + per_channel(shift, bias))))
+        if isinstance(value, Means) and value.slope is None and len(value.layers) == 2:
             weights, bias = value.layers[-1]
-            return replace(value, layers=(value.layers[0], (weights, bias + _per_channel(shift, bias))))
-        if isinstance(value, _Product) and not value.activated and self._absorbs(source, value):
+            return replace(value, layers=(value.layers[0], (weights, bias + per_channel(shift, bias))))
+        if isinstance(value, Product) and not value.activated and self._absorbs(source, value):
             if value.second:
                 weights, bias, then = value.second
-                return replace(value, second=(weights, bias + _per_channel(shift, bias), then))
-            return replace(value, bias=value.bias + _per_channel(shift, value.bias))
-        if isinstance(value, _Depthwise) and not value.relu and self._absorbs(source, value):
-            return replace(value, bias=value.bias + _per_channel(shift, value.bias))
+                return replace(value, second=(weights, bias + per_channel(shift, bias), then))
+            return replace(value, bias=value.bias + per_channel(shift, value.bias))
+        if isinstance(value, Depthwise) and not value.relu and self._absorbs(source, value):
+            return replace(value, bias=value.bias + per_channel(shift, value.bias))
         raise UnsupportedNodeError("Add of a constant")
 
-    def _summed(self, *sources: Any) -> _Value:
-        values = [self.values[_key(source)] for source in sources]
+    def _summed(self, *sources: Any) -> Value:
+        values = [self.values[key_of(source)] for source in sources]
         for at in (1, 0):
             product, other = values[at], values[1 - at]
-            if not isinstance(product, _Product) or not self._absorbs(sources[at], product):
+            if not isinstance(product, Product) or not self._absorbs(sources[at], product):
                 continue
             if product.activated or product.summed:
                 continue
-            made = other if isinstance(other, _Tensor) else self.tensor(sources[1 - at])
+            made = other if isinstance(other, Tensor) else self.tensor(sources[1 - at])
             if product.pointwise and product.inputs == (made,) and made.index > 0 and product.scale < 0:
                 return replace(product, residual=True)
             if made.gate < 0 and not made.pooled and made.index > 0:
@@ -298,75 +216,75 @@ class _Lowering:
         if one.upsampling or one.pooled or two.pooled:
             raise UnsupportedNodeError("Add of two upsampled or pooled tensors")
         added = self._gated(two)
-        return _Tensor(self.network.blend(one.index, gate=one.gate, other=added, upsampling=two.upsampling))
+        return Tensor(self.network.blend(one.index, gate=one.gate, other=added, upsampling=two.upsampling))
 
-    def _activated(self, node: Any, activation: _Activation) -> _Value:
+    def _activated(self, node: Any, activation: Activation) -> Value:
         source = source_of(node, 0)
-        value = self.values[_key(source)]
-        if isinstance(value, _Means) and activation == "relu" and len(value.layers) == 1 and not value.rectified:
+        value = self.values[key_of(source)]
+        if isinstance(value, Means) and activation == "relu" and len(value.layers) == 1 and not value.rectified:
             return replace(value, rectified=True)
         if activation == "gelu" and node.get_attributes()["approximation_mode"].upper() != "ERF":
             raise UnsupportedNodeError("Gelu by tanh")
-        if isinstance(value, _Product) and not value.activated and self._absorbs(source, value):
+        if isinstance(value, Product) and not value.activated and self._absorbs(source, value):
             if value.second:
                 weights, bias, _ = value.second
                 return replace(value, second=(weights, bias, activation))
             return replace(value, activation=activation)
-        if isinstance(value, _Depthwise) and activation == "relu" and self._absorbs(source, value):
+        if isinstance(value, Depthwise) and activation == "relu" and self._absorbs(source, value):
             return replace(value, relu=True)
         raise UnsupportedNodeError(f"{activation} of a {type(value).__name__}")
 
-    def _add_ReduceMean(self, node: Any) -> _Value:
+    def _add_ReduceMean(self, node: Any) -> Value:
         axes = node.input_value(1).get_node()
         if axes.get_type_name() != "Constant" or sorted(axes.get_data().reshape(-1).tolist()) != [2, 3]:
             raise UnsupportedNodeError("ReduceMean over other axes")
         if not node.get_attributes()["keep_dims"]:
             raise UnsupportedNodeError("ReduceMean that drops axes")
         source = source_of(node, 0)
-        value = self.values[_key(source)]
-        if isinstance(value, _Product) and value.linear and self._may_be_scaled(source):
+        value = self.values[key_of(source)]
+        if isinstance(value, Product) and value.linear and self._may_be_scaled(source):
             index = value.inputs[0].index
             if index in self.convolved:
-                return _Means(index, (value.weights[:, :, 0, 0], value.bias), _key(source))
+                return Means(index, (value.weights[:, :, 0, 0], value.bias), key_of(source))
         tensor = self.tensor(source)
         if tensor.index not in self.convolved or not tensor.plain:
             raise UnsupportedNodeError("ReduceMean of what is no convolution's own")
-        return _Means(tensor.index)
+        return Means(tensor.index)
 
-    def _add_HardSigmoid(self, node: Any) -> _Value:
-        value = self.values[_key(source_of(node, 0))]
+    def _add_HardSigmoid(self, node: Any) -> Value:
+        value = self.values[key_of(source_of(node, 0))]
         slope, offset = (values_of(node.input_value(at).get_node()) for at in (1, 2))
-        if not isinstance(value, _Means) or len(value.layers) != 2 or slope is None or offset is None:
+        if not isinstance(value, Means) or len(value.layers) != 2 or slope is None or offset is None:
             raise UnsupportedNodeError("HardSigmoid outside a gate")
         return replace(value, slope=float(slope.reshape(())), offset=float(offset.reshape(())))
 
-    def _add_Multiply(self, node: Any) -> _Value:
+    def _add_Multiply(self, node: Any) -> Value:
         sources = [source_of(node, at) for at in (0, 1)]
         for source, other in (sources, sources[::-1]):
-            gate = self._gate(other) if _key(other) in self.values else None
-            value = self.values.get(_key(source))
-            if gate is not None and isinstance(value, _Product) and self._is_of(other, source):
+            gate = self._gate(other) if key_of(other) in self.values else None
+            value = self.values.get(key_of(source))
+            if gate is not None and isinstance(value, Product) and self._is_of(other, source):
                 return replace(value, scale=gate)
-            if gate is not None and _key(source) in self.values:
+            if gate is not None and key_of(source) in self.values:
                 tensor = self.tensor(source)
                 if tensor.plain and tensor.index > 0:
                     return replace(tensor, gate=gate)
         raise UnsupportedNodeError("Multiply without a gate")
 
-    def _add_MaxPool(self, node: Any) -> _Value:
+    def _add_MaxPool(self, node: Any) -> Value:
         about = node.get_attributes()
         if about["rounding_type"] != "floor" or any(each != 1 for each in about["dilations"]):
             raise UnsupportedNodeError("MaxPool that rounds up or is dilated")
-        if _is_used(node.output(1)):
+        if is_used(node.output(1)):
             raise UnsupportedNodeError("MaxPool for its indices")
-        window = _window(node)
+        window = window_of(node)
         source = self.plain(source_of(node, 0))
         kernel = tuple(about["kernel"])
-        if kernel == (2, 2) and window == _Window((1, 1), None) and source > 0:
-            return _Tensor(source, pooled=True)
-        return _Tensor(self.network.max_pool(source, kernel=kernel, stride=window.stride, pads=window.pads))
+        if kernel == (2, 2) and window == Window((1, 1), None) and source > 0:
+            return Tensor(source, pooled=True)
+        return Tensor(self.network.max_pool(source, kernel=kernel, stride=window.stride, pads=window.pads))
 
-    def _add_Interpolate(self, node: Any) -> _Value:
+    def _add_Interpolate(self, node: Any) -> Value:
         about = node.get_attributes()
         wanted = {
             "mode": "nearest",
@@ -387,38 +305,38 @@ class _Lowering:
             raise UnsupportedNodeError("Interpolate of what is pooled")
         return replace(tensor, upsampling=tensor.upsampling + int(power))
 
-    def _add_Concat(self, node: Any) -> _Value:
+    def _add_Concat(self, node: Any) -> Value:
         parts = tuple(self.tensor(source_of(node, at)) for at in range(node.get_input_size()))
         if node.get_attributes()["axis"] != 1 or len(parts) > 4 or any(part.index == 0 for part in parts):
             raise UnsupportedNodeError("Concat of another kind")
-        return _Joined(parts)
+        return Joined(parts)
 
-    def _add_DepthToSpace(self, node: Any) -> _Value:
+    def _add_DepthToSpace(self, node: Any) -> Value:
         about = node.get_attributes()
         if about["mode"] != "blocks_first":
             raise UnsupportedNodeError("DepthToSpace of depth first")
         source = self.plain(source_of(node, 0))
-        return _Tensor(self.network.depth_to_space(source, block=about["block_size"]))
+        return Tensor(self.network.depth_to_space(source, block=about["block_size"]))
 
-    def _can_chain(self, source: Any, value: _Product) -> bool:
+    def _can_chain(self, source: Any, value: Product) -> bool:
         """Whether a second product may follow within a step."""
         alone = value.activated and not value.second and not value.summed
         return alone and value.pointwise and self._absorbs(source, value)
 
     def _is_of(self, gate: Any, product: Any) -> bool:
         """Whether a gate is of the means of that product, which has not been made."""
-        means = self.values[_key(gate)]
-        key = _key(product)
-        return isinstance(means, _Means) and means.product == key and key not in self.tensors
+        means = self.values[key_of(gate)]
+        key = key_of(product)
+        return isinstance(means, Means) and means.product == key and key not in self.tensors
 
     def _may_be_scaled(self, source: Any) -> bool:
         """Whether a product goes to its means and to one multiplication, with a gate made of them."""
         users = sorted(port.get_node().get_type_name() for port in source.get_target_inputs())
-        return users == ["Multiply", "ReduceMean"] and _key(source) not in self.tensors
+        return users == ["Multiply", "ReduceMean"] and key_of(source) not in self.tensors
 
-    def _absorbs(self, source: Any, value: _Value) -> bool:
+    def _absorbs(self, source: Any, value: Value) -> bool:
         """Whether what takes this output is the only one, and it has not been made."""
-        return len(source.get_target_inputs()) == 1 and _key(source) not in self.tensors
+        return len(source.get_target_inputs()) == 1 and key_of(source) not in self.tensors
 
 
 def lower(nodes: Sequence[Any], output: Any, products: Products, kernels: str = "") -> Any:
@@ -462,51 +380,3 @@ def _network(nodes: Sequence[Any], kernels: str) -> Any:
     if inputs[0].get_element_type().to_string() != "f32":
         raise UnsupportedNodeError("an input of another type")
     return _core.ConvolutionNetwork(shape[1].get_length(), kernels)
-
-
-def _key(output: Any) -> str:
-    return f"{output.get_node().get_friendly_name()}:{output.get_index()}"
-
-
-def _behind(means: _Means, weights: Weights, bias: Weights) -> tuple[Weights, Weights]:
-    """A layer over means, as one over what they are the linear product of."""
-    if means.linear is None or means.layers:
-        return weights, bias
-    before, shift = means.linear
-    return weights @ before, weights @ shift + bias
-
-
-def _is_used(output: Any) -> bool:
-    return len(output.get_target_inputs()) > 0
-
-
-def _weights(node: Any, at: int) -> Weights:
-    weights = values_of(node.input_value(at).get_node())
-    if weights is None:
-        raise UnsupportedNodeError("weights that are computed")
-    return weights
-
-
-def _per_channel(shift: Weights, bias: Weights) -> Weights:
-    if shift.size not in (1, bias.size) or (shift.size > 1 and (shift.ndim != 4 or shift.shape[1] != bias.size)):
-        raise UnsupportedNodeError("Add of no number for each channel")
-    return np.broadcast_to(shift.reshape(-1), bias.shape).astype(np.float32)
-
-
-def _check_undilated(node: Any) -> None:
-    if any(each != 1 for each in node.get_attributes()["dilations"]):
-        raise UnsupportedNodeError("dilated convolution")
-
-
-def _window(node: Any) -> _Window:
-    about = node.get_attributes()
-    first, second = about["strides"]
-    pads: Pads | None = (*about["pads_begin"], *about["pads_end"])
-    mode = about["auto_pad"].lower()
-    if mode == "same_upper":
-        pads = None
-    elif mode == "valid":
-        pads = (0, 0, 0, 0)
-    elif mode not in ("explicit", "notset"):
-        raise UnsupportedNodeError(f"pads {mode}")
-    return _Window((first, second), pads)

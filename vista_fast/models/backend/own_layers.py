@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from vista_fast import _core
-from vista_fast.models.backend.convolutions import Products, UnsupportedNodeError, known_nodes, lower
+from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.convolution_values import UnsupportedNodeError
+from vista_fast.models.backend.convolutions import Products, known_nodes, lower
 from vista_fast.models.backend.model import Precision
 from vista_fast.models.backend.openvino_graph import source_of, values_of
 from vista_fast.models.backend.openvino_split import behind, is_convolution, narrow_places
@@ -96,6 +98,6 @@ def first_layers(model: Any, precision: Precision) -> OwnLayers | None:
 
     try:
         network = lower(nodes[: end + 1], output, products_in(precision))
-    except UnsupportedNodeError:
+    except (UnsupportedNodeError, InvalidArgumentError):
         return None
     return OwnLayers(network, None if whole else behind(model, output))
