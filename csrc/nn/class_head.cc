@@ -114,8 +114,15 @@ Status ClassHead::Run(const float* rows, int count, std::int64_t ignored, int th
   args.low = all.low;
   kernels_->split(rows, count, depth_, products_, all.high, all.low);
 
-  Team& team = Team::Shared(threads);
-  const auto taken = team.Take();
+  return Team::With(threads, [&](Team& team) {
+    return Classify(all.high, all.low, args, count, ignored, team, classes, probabilities);
+  });
+}
+
+Status ClassHead::Classify(const Bf16* high, const Bf16* low, ClassifyArgs args, int count,
+                           std::int64_t ignored, Team& team, std::int64_t* classes,
+                           float* probabilities) const {
+  const int pitch = args.weights.depth_blocks * kDepth;
   Patches found(*kernels_, args, count);
   found.Run(team);
   std::vector<float> largest;
@@ -138,8 +145,8 @@ Status ClassHead::Run(const float* rows, int count, std::int64_t ignored, int th
   for (int row = 0; row < number; ++row) {
     const std::ptrdiff_t from = static_cast<std::ptrdiff_t>(wanted[row]) * pitch;
     const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(row) * pitch;
-    std::copy_n(all.high + from, pitch, some.high + to);
-    if (products_ > 1) std::copy_n(all.low + from, pitch, some.low + to);
+    std::copy_n(high + from, pitch, some.high + to);
+    if (products_ > 1) std::copy_n(low + from, pitch, some.low + to);
   }
   // Rows of the last block that there are none of.
   largest.resize((largest.size() + 31) / 32 * 32, 0);

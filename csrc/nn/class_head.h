@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "nn/kernels.h"
 #include "nn/packed_weights.h"
+#include "nn/team.h"
 
 namespace vista::nn {
 
@@ -23,13 +24,19 @@ class ClassHead {
   [[nodiscard]] int depth() const { return depth_; }
 
   // `rows` are [count, depth]; `classes` and `probabilities` [count]. Where the class is `ignored`
-  // its probability is 0. Of equal ones the first class counts. Calls take turns.
+  // its probability is 0. Of equal ones the first class counts; a NaN
+  // counts for nothing. Calls on several threads take turns, as a network's do.
   Status Run(const float* rows, int count, std::int64_t ignored, int threads, std::int64_t* classes,
              float* probabilities) const;
 
  private:
   ClassHead(PackedWeights weights, std::vector<float> bias, int depth, int products,
             const Kernels& kernels);
+
+  // Of rows that are split already.
+  Status Classify(const Bf16* high, const Bf16* low, ClassifyArgs args, int count,
+                  std::int64_t ignored, Team& team, std::int64_t* classes,
+                  float* probabilities) const;
 
   PackedWeights weights_;
   std::vector<float> bias_;  // -infinity beyond the classes

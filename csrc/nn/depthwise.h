@@ -104,8 +104,9 @@ inline __m512 SumPixels(const DepthwiseArgs& a, int image, int y, int x, int c) 
   return total;
 }
 
-// All channels of some pixels before the next pixels: neighbours in memory. Sums are the same
-// however an image is cut: of pixels that always go together in float, of all in double.
+// All channels of some pixels before the next pixels: neighbours in memory. Sums are of pixels that
+// always go together in float, and of all in double: the same however an image is cut, but for a
+// double's rounding.
 template <int kWidth, int kStride>
 void SumRegion(const DepthwiseArgs& a, const Region& g) {
   for (int y = g.row; y < g.row + g.rows; ++y) {

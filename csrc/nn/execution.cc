@@ -341,9 +341,9 @@ class Execution {
 Status Network::Run(const float* in, int batch, Extent image, float* out, int threads) const {
   Result<std::vector<Extent>> extents = Extents(image);
   if (!extents.ok()) return extents.status();
-  Team& team = Team::Shared(threads);
-  const auto taken = team.Take();
-  return Execution(*this, in, batch, std::move(extents).value(), team).Run(out);
+  return Team::With(threads, [&](Team& team) {
+    return Execution(*this, in, batch, std::move(extents).value(), team).Run(out);
+  });
 }
 
 }  // namespace vista::nn

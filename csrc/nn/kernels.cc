@@ -42,10 +42,4 @@ int UsableKernels(const Kernels* (&usable)[2]) {
 int UsableKernels(const Kernels* (& /*usable*/)[2]) { return 0; }
 #endif
 
-const Kernels* BestKernels() {
-  const Kernels* usable[2] = {};
-  const int count = UsableKernels(usable);
-  return count == 0 ? nullptr : usable[count - 1];
-}
-
 }  // namespace vista::nn

@@ -134,9 +134,7 @@ struct Kernels {
   const char* name;
 };
 
-// The fastest that this CPU can run; null without AVX-512 BF16.
-const Kernels* BestKernels();
-// All that it can run, the fastest last; for tests.
+// Those that this CPU can run, the fastest last; gives their number.
 int UsableKernels(const Kernels* (&usable)[2]);
 
 namespace avx512 {

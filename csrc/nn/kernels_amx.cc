@@ -22,8 +22,9 @@ struct alignas(64) TileConfig {
 class Tiles {
  public:
   Tiles() {
-    const TileConfig config;
-    _tile_loadconfig(&config);
+    // Static, as the compiler takes the instruction to read 8 bytes of it.
+    static constexpr TileConfig kConfig;
+    _tile_loadconfig(&kConfig);
   }
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;
@@ -51,6 +52,8 @@ class Tiles {
 
   template <int kProducts, bool kLower, bool kRight, typename Aside>
   static void Sum(const Factors& f, float* out, const Aside& aside) {
+    // Tiles are loaded from memory that the compiler does not see read.
+    asm volatile("" ::: "memory");
     _tile_zero(0);
     if constexpr (kRight) _tile_zero(1);
     if constexpr (kLower) _tile_zero(2);

@@ -12,6 +12,10 @@ struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
 
+// Of a tensor; eight doublings of a side still fit an int.
+constexpr int kMostSide = 1 << 20;
+constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
+
 // The tensors and gates that a step reads.
 std::vector<int> Read(const Step& step) {
   std::vector<int> read;
@@ -132,8 +136,8 @@ Result<Extent> Network::ExtentOf(const Step& step, const std::vector<Extent>& be
 }
 
 Result<std::vector<Extent>> Network::Extents(Extent image) const {
-  if (image.height < 1 || image.width < 1 ||
-      static_cast<std::int64_t>(image.height) * image.width > (std::int64_t{1} << 28)) {
+  if (image.height < 1 || image.width < 1 || std::max(image.height, image.width) > kMostSide ||
+      static_cast<std::int64_t>(image.height) * image.width > kMostPixels) {
     return Status::InvalidArgument("an image must have 1 to 2^28 pixels, got " +
                                    std::to_string(image.height) + " x " +
                                    std::to_string(image.width));
@@ -142,6 +146,11 @@ Result<std::vector<Extent>> Network::Extents(Extent image) const {
   for (const Step& step : steps_) {
     const Result<Extent> extent = ExtentOf(step, extents);
     if (!extent.ok()) return extent.status();
+    const auto [height, width] = extent.value();
+    if (std::max(height, width) > kMostSide ||
+        static_cast<std::int64_t>(height) * width > kMostPixels)
+      return Status::InvalidArgument("a tensor would have " + std::to_string(height) + " x " +
+                                     std::to_string(width) + " pixels; give a smaller image");
     extents.push_back(extent.value());
   }
   return extents;

@@ -14,7 +14,8 @@ struct Extent {
   int height = 0, width = 0;
 };
 
-// Built step by step, then run from any thread; calls take turns.
+// Built step by step, then run from any thread. Calls on one number of threads take turns, with
+// those of other networks too; those on one thread run side by side.
 class Network {
  public:
   // `kernels` stay alive.

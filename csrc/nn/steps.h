@@ -28,8 +28,8 @@ struct Input {
   bool pooled = false;
 };
 
-// activation(inputs * first * scale + plus), or activation((activation(inputs * first)) * second *
-// scale + plus), where inputs are a concatenation of channels.
+// activation((inputs * first + bias) * scale + plus), or with activation(inputs * first + bias) in
+// place of the inputs and second in place of first; inputs are a concatenation of channels.
 struct Convolution {
   std::vector<Input> inputs;
   Window window;

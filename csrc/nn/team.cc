@@ -1,34 +1,82 @@
 #include "nn/team.h"
 
-#include <sys/types.h>
-#include <unistd.h>
+#include <pthread.h>
 
 #include <map>
-#include <utility>
+#include <memory>
+#include <string>
+#include <system_error>
 
 #include "base/spin.h"
 
 namespace vista::nn {
-Team& Team::Shared(int members) {
-  static std::mutex mutex;
-  // A forked process has none of its parent's threads.
-  static auto* const teams = new std::map<std::pair<pid_t, int>, std::unique_ptr<Team>>();
-  const std::lock_guard lock(mutex);
-  std::unique_ptr<Team>& team = (*teams)[{getpid(), members}];
+namespace {
+
+struct Teams {
+  std::mutex mutex;
+  std::map<int, std::unique_ptr<Team>> by_members;
+};
+
+// Never freed: threads may run when the process ends. A forked process has none of its parent's
+// threads, and the lock may have been held by one of them: it begins anew.
+Teams* all_teams = nullptr;
+
+Teams& AllTeams() {
+  static const bool made = [] {
+    all_teams = new Teams;
+    pthread_atfork(nullptr, nullptr, [] { all_teams = new Teams; });
+    return true;
+  }();
+  static_cast<void>(made);
+  return *all_teams;
+}
+
+Team& TeamOf(int members) {
+  Teams& teams = AllTeams();
+  const std::lock_guard lock(teams.mutex);
+  std::unique_ptr<Team>& team = teams.by_members[members];
   if (team == nullptr) team = std::make_unique<Team>(members);
   return *team;
 }
 
-Team::Team(int members) {
-  for (int member = 1; member < members; ++member)
-    threads_.emplace_back([this, member] { Serve(member); });
+}  // namespace
+
+Status Team::With(int members, const std::function<Status(Team&)>& work) {
+  if (members == 1) {
+    Team alone(1);
+    return work(alone);
+  }
+  Team* team = nullptr;
+  try {
+    team = &TeamOf(members);
+  } catch (const std::system_error& error) {
+    return {StatusCode::kResourceExhausted, std::to_string(members) +
+                                                " threads can't be started (" + error.what() +
+                                                "); ask for fewer, or raise the limits of this "
+                                                "process"};
+  }
+  const auto taken = team->Take();
+  return work(*team);
 }
 
-Team::~Team() {
+Team::Team(int members) {
+  try {
+    for (int member = 1; member < members; ++member)
+      threads_.emplace_back([this, member] { Serve(member); });
+  } catch (...) {
+    Stop();
+    throw;
+  }
+}
+
+Team::~Team() { Stop(); }
+
+void Team::Stop() {
   stop_ = true;
   round_.fetch_add(1);
   round_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void Team::ForEach(int tasks, const Work& work) {

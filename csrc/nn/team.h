@@ -3,10 +3,11 @@
 
 #include <atomic>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "base/status.h"
 
 namespace vista::nn {
 
@@ -17,10 +18,12 @@ class Team {
   // (task, member): members are numbered from 0.
   using Work = std::function<void(int, int)>;
 
-  // The one of the process with so many members, of which each caller is one. It lives as long as
-  // the process: threads may run in it when the process ends.
-  static Team& Shared(int members);
+  // Does `work` with the process's team of so many members, of which the caller is one. Who wants
+  // the same team waits; a caller alone needs nobody. ResourceExhausted where threads can't be
+  // started; else what `work` returns. Threads live as long as the process.
+  static Status With(int members, const std::function<Status(Team&)>& work);
 
+  // Throws std::system_error where threads can't be started.
   explicit Team(int members);
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
@@ -37,6 +40,7 @@ class Team {
  private:
   void Serve(int member);
   void DoTasks(int member);
+  void Stop();
 
   std::mutex in_use_;
   std::vector<std::thread> threads_;

@@ -84,10 +84,31 @@ TEST(Team, EndsWithoutWork) {
   for (int round = 0; round < 50; ++round) Team team(4);
 }
 
-TEST(Team, IsSharedByItsNumberOfMembers) {
-  EXPECT_EQ(&Team::Shared(2), &Team::Shared(2));
-  EXPECT_NE(&Team::Shared(2), &Team::Shared(3));
-  EXPECT_EQ(Team::Shared(3).members(), 3);
+TEST(Team, IsTheSameForTheSameNumberOfMembers) {
+  const auto team_of = [](int members) {
+    const Team* found = nullptr;
+    EXPECT_TRUE(Team::With(members, [&](Team& team) {
+                  EXPECT_EQ(team.members(), members);
+                  found = &team;
+                  return Status();
+                }).ok());
+    return found;
+  };
+  EXPECT_EQ(team_of(2), team_of(2));
+  EXPECT_NE(team_of(2), team_of(3));
+  EXPECT_EQ(Team::With(1, [](Team&) { return Status::NotFound("nothing"); }).code(),
+            StatusCode::kNotFound);
+}
+
+// A caller alone waits for nobody, also not for one that is at work on a team of its size.
+TEST(Team, OfOneIsItsCallersOwn) {
+  const Status outer = Team::With(1, [](Team& one) {
+    return Team::With(1, [&](Team& other) {
+      EXPECT_NE(&one, &other);
+      return Status();
+    });
+  });
+  EXPECT_TRUE(outer.ok());
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ Value = Tensor | Joined | Product | Depthwise | Means
 
 
 def key_of(output: Any) -> str:
-    return f"{output.get_node().get_friendly_name()}:{output.get_index()}"
+    return f"{output.get_node().get_name()}:{output.get_index()}"
 
 
 def layer_behind(means: Means, weights: Weights, bias: Weights) -> tuple[Weights, Weights]:
@@ -126,6 +126,12 @@ def layer_behind(means: Means, weights: Weights, bias: Weights) -> tuple[Weights
 
 def is_used(output: Any) -> bool:
     return len(output.get_target_inputs()) > 0
+
+
+def is_single(output: Any, axis: int) -> bool:
+    """Whether an axis is known to have one place."""
+    shape = output.get_partial_shape()
+    return shape.rank.is_static and axis < len(shape) and shape[axis].is_static and shape[axis].get_length() == 1
 
 
 def weights_of(node: Any, at: int) -> Weights:

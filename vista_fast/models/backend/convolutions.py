@@ -22,6 +22,7 @@ from vista_fast.models.backend.convolution_values import (
     Weights,
     Window,
     check_undilated,
+    is_single,
     is_used,
     key_of,
     layer_behind,
@@ -50,6 +51,12 @@ class _Lowering:
 
     def add(self, node: Any) -> None:
         """Raises UnsupportedNodeError."""
+        try:
+            self._add(node)
+        except KeyError as error:  # of what is no tensor, or of an attribute that an older operation lacks
+            raise UnsupportedNodeError(f"{node.get_type_name()} without {error}") from error
+
+    def _add(self, node: Any) -> None:
         kind = node.get_type_name()
         if kind in ("Constant", "Result"):
             return
@@ -188,7 +195,7 @@ class _Lowering:
         if isinstance(value, Means) and value.slope is None and len(value.layers) == 2:
             weights, bias = value.layers[-1]
             return replace(value, layers=(value.layers[0], (weights, bias + per_channel(shift, bias))))
-        if isinstance(value, Product) and not value.activated and self._absorbs(source, value):
+        if isinstance(value, Product) and not value.activated and value.scale < 0 and self._absorbs(source, value):
             if value.second:
                 weights, bias, then = value.second
                 return replace(value, second=(weights, bias + per_channel(shift, bias), then))
@@ -198,6 +205,8 @@ class _Lowering:
         raise UnsupportedNodeError("Add of a constant")
 
     def _summed(self, *sources: Any) -> Value:
+        if any(is_single(sources[0], axis) != is_single(sources[1], axis) for axis in (2, 3)):
+            raise UnsupportedNodeError("Add that repeats a pixel")
         values = [self.values[key_of(source)] for source in sources]
         for at in (1, 0):
             product, other = values[at], values[1 - at]
@@ -206,7 +215,8 @@ class _Lowering:
             if product.activated or product.summed:
                 continue
             made = other if isinstance(other, Tensor) else self.tensor(sources[1 - at])
-            if product.pointwise and product.inputs == (made,) and made.index > 0 and product.scale < 0:
+            as_it_is = not made.upsampling and not made.pooled and made.index > 0
+            if product.pointwise and product.inputs == (made,) and as_it_is and product.scale < 0:
                 return replace(product, residual=True)
             if made.gate < 0 and not made.pooled and made.index > 0:
                 return replace(product, plus=made.index, plus_upsampling=made.upsampling)
@@ -254,7 +264,9 @@ class _Lowering:
     def _add_HardSigmoid(self, node: Any) -> Value:
         value = self.values[key_of(source_of(node, 0))]
         slope, offset = (values_of(node.input_value(at).get_node()) for at in (1, 2))
-        if not isinstance(value, Means) or len(value.layers) != 2 or slope is None or offset is None:
+        if not isinstance(value, Means) or len(value.layers) != 2 or value.slope is not None:
+            raise UnsupportedNodeError("HardSigmoid outside a gate")
+        if slope is None or offset is None:
             raise UnsupportedNodeError("HardSigmoid outside a gate")
         return replace(value, slope=float(slope.reshape(())), offset=float(offset.reshape(())))
 
@@ -320,7 +332,7 @@ class _Lowering:
 
     def _can_chain(self, source: Any, value: Product) -> bool:
         """Whether a second product may follow within a step."""
-        alone = value.activated and not value.second and not value.summed
+        alone = value.activated and not value.second and not value.summed and value.scale < 0
         return alone and value.pointwise and self._absorbs(source, value)
 
     def _is_of(self, gate: Any, product: Any) -> bool:
@@ -350,6 +362,7 @@ def lower(nodes: Sequence[Any], output: Any, products: Products, kernels: str = 
 
     Raises:
         UnsupportedNodeError: the kernels don't know one of the nodes.
+        InvalidArgumentError: its weights are not finite, or it does not fit what is before it.
     """
     lowering = _Lowering(_network(nodes, kernels), products)
     for node in nodes:

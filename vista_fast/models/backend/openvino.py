@@ -67,8 +67,7 @@ class OpenVinoModel:
         try:
             model = openvino_core().read_model(path)
             info = dict(model.get_rt_info().items())
-            suits_ours = uses_own_kernels() and mostly_convolutions(model)
-            model = in_fewer_nodes(path) if suits_ours else model
+            suits_ours = uses_own_kernels() and mostly_convolutions(model) and in_fewer_nodes(model)
             rearrange(model)
             self.threads = threads
             self.gives_logits = logits and without_softmax(model)
@@ -132,7 +131,7 @@ class _Own:
     """A part in kernels of our own."""
 
     def __init__(self, network: Any, threads: int) -> None:
-        self._network, self._threads = network, threads
+        self._network, self._threads = network, min(threads, 1024)
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         (images,) = inputs

@@ -159,7 +159,7 @@ def _merge_gate(add: Any) -> None:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two handles are of one output of one node."""
-    same_node = one.get_node().get_friendly_name() == other.get_node().get_friendly_name()
+    same_node = one.get_node().get_name() == other.get_node().get_name()
     return bool(same_node and one.get_index() == other.get_index())
 
 

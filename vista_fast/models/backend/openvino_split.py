@@ -44,9 +44,9 @@ def narrow_places(nodes: list[Any]) -> list[int]:
     constant: set[str] = set()
     last_use: dict[str, int] = {}
     for at, node in enumerate(nodes):
-        sources = [port.get_source_output().get_node().get_friendly_name() for port in node.inputs()]
+        sources = [port.get_source_output().get_node().get_name() for port in node.inputs()]
         if node.get_type_name() == "Constant" or (sources and constant.issuperset(sources)):
-            constant.add(node.get_friendly_name())
+            constant.add(node.get_name())
             continue
         # An output of the network stays in use: it can't lie before the cut.
         until = len(nodes) if node.get_type_name() == "Result" else at
@@ -56,7 +56,7 @@ def narrow_places(nodes: list[Any]) -> list[int]:
     passed = False
     live: set[str] = set()
     for at, node in enumerate(nodes):
-        name = node.get_friendly_name()
+        name = node.get_name()
         passed = passed or is_convolution(node)
         live = {each for each in live if last_use[each] > at}
         if name in last_use:

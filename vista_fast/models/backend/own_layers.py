@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,11 +41,16 @@ def mostly_convolutions(model: Any) -> bool:
     return len(model.inputs) == 1 and sum(map(is_convolution, model.get_ops())) > products
 
 
-def in_fewer_nodes(path: Path) -> Any:
-    """The ``openvino.Model`` of a file, with nodes such as Gelu in place of what they are made of there."""
-    import openvino
-
-    return openvino.convert_model(path)
+def in_fewer_nodes(model: Any) -> bool:
+    """Puts nodes such as Gelu in place of what they are made of, in an ``openvino.Model``; whether this version of the
+    library does so."""
+    try:
+        # What openvino.convert_model does to a file, which besides reports its use over the network.
+        from openvino._offline_transformations import apply_moc_transformations
+    except ImportError:
+        return False
+    apply_moc_transformations(model, cf=False, smart_reshape=True)
+    return True
 
 
 def take_head(model: Any, precision: Precision) -> Any | None:
@@ -66,7 +70,11 @@ def take_head(model: Any, precision: Precision) -> Any | None:
         return None
     if not about["transpose_b"]:
         weights = np.ascontiguousarray(weights.T)
-    if bias.size != len(weights):
+    if bias.size != len(weights) or bias.shape[-1:] != (bias.size,):
+        return None
+    try:
+        head = _core.ClassHead(weights, bias.reshape(-1), products=products_in(precision))
+    except InvalidArgumentError:  # it has no finite weights
         return None
     if about["transpose_a"]:
         axes = [*range(rank.get_length() - 2), rank.get_length() - 1, rank.get_length() - 2]
@@ -74,7 +82,7 @@ def take_head(model: Any, precision: Precision) -> Any | None:
     features.set_names(result.input_value(0).get_names())
     result.input(0).replace_source_output(features)
     model.validate_nodes_and_infer_types()
-    return _core.ClassHead(weights, bias.reshape(-1), products=products_in(precision))
+    return head
 
 
 def products_in(precision: Precision) -> Products:
@@ -90,14 +98,14 @@ def first_layers(model: Any, precision: Precision) -> OwnLayers | None:
     known = known_nodes(nodes)
     convolutions = sum(map(is_convolution, nodes))
     whole = known == len(nodes) and len(model.outputs) == 1
-    places = [at for at in narrow_places(nodes) if at < known]
-    end = len(nodes) - 1 if whole else places[-1] if places else -1
-    if 2 * sum(map(is_convolution, nodes[: end + 1])) < convolutions:
-        return None
-    output = model.get_results()[0].input_value(0) if whole else nodes[end].output(0)
-
-    try:
-        network = lower(nodes[: end + 1], output, products_in(precision))
-    except (UnsupportedNodeError, InvalidArgumentError):
-        return None
-    return OwnLayers(network, None if whole else behind(model, output))
+    places = [len(nodes) - 1] if whole else [at for at in narrow_places(nodes) if at < known]
+    for end in reversed(places):
+        if 2 * sum(map(is_convolution, nodes[: end + 1])) < convolutions or model.get_sinks():
+            break
+        output = model.get_results()[0].input_value(0) if whole else nodes[end].output(0)
+        try:
+            network = lower(nodes[: end + 1], output, products_in(precision))
+        except (UnsupportedNodeError, InvalidArgumentError):
+            continue  # a value that no step can make, such as a mean
+        return OwnLayers(network, None if whole else behind(model, output))
+    return None
