@@ -4,8 +4,8 @@ All read the same 64 pictures, 29 real and 35 drawn, decoded beforehand, on all 
 (RapidOCR's defaults). RapidOCR reads them one after the other with its networks on all cores, or in a thread pool with
 one instance and one thread per core; for each of its backends the faster of the two, by a trial, takes part.
 
-- f32: every text must be the same as ours, else the benchmark fails. On a CPU with AMX ours multiplies by three products
-  of bfloat16 each, in kernels of our own (VISTA_FAST_OWN_KERNELS).
+- f32: every text must be the same as ours, else the benchmark fails. On a CPU with AMX ours multiplies by three
+  products of bfloat16 each, in kernels of our own (VISTA_FAST_OWN_KERNELS).
 - bf16, where the CPU computes in it: how many characters differ from f32 is a row of its own. RapidOCR comes in f32, as
   its users have it on ONNX Runtime, and in the precision that OpenVINO then chooses by itself. Ratios are wanted where
   the CPU has AMX.
