@@ -11,6 +11,8 @@ template <typename... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
+template <typename... Handlers>
+Overloaded(Handlers...) -> Overloaded<Handlers...>;
 
 // Of a tensor; eight doublings of a side still fit an int.
 constexpr int kMostSide = 1 << 20;
