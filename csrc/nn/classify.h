@@ -35,74 +35,53 @@ struct Lanewise {
   alignas(64) int tiles[kClassifyRows][kLanes];
 };
 
-struct Compare {
+// Of some rows and tiles, for what looks at the logits of 16 outputs after one another.
+struct Logits {
   const float* bias;
   Lanewise* seen;
   int row;
   int tile;
   int tiles;
 
-  void operator()(const float* products, int begin, int end) const {
+  // `see(logits, tile, row)`.
+  template <typename See>
+  void ForEach(const float* products, int begin, int end, const See& see) const {
     for (int t = 0; t < tiles; ++t) {
       const __m512 shift = _mm512_loadu_ps(bias + (tile + t) * kTileColumns);
-      const __m512i index = _mm512_set1_epi32(tile + t);
       for (int i = begin; i < end; ++i) {
-        const __m512 x =
-            _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), shift);
-        float* const best = seen->values[row + i];
-        const __m512 before = _mm512_load_ps(best);
-        const __mmask16 larger = _mm512_cmp_ps_mask(x, before, _CMP_GT_OQ);
-        _mm512_store_ps(best, _mm512_max_ps(x, before));
-        _mm512_mask_store_epi32(seen->tiles[row + i], larger, index);
+        const __m512 x = _mm512_load_ps(products + i * kPitch + t * kTileColumns);
+        see(_mm512_add_ps(x, shift), tile + t, row + i);
       }
     }
+  }
+};
+
+struct Compare {
+  Logits logits;
+
+  void operator()(const float* products, int begin, int end) const {
+    logits.ForEach(products, begin, end, [this](__m512 x, int tile, int row) {
+      float* const best = logits.seen->values[row];
+      const __m512 before = _mm512_load_ps(best);
+      const __mmask16 larger = _mm512_cmp_ps_mask(x, before, _CMP_GT_OQ);
+      _mm512_store_ps(best, _mm512_max_ps(x, before));
+      _mm512_mask_store_epi32(logits.seen->tiles[row], larger, _mm512_set1_epi32(tile));
+    });
   }
 };
 
 struct AddExponentials {
-  const float* bias;
+  Logits logits;
   const float* largest;
-  Lanewise* seen;
-  int row;
-  int tile;
-  int tiles;
 
   void operator()(const float* products, int begin, int end) const {
-    for (int t = 0; t < tiles; ++t) {
-      const __m512 shift = _mm512_loadu_ps(bias + (tile + t) * kTileColumns);
-      for (int i = begin; i < end; ++i) {
-        const __m512 x =
-            _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), shift);
-        float* const sums = seen->values[row + i];
-        const __m512 e = Exp(_mm512_sub_ps(x, _mm512_set1_ps(largest[row + i])));
-        _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), e));
-      }
-    }
+    logits.ForEach(products, begin, end, [this](__m512 x, int /*tile*/, int row) {
+      float* const sums = logits.seen->values[row];
+      const __m512 e = Exp(_mm512_sub_ps(x, _mm512_set1_ps(largest[row])));
+      _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), e));
+    });
   }
 };
-
-template <typename Tiles, int kProducts, typename Finish, typename Make>
-void MultiplyPatch(const ClassifyArgs& a, const Patch& p, const Make& make) {
-  alignas(64) float products[2 * kPixels * kPitch];
-  Tiles tiles;
-  Pipeline<Tiles, kProducts, Finish> pipeline(products);
-  const int pitch = a.weights.depth_blocks * kDepth;
-  for (int tile = p.tile; tile < p.tile + p.tiles; tile += 2) {
-    const bool two = tile + 1 < p.tile + p.tiles;
-    for (int row = 0; row < p.rows; row += kPixels) {
-      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(p.row + row) * pitch;
-      const Factors factors = {a.high + at,
-                               a.low + at,
-                               pitch,
-                               nullptr,
-                               a.weights.depth_blocks,
-                               TilesOf<kProducts>(a.weights, tile),
-                               two ? TilesOf<kProducts>(a.weights, tile + 1) : nullptr,
-                               p.rows - row};
-      pipeline.Add(tiles, factors, make(row, tile, two ? 2 : 1));
-    }
-  }
-}
 
 template <typename Tiles, int kProducts>
 void ClassifyPatch(const ClassifyArgs& a, const Patch& p, float* values, int* indices) {
@@ -113,14 +92,25 @@ void ClassifyPatch(const ClassifyArgs& a, const Patch& p, float* values, int* in
     _mm512_store_ps(seen.values[row], _mm512_set1_ps(start));
     _mm512_store_si512(seen.tiles[row], _mm512_set1_epi32(p.tile));
   }
+  alignas(64) float products[2 * kPixels * kPitch];
+  const int pitch = a.weights.depth_blocks * kDepth;
+  const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(p.row) * pitch;
+  const Factors factors = {a.high + at, a.low + at, pitch, nullptr, a.weights.depth_blocks,
+                           nullptr,     nullptr,    p.rows};
+  const auto logits = [&](int row, int tile, int wide) {
+    return Logits{a.weights.bias, &seen, row, tile, wide};
+  };
+  Tiles tiles;
+  const int end = p.tile + p.tiles;
   if (compares) {
-    MultiplyPatch<Tiles, kProducts, Compare>(a, p, [&](int row, int tile, int tiles) {
-      return Compare{a.weights.bias, &seen, row, tile, tiles};
-    });
+    MultiplyTiles<kProducts, Compare>(
+        tiles, products, a.weights, p.tile, end, factors,
+        [&](int row, int tile, int wide) { return Compare{logits(row, tile, wide)}; });
   } else {
-    MultiplyPatch<Tiles, kProducts, AddExponentials>(a, p, [&](int row, int tile, int tiles) {
-      return AddExponentials{a.weights.bias, a.largest + p.row, &seen, row, tile, tiles};
-    });
+    MultiplyTiles<kProducts, AddExponentials>(
+        tiles, products, a.weights, p.tile, end, factors, [&](int row, int tile, int wide) {
+          return AddExponentials{logits(row, tile, wide), a.largest + p.row};
+        });
   }
   for (int row = 0; row < p.rows; ++row) {
     const float* const lanes = seen.values[row];

@@ -111,43 +111,61 @@ class Execution {
   }
 
   Status Make(const Convolution& s, int index, float* out) {
-    const Window& w = s.window;
-    const Extent to = extents_[index];
+    ConvolveArgs args = ArgsOf(s, index);
+    args.out = out;
+    const Cut cut = CutFor(args);
+    const std::size_t bytes = LayOut(args, {0, 0, cut.rows, 0, cut.columns}, nullptr).bytes;
+    if (Status status = Reserve(bytes); !status.ok()) return status;
+    team_.ForEach(cut.tasks(batch_), [&](int task, int member) {
+      ConvolveArgs mine = args;
+      mine.sums = Sums(index, member);
+      network_.kernels_->convolve(mine, cut.At(task, args.out_height, args.out_width),
+                                  scratch_[member].get());
+    });
+    return {};
+  }
+
+  [[nodiscard]] ConvolveArgs ArgsOf(const Convolution& s, int index) const {
+    const Input& first = s.inputs[0];
+    Extent from = extents_[first.tensor];
+    from = {from.height << first.upsampling, from.width << first.upsampling};
     ConvolveArgs args;
-    Extent from = extents_[s.inputs[0].tensor];
-    from = {from.height << s.inputs[0].upsampling, from.width << s.inputs[0].upsampling};
-    bool flat = w.height == 1 && w.width == 1 && w.stride_height == 1 && w.stride_width == 1 &&
-                to.height == from.height && to.width == from.width && s.plus_upsampling == 0;
+    Slide(s.window, from, extents_[index], args);
     for (const Input& input : s.inputs) {
-      Part& part = args.parts[args.part_count++];
-      part = {Data(input.tensor), GateData(input.gate), network_.channels_[input.tensor],
-              input.upsampling,   input.tensor == 0,    input.pooled};
-      args.channels += part.channels;
-      flat = flat && input.upsampling == 0 && !part.planes && !part.pooled;
+      args.parts[args.part_count++] = {
+          Data(input.tensor), GateData(input.gate), network_.channels_[input.tensor],
+          input.upsampling,   input.tensor == 0,    input.pooled};
+      args.channels += network_.channels_[input.tensor];
     }
-    args.height = flat ? 1 : from.height;
-    args.width = flat ? from.height * from.width : from.width;
-    args.out_height = flat ? 1 : to.height;
-    args.out_width = flat ? to.height * to.width : to.width;
-    args.kernel_height = w.height;
-    args.kernel_width = w.width;
-    args.stride_height = w.stride_height;
-    args.stride_width = w.stride_width;
-    args.pad_top =
-        w.same_upper ? PadBefore(from.height, to.height, w.height, w.stride_height) : w.top;
-    args.pad_left =
-        w.same_upper ? PadBefore(from.width, to.width, w.width, w.stride_width) : w.left;
     args.first = s.first.View();
     if (s.second) args.second = s.second->View();
     args.residual = s.residual;
     args.scale = GateData(s.scale);
     args.plus = s.plus < 0 ? nullptr : Data(s.plus);
     args.plus_upsampling = s.plus_upsampling;
-    args.out = out;
     args.products = s.products;
-    const Cut cut = CutFor(args);
-    const Region whole = {0, 0, cut.rows, 0, cut.columns};
-    const std::size_t bytes = LayOut(args, whole, nullptr).bytes;
+    if (IsOfSinglePixels(args)) {
+      // An image is one row then.
+      args.width *= std::exchange(args.height, 1);
+      args.out_width *= std::exchange(args.out_height, 1);
+    }
+    return args;
+  }
+
+  // Whether an output's place says all about where its inputs are.
+  static bool IsOfSinglePixels(const ConvolveArgs& args) {
+    bool single = args.kernel_height == 1 && args.kernel_width == 1 && args.stride_height == 1 &&
+                  args.stride_width == 1 && args.out_height == args.height &&
+                  args.out_width == args.width && args.plus_upsampling == 0;
+    for (int p = 0; p < args.part_count; ++p) {
+      const Part& part = args.parts[p];
+      single = single && part.upsampling == 0 && !part.planes && !part.pooled;
+    }
+    return single;
+  }
+
+  // So much scratch for each member.
+  Status Reserve(std::size_t bytes) {
     for (int member = 0; member < team_.members(); ++member) {
       if (scratch_bytes_[member] >= bytes) continue;
       scratch_[member] = AllocateBuffer(bytes);
@@ -155,12 +173,6 @@ class Execution {
         return {StatusCode::kResourceExhausted, "no memory for a convolution; free some"};
       scratch_bytes_[member] = bytes;
     }
-    team_.ForEach(cut.tasks(batch_), [&](int task, int member) {
-      ConvolveArgs mine = args;
-      mine.sums = Sums(index, member);
-      network_.kernels_->convolve(mine, cut.At(task, args.out_height, args.out_width),
-                                  scratch_[member].get());
-    });
     return {};
   }
 
@@ -192,8 +204,7 @@ class Execution {
     });
   }
 
-  template <typename Args>
-  void Slide(const Window& w, Extent from, Extent to, Args& args) {
+  static void Slide(const Window& w, Extent from, Extent to, Sliding& args) {
     args.height = from.height;
     args.width = from.width;
     args.kernel_height = w.height;

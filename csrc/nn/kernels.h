@@ -42,14 +42,18 @@ struct Weights {
   Activation activation = Activation::kNone;
 };
 
-struct ConvolveArgs {
-  Part parts[kMaxParts];
-  int part_count = 0;
+// A kernel that slides over an image, and the sizes of both images.
+struct Sliding {
   int height = 0, width = 0, channels = 0;  // of the whole input
   int kernel_height = 1, kernel_width = 1;
   int stride_height = 1, stride_width = 1;
   int pad_top = 0, pad_left = 0;
   int out_height = 0, out_width = 0;
+};
+
+struct ConvolveArgs : Sliding {
+  Part parts[kMaxParts];
+  int part_count = 0;
   Weights first;
   Weights second;                // column_tiles 0 for none; for kernels of 1 x 1
   bool residual = false;         // the input is added to the last products
@@ -68,13 +72,8 @@ struct Region {
   int column = 0, columns = 0;
 };
 
-struct DepthwiseArgs {
+struct DepthwiseArgs : Sliding {
   const float* in = nullptr;
-  int height = 0, width = 0, channels = 0;
-  int kernel_height = 1, kernel_width = 1;
-  int stride_height = 1, stride_width = 1;
-  int pad_top = 0, pad_left = 0;
-  int out_height = 0, out_width = 0;
   const float* weights = nullptr;  // [kernel_height * kernel_width, channels rounded up to 16]
   const float* bias = nullptr;     // [channels rounded up to 16]
   bool relu = false;
@@ -92,13 +91,8 @@ struct BlendArgs {
   float* out = nullptr;
 };
 
-struct PoolArgs {
+struct PoolArgs : Sliding {
   const float* in = nullptr;
-  int height = 0, width = 0, channels = 0;
-  int kernel_height = 1, kernel_width = 1;
-  int stride_height = 1, stride_width = 1;
-  int pad_top = 0, pad_left = 0;
-  int out_height = 0, out_width = 0;
   float* out = nullptr;
 };
 

@@ -66,8 +66,27 @@ class Pipeline {
 template <int kProducts>
 const Bf16* TilesOf(const Weights& w, int tile) {
   constexpr int kTile = (kProducts > 1 ? 2 : 1) * kTileColumns * kDepth;
-  return tile < w.column_tiles ? w.tiles + static_cast<std::size_t>(tile) * w.depth_blocks * kTile
-                               : nullptr;
+  return w.tiles + static_cast<std::size_t>(tile) * w.depth_blocks * kTile;
+}
+
+// Tiles [begin, end) of a matrix of weights times rows of inputs, of which `first` says where the
+// first is: `make(row, tile, tiles)` gives the Finish of products of two tiles of rows.
+template <int kProducts, typename Finish, typename Tiles, typename Make>
+void MultiplyTiles(Tiles& tiles, float* products, const Weights& w, int begin, int end,
+                   const Factors& first, const Make& make) {
+  Pipeline<Tiles, kProducts, Finish> pipeline(products);
+  Factors f = first;
+  for (int tile = begin; tile < end; tile += 2) {
+    f.left = TilesOf<kProducts>(w, tile);
+    f.right = tile + 1 < end ? TilesOf<kProducts>(w, tile + 1) : nullptr;
+    for (int row = 0; row < first.rows; row += kPixels) {
+      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * f.step;
+      f.high = first.high + at;
+      f.low = first.low + at;
+      f.rows = first.rows - row;
+      pipeline.Add(tiles, f, make(row, tile, f.right == nullptr ? 1 : 2));
+    }
+  }
 }
 
 }  // namespace

@@ -189,12 +189,9 @@ class _Lowering:
         value = self.values[key_of(source)]
         if isinstance(value, Means) and value.slope is not None and shift.size == 1:
             return replace(value, add=value.add + float(shift.reshape(())))
-        if isinstance(value, Means) and value.slope is None and value.layers and not value.rectified:
+        if isinstance(value, Means) and value.slope is None and len(value.layers) == 1 + value.rectified:
             weights, bias = value.layers[-1]
             return replace(value, layers=(*value.layers[:-1], (weights, bias + per_channel(shift, bias))))
-        if isinstance(value, Means) and value.slope is None and len(value.layers) == 2:
-            weights, bias = value.layers[-1]
-            return replace(value, layers=(value.layers[0], (weights, bias + per_channel(shift, bias))))
         if isinstance(value, Product) and not value.activated and value.scale < 0 and self._absorbs(source, value):
             if value.second:
                 weights, bias, then = value.second

@@ -87,6 +87,8 @@ class OpenVinoModel:
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:
+        if not self._parts[-1].lends:
+            return self.look(batch, dict)
         return self.look(batch, lambda outputs: {name: array.copy() for name, array in outputs.items()})
 
     def look(self, batch: Mapping[str, Array], see: Callable[[dict[str, Array]], Seen], /) -> Seen:
@@ -103,7 +105,9 @@ class OpenVinoModel:
 
 
 class _Compiled:
-    """A part in OpenVINO. What it gives is the thread's until it runs again."""
+    """A part in OpenVINO. What it gives is lent: it is the thread's until it runs again."""
+
+    lends = True
 
     def __init__(self, model: Any, precision: str, threads: int) -> None:
         # On a CPU with AMX the library's own default precision is bf16, which changes what comes out.
@@ -128,7 +132,9 @@ class _Compiled:
 
 
 class _Own:
-    """A part in kernels of our own."""
+    """A part in kernels of our own. What it gives is its caller's."""
+
+    lends = False
 
     def __init__(self, network: Any, threads: int) -> None:
         self._network, self._threads = network, min(threads, 1024)
