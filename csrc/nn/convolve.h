@@ -62,7 +62,7 @@ struct WriteOut {
         if (a.residual) x = _mm512_add_ps(x, Residual(a, image, pixel, c, lanes));
         x = (*activate)(x);
         sum = _mm512_add_ps(sum, x);
-        _mm512_mask_storeu_ps(a.out + at, lanes, x);
+        Store(x, a.out, at, lanes);
       }
       if (a.sums != nullptr)
         AddTo(a.sums + static_cast<std::size_t>(image) * outputs + c, sum, outputs - c);

@@ -87,8 +87,7 @@ inline __m512 SumPixels(const DepthwiseArgs& a, int image, int y, int x, int c) 
                                      a.channels, lanes, sums);
     }
   }
-  float* out =
-      a.out +
+  const std::size_t at =
       ((static_cast<std::size_t>(image) * a.out_height + y) * a.out_width + x) * a.channels + c;
   const int count = std::min(kOutputs, a.out_width - x);
   __m512 total = _mm512_setzero_ps();
@@ -99,7 +98,7 @@ inline __m512 SumPixels(const DepthwiseArgs& a, int image, int y, int x, int c) 
     __m512 value = sums[j];
     if (a.relu) value = _mm512_max_ps(value, _mm512_setzero_ps());
     total = _mm512_add_ps(total, value);
-    _mm512_mask_storeu_ps(out + static_cast<std::ptrdiff_t>(j) * a.channels, lanes, value);
+    Store(value, a.out, at + static_cast<std::size_t>(j) * a.channels, lanes);
   }
   return total;
 }

@@ -77,6 +77,14 @@ class Execution {
   [[nodiscard]] const float* Data(int tensor) const {
     return tensor == 0 ? in_ : reinterpret_cast<const float*>(buffers_[tensor].get());
   }
+  [[nodiscard]] const Bf16* RoundedData(int tensor) const {
+    return reinterpret_cast<const Bf16*>(buffers_[tensor].get());
+  }
+  [[nodiscard]] Output OutputOf(int tensor) const {
+    std::uint8_t* const memory = buffers_[tensor].get();
+    if (network_.IsRounded(tensor)) return {nullptr, reinterpret_cast<Bf16*>(memory)};
+    return {reinterpret_cast<float*>(memory), nullptr};
+  }
   [[nodiscard]] const float* GateData(int gate) const {
     return gate < 0 ? nullptr : gates_[gate].data();
   }
@@ -90,7 +98,8 @@ class Execution {
     const Extent extent = extents_[index];
     const std::size_t values =
         static_cast<std::size_t>(batch_) * extent.height * extent.width * network_.channels_[index];
-    buffers_[index] = AllocateBuffer(values * sizeof(float));
+    buffers_[index] =
+        AllocateBuffer(values * (network_.IsRounded(index) ? sizeof(Bf16) : sizeof(float)));
     if (buffers_[index] == nullptr) {
       return {StatusCode::kResourceExhausted, "no memory for " + std::to_string(values) +
                                                   " numbers of a network; give fewer or smaller "
@@ -99,8 +108,7 @@ class Execution {
     if (network_.summed_[index])
       sums_[index].assign(
           static_cast<std::size_t>(team_.members()) * batch_ * network_.channels_[index], 0);
-    auto* const out = reinterpret_cast<float*>(buffers_[index].get());
-    return std::visit([&](const auto& s) { return Make(s, index, out); }, step);
+    return std::visit([&](const auto& s) { return Make(s, index, OutputOf(index)); }, step);
   }
 
   // Where a member of the team sums up channels.
@@ -110,7 +118,7 @@ class Execution {
            static_cast<std::size_t>(member) * batch_ * network_.channels_[index];
   }
 
-  Status Make(const Convolution& s, int index, float* out) {
+  Status Make(const Convolution& s, int index, Output out) {
     ConvolveArgs args = ArgsOf(s, index);
     args.out = out;
     const Cut cut = CutFor(args);
@@ -132,9 +140,14 @@ class Execution {
     ConvolveArgs args;
     Slide(s.window, from, extents_[index], args);
     for (const Input& input : s.inputs) {
-      args.parts[args.part_count++] = {
-          Data(input.tensor), GateData(input.gate), network_.channels_[input.tensor],
-          input.upsampling,   input.tensor == 0,    input.pooled};
+      const bool rounded = network_.IsRounded(input.tensor);
+      args.parts[args.part_count++] = {rounded ? nullptr : Data(input.tensor),
+                                       rounded ? RoundedData(input.tensor) : nullptr,
+                                       GateData(input.gate),
+                                       network_.channels_[input.tensor],
+                                       input.upsampling,
+                                       input.tensor == 0,
+                                       input.pooled};
       args.channels += network_.channels_[input.tensor];
     }
     args.first = s.first.View();
@@ -219,7 +232,7 @@ class Execution {
     args.out_width = to.width;
   }
 
-  Status Make(const Depthwise& s, int index, float* out) {
+  Status Make(const Depthwise& s, int index, Output out) {
     DepthwiseArgs args;
     Slide(s.window, extents_[s.input], extents_[index], args);
     args.in = Data(s.input);
@@ -236,7 +249,7 @@ class Execution {
     return {};
   }
 
-  Status Make(const Blend& s, int index, float* out) {
+  Status Make(const Blend& s, int index, Output out) {
     BlendArgs args;
     args.in = Data(s.input);
     args.gate = GateData(s.gate);
@@ -245,25 +258,25 @@ class Execution {
     args.height = extents_[index].height;
     args.width = extents_[index].width;
     args.channels = network_.channels_[index];
-    args.out = out;
+    args.out = out.data;
     ForBands(extents_[index],
              [&](const Region& region, int /*member*/) { network_.kernels_->blend(args, region); });
     return {};
   }
 
-  Status Make(const MaxPool& s, int index, float* out) {
+  Status Make(const MaxPool& s, int index, Output out) {
     PoolArgs args;
     Slide(s.window, extents_[s.input], extents_[index], args);
     args.in = Data(s.input);
     args.channels = network_.channels_[index];
-    args.out = out;
+    args.out = out.data;
     ForBands(extents_[index], [&](const Region& region, int /*member*/) {
       network_.kernels_->max_pool(args, region);
     });
     return {};
   }
 
-  Status Make(const DepthToSpace& s, int index, float* out) {
+  Status Make(const DepthToSpace& s, int index, Output out) {
     const float* const in = Data(s.input);
     const Extent from = extents_[s.input];
     const int channels = network_.channels_[index];
@@ -275,8 +288,8 @@ class Execution {
                       block +
                   y % block) *
                      block * channels;
-        float* to = out + (static_cast<std::size_t>(region.image) * from.height * block + y) *
-                              from.width * block * channels;
+        float* to = out.data + (static_cast<std::size_t>(region.image) * from.height * block + y) *
+                                   from.width * block * channels;
         for (int x = 0; x < from.width; ++x) {
           std::copy_n(row, block * channels, to);
           row += static_cast<std::ptrdiff_t>(block) * block * channels;
@@ -287,7 +300,7 @@ class Execution {
     return {};
   }
 
-  Status Make(const Gate& /*gate*/, int /*index*/, float* /*out*/) { return {}; }
+  Status Make(const Gate& /*gate*/, int /*index*/, Output /*out*/) { return {}; }
 
   void Make(const Gate& s, int index) {
     const int inputs = network_.channels_[s.of];

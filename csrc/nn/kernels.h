@@ -1,6 +1,7 @@
 // What a network's steps do with memory, compiled once per instruction set and chosen at run time.
 //
-// Tensors are float32 [n, h, w, c]. Products are of numbers as sums of bfloat16: a float32 x is
+// Tensors are float32 [n, h, w, c], and bfloat16 where nothing but single products takes them: what
+// those are of is the same then, and half the bytes go through memory. Products are of numbers as sums of bfloat16: a float32 x is
 // high + low, high = bf16(x), low = bf16(x - high), and x * y is taken as high * high + high * low
 // + low * high, summed in float32 (three products, errors of 2^-16 of x * y), or as high * high
 // alone (one product).
@@ -24,7 +25,8 @@ enum class Activation : std::uint8_t { kNone, kRelu, kGelu, kSigmoid };
 // Channels of a convolution's input, of which the whole is a concatenation.
 struct Part {
   const float* data = nullptr;
-  const float* gate = nullptr;  // [n, channels], multiplied in; null for none
+  const Bf16* rounded = nullptr;  // in place of data, for one product; neither gated nor in planes
+  const float* gate = nullptr;    // [n, channels], multiplied in; null for none
   int channels = 0;
   int upsampling = 0;   // each value stands for a square of 2^upsampling pixels
   bool planes = false;  // [n, c, h, w]
@@ -40,6 +42,12 @@ struct Weights {
   int depth_blocks = 0;
   int outputs = 0;
   Activation activation = Activation::kNone;
+};
+
+// Where what is made goes: as float32, or as what single products take of it.
+struct Output {
+  float* data = nullptr;
+  Bf16* rounded = nullptr;  // in place of data
 };
 
 // A kernel that slides over an image, and the sizes of both images.
@@ -60,7 +68,7 @@ struct ConvolveArgs : Sliding {
   const float* scale = nullptr;  // [n, outputs], which they are multiplied by
   const float* plus = nullptr;   // then added to them, as the output is laid out
   int plus_upsampling = 0;       // as a part's
-  float* out = nullptr;
+  Output out;
   double* sums = nullptr;  // [n, outputs], to which a region's own are added; null for none
   int products = 3;
 };
@@ -77,7 +85,7 @@ struct DepthwiseArgs : Sliding {
   const float* weights = nullptr;  // [kernel_height * kernel_width, channels rounded up to 16]
   const float* bias = nullptr;     // [channels rounded up to 16]
   bool relu = false;
-  float* out = nullptr;
+  Output out;
   double* sums = nullptr;  // as ConvolveArgs has them
 };
 

@@ -43,6 +43,23 @@ std::vector<int> Read(const Step& step) {
   return read;
 }
 
+// Those that it reads as float32. Of a convolution's single products, the inputs count as bfloat16
+// alone, unless something comes in before they are rounded, or they are added as they were.
+std::vector<int> ReadWide(const Step& step) {
+  const auto* const convolution = std::get_if<Convolution>(&step);
+  if (convolution == nullptr) return Read(step);
+  std::vector<int> read;
+  if (convolution->plus >= 0) read.push_back(convolution->plus);
+  for (const Input& input : convolution->inputs)
+    if (convolution->products > 1 || convolution->residual || input.gate >= 0)
+      read.push_back(input.tensor);
+  return read;
+}
+
+bool MakesWide(const Step& step) {
+  return !std::holds_alternative<Convolution>(step) && !std::holds_alternative<Depthwise>(step);
+}
+
 Result<Extent> Slid(const Window& w, Extent in) {
   const auto along = [&](int size, int kernel, int stride, int before, int behind) {
     if (w.same_upper) return (size + stride - 1) / stride;
@@ -79,6 +96,7 @@ Network::Network(int input_channels, const Kernels& kernels)
       channels_{input_channels},
       is_gate_{false},
       summed_{false},
+      wide_{true},
       last_use_{0} {}
 
 Result<int> Network::Add(Step step) {
@@ -86,10 +104,13 @@ Result<int> Network::Add(Step step) {
   if (!channels.ok()) return channels.status();
   for (const int index : Read(step)) last_use_[index] = channels_.size();
   const auto* const gate = std::get_if<Gate>(&step);
+  if (gate == nullptr)
+    for (const int index : ReadWide(step)) wide_[index] = true;
   if (gate != nullptr) summed_[gate->of] = true;
   channels_.push_back(channels.value());
   is_gate_.push_back(gate != nullptr);
   summed_.push_back(false);
+  wide_.push_back(MakesWide(step));
   last_use_.push_back(channels_.size() - 1);
   steps_.push_back(std::move(step));
   if (gate == nullptr && !output_set_) output_ = static_cast<int>(steps_.size());
@@ -102,6 +123,8 @@ Status Network::SetOutput(int tensor) {
   output_set_ = true;
   return {};
 }
+
+bool Network::IsRounded(int tensor) const { return !wide_[tensor] && tensor != output_; }
 
 Result<Extent> Network::ExtentOf(const Step& step, const std::vector<Extent>& before) const {
   return std::visit(

@@ -39,6 +39,8 @@ class Network {
  private:
   friend class Execution;
 
+  // Whether all that a tensor is for is what single products take of it.
+  [[nodiscard]] bool IsRounded(int tensor) const;
   [[nodiscard]] Status CheckTensor(const char* what, int index) const;
   // A tensor that is not the network's input, of which values of a pixel lie together.
   [[nodiscard]] Status CheckPixels(const char* what, int index) const;
@@ -60,6 +62,7 @@ class Network {
   std::vector<int> channels_;  // of each tensor and gate
   std::vector<bool> is_gate_;
   std::vector<bool> summed_;  // whether a gate asks for the means
+  std::vector<bool> wide_;    // whether float32 is made, or read
   std::vector<std::size_t> last_use_;
   int output_ = 0;
   bool output_set_ = false;

@@ -15,6 +15,18 @@ inline __mmask16 Lanes(int count) {
   return count >= kLanes ? 0xffff : static_cast<__mmask16>((1U << std::max(count, 0)) - 1);
 }
 
+// Of 32.
+inline __mmask32 PairedLanes(int count) {
+  return count >= 2 * kLanes ? 0xffffffff : (1U << std::max(count, 0)) - 1;
+}
+
+// 32 bfloat16 as integers of the same order, and back.
+inline __m512i Sorted(__m512i values) {
+  const __m512i below_the_sign =
+      _mm512_and_si512(_mm512_srai_epi16(values, 15), _mm512_set1_epi16(0x7fff));
+  return _mm512_xor_si512(values, below_the_sign);
+}
+
 inline __m512 Widened(__m256i values) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(values), 16));
 }
@@ -38,6 +50,14 @@ inline void SplitMasked(__m512 x, Bf16* high, Bf16* low, __mmask16 lanes) {
   if constexpr (kProducts > 1) {
     const __m512 rest = _mm512_sub_ps(x, Widened(rounded));
     _mm256_mask_storeu_epi16(low, lanes, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(rest)));
+  }
+}
+
+inline void Store(__m512 x, const Output& out, std::size_t at, __mmask16 lanes) {
+  if (out.rounded == nullptr) {
+    _mm512_mask_storeu_ps(out.data + at, lanes, x);
+  } else {
+    SplitMasked<1>(x, out.rounded + at, nullptr, lanes);
   }
 }
 

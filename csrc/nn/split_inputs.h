@@ -143,6 +143,54 @@ void SplitPooled(const ConvolveArgs& a, const Part& part, int image, int y, int 
   }
 }
 
+// Of bfloat16 that are as they will be multiplied: pixels of a row, 32 channels at a time;
+// `read(value, lanes)` reads those of one from its first.
+template <typename Read>
+void CopyPixels(int channels, int begin, int end, Bf16* to, int pitch, const Read& read) {
+  for (int c = 0; c < channels; c += 2 * kLanes) {
+    const __mmask32 lanes = PairedLanes(channels - c);
+    for (int x = begin; x < end; ++x) {
+      _mm512_mask_storeu_epi16(to + static_cast<std::ptrdiff_t>(x - begin) * pitch + c, lanes,
+                               read(x, c, lanes));
+    }
+  }
+}
+
+inline void CopyPart(const ConvolveArgs& a, const Part& part, int image, int y, int begin, int end,
+                     Bf16* to, int pitch) {
+  const int height = a.height >> part.upsampling;
+  const int width = a.width >> part.upsampling;
+  const Bf16* const row =
+      part.rounded + (static_cast<std::size_t>(image) * height + (y >> part.upsampling)) *
+                         static_cast<std::size_t>(width) * part.channels;
+  if (part.upsampling == 0 && pitch == part.channels) {
+    std::copy_n(row + static_cast<std::size_t>(begin) * pitch,
+                static_cast<std::size_t>(end - begin) * pitch, to);
+    return;
+  }
+  CopyPixels(part.channels, begin, end, to, pitch, [&](int x, int c, __mmask32 lanes) {
+    const std::size_t pixel = x >> part.upsampling;
+    return _mm512_maskz_loadu_epi16(lanes, row + pixel * part.channels + c);
+  });
+}
+
+inline void CopyPooled(const ConvolveArgs& a, const Part& part, int image, int y, int begin,
+                       int end, Bf16* to, int pitch) {
+  const std::size_t row_values = static_cast<std::size_t>(a.width) * part.channels;
+  const Bf16* const upper =
+      part.rounded + (static_cast<std::size_t>(image) * a.height + y) * row_values;
+  const Bf16* const lower = y + 1 < a.height ? upper + row_values : upper;
+  CopyPixels(part.channels, begin, end, to, pitch, [&](int x, int c, __mmask32 lanes) {
+    const std::size_t at = static_cast<std::size_t>(x) * part.channels + c;
+    const int right = x + 1 < a.width ? part.channels : 0;
+    const auto largest = [&](const Bf16* row) {
+      return _mm512_max_epi16(Sorted(_mm512_maskz_loadu_epi16(lanes, row + at)),
+                              Sorted(_mm512_maskz_loadu_epi16(lanes, row + at + right)));
+    };
+    return Sorted(_mm512_max_epi16(largest(upper), largest(lower)));
+  });
+}
+
 // The region's inputs as bfloat16, zeros where the kernel reaches past the image.
 template <int kProducts>
 void SplitInputs(const ConvolveArgs& a, const Region& g, const Scratch& l) {
@@ -167,12 +215,17 @@ void SplitInputs(const ConvolveArgs& a, const Region& g, const Scratch& l) {
     int channel = 0;
     for (int p = 0; p < a.part_count; ++p) {
       const Part& part = a.parts[p];
+      Bf16* const high = l.high + at + inside + channel;
+      channel += part.channels;
+      if (part.rounded != nullptr) {
+        const auto copy = part.pooled ? CopyPooled : CopyPart;
+        copy(a, part, g.image, y, begin, end, high, l.pitch);
+        continue;
+      }
       const auto split = part.planes   ? SplitPlanes<kProducts>
                          : part.pooled ? SplitPooled<kProducts>
                                        : SplitPart<kProducts>;
-      split(a, part, g.image, y, begin, end, l.high + at + inside + channel,
-            l.low + at + inside + channel, l.pitch);
-      channel += part.channels;
+      split(a, part, g.image, y, begin, end, high, l.low + (high - l.high), l.pitch);
     }
     if (const int tail = l.pitch - a.channels; tail > 0)
       for (int x = begin; x < end; ++x)

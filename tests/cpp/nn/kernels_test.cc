@@ -77,7 +77,7 @@ void CheckRegion(const Kernels& kernels, const Case& each, int products, std::mt
   args.sums = sums.data();
   constexpr std::size_t kBehind = 64;
   std::vector<float> out(wanted.values.size() + kBehind, 77);
-  args.out = out.data();
+  args.out = {out.data(), nullptr};
   const Region region = {0, 0, wanted.height, 0, wanted.width};
   const std::size_t bytes = LayOut(args, region, nullptr).bytes;
   const Buffer scratch = AllocateBuffer(bytes + kBehind);

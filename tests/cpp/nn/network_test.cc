@@ -110,6 +110,50 @@ TEST_P(NetworkOn, GivesTheLatestStepOrTheOneAskedFor) {
   EXPECT_EQ(RunOn(bench.network, bench.in).height, 5);
 }
 
+// Of single products, between them pixels of 24 and 40 channels and of two sizes, as they are, next
+// to others, enlarged and pooled. `wide`: something else reads each of them, as float32.
+Network OfSingleProducts(const Kernels& kernels, bool wide) {
+  std::mt19937 random(7);
+  Bench bench({}, kernels);
+  bench.network = Network(3, kernels);
+  const Window same = {.height = 3, .width = 3, .same_upper = true};
+  const Window half = {
+      .height = 3, .width = 3, .stride_height = 2, .stride_width = 2, .same_upper = true};
+  const auto convolve = [&](const std::vector<Input>& inputs, const Window& w, int channels,
+                            int outputs) {
+    return bench.Add(Convolving(
+        inputs, w,
+        Packed(Uniform(static_cast<std::size_t>(outputs) * w.height * w.width * channels, random),
+               outputs, w.height, Uniform(outputs, random), Activation::kNone, 1),
+        1));
+  };
+  const int first = convolve({{0}}, same, 3, 24);
+  const int second = convolve({{first}}, {}, 24, 40);
+  const int read = convolve({{second}}, same, 40, 24);
+  const int depthwise = bench.Add(Depthwise{.input = read,
+                                            .window = half,
+                                            .channels = 24,
+                                            .weights = Uniform(9 * 32, random),
+                                            .bias = Uniform(32, random)});
+  const int coarse = convolve({{depthwise}}, {}, 24, 24);
+  if (wide) {
+    for (const int tensor : {first, second, depthwise, coarse})
+      bench.Add(MaxPool{.input = tensor, .window = same});
+  }
+  convolve({{first}, {.tensor = first, .pooled = true}, {coarse, -1, 1}}, {}, 72, 33);
+  return std::move(bench.network);
+}
+
+TEST_P(NetworkOn, WhatOnlySingleProductsTakeIsRoundedOnce) {
+  std::mt19937 random(8);
+  for (const Extent size : {Extent{2, 2}, {6, 34}, {40, 150}}) {
+    const Grid in = testing::RandomGrid(2, size.height, size.width, 3, random);
+    EXPECT_EQ(RunOn(OfSingleProducts(kernels(), false), in).values,
+              RunOn(OfSingleProducts(kernels(), true), in).values)
+        << size.height << " x " << size.width;
+  }
+}
+
 class NetworkRefusals : public NetworkOn {
  protected:
   void SetUp() override {
