@@ -17,8 +17,9 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallestKept = std::size_t{128} << 10;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-// From here on pages are asked for by 2 MiB.
-constexpr std::size_t kFewPages = std::size_t{128} << 20;
+// From here on pages are asked for by 2 MiB: what walks through a tensor leaves a page of 4 KiB
+// every few pixels.
+constexpr std::size_t kFewPages = std::size_t{4} << 20;
 constexpr std::size_t kLargestKept = std::size_t{512} << 20;
 
 // GCC says by a macro that the address sanitizer is there, clang by a feature.

@@ -1,6 +1,8 @@
 // One run of a network.
 #include <algorithm>
 #include <cstring>
+#include <mutex>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -363,10 +365,36 @@ class Execution {
 };
 
 Status Network::Run(const float* in, int batch, Extent image, float* out, int threads) const {
-  Result<std::vector<Extent>> extents = Extents(image);
+  const Result<std::vector<Extent>> extents = Extents(image);
   if (!extents.ok()) return extents.status();
+  const auto values = [](Extent extent, int channels) {
+    return static_cast<std::size_t>(extent.height) * extent.width * channels;
+  };
+  const std::size_t in_values = values(image, input_channels());
+  const std::size_t out_values = values(extents.value()[output_], output_channels());
+  const auto run = [&](int first, int count, Team& team) -> Status {
+    try {
+      return Execution(*this, in + first * in_values, count, extents.value(), team)
+          .Run(out + first * out_values);
+    } catch (const std::bad_alloc&) {
+      return {StatusCode::kResourceExhausted, "no memory for a network's sums; free some"};
+    }
+  };
   return Team::With(threads, [&](Team& team) {
-    return Execution(*this, in, batch, std::move(extents).value(), team).Run(out);
+    // An image that one member takes through all steps stays in its core's cache, and waits for
+    // nobody; the members share the last ones, which are too few for that.
+    const int alone = batch / team.members() * team.members();
+    std::mutex failing;
+    Status status;
+    team.ForEach(alone, [&](int index, int /*member*/) {
+      Team one(1);
+      Status each = run(index, 1, one);
+      if (each.ok()) return;
+      const std::lock_guard lock(failing);
+      status = std::move(each);
+    });
+    if (!status.ok() || alone == batch) return status;
+    return run(alone, batch - alone, team);
   });
 }
 

@@ -1,10 +1,11 @@
 // What a network's steps do with memory, compiled once per instruction set and chosen at run time.
 //
 // Tensors are float32 [n, h, w, c], and bfloat16 where nothing but single products takes them: what
-// those are of is the same then, and half the bytes go through memory. Products are of numbers as sums of bfloat16: a float32 x is
-// high + low, high = bf16(x), low = bf16(x - high), and x * y is taken as high * high + high * low
-// + low * high, summed in float32 (three products, errors of 2^-16 of x * y), or as high * high
-// alone (one product).
+// those are of is the same then, and half the bytes go through memory.
+//
+// Products are of numbers as sums of bfloat16: a float32 x is high + low, high = bf16(x),
+// low = bf16(x - high), and x * y is taken as high * high + high * low + low * high, summed in
+// float32 (three products, errors of 2^-16 of x * y), or as high * high alone (one product).
 #pragma once
 
 #include <cstddef>

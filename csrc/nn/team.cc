@@ -39,6 +39,18 @@ Team& TeamOf(int members) {
   return *team;
 }
 
+// Ends of a share, in one number that changes at once.
+std::uint64_t Packed(int begin, int end) {
+  return static_cast<std::uint64_t>(begin) << 32U | static_cast<std::uint32_t>(end);
+}
+int BeginOf(std::uint64_t ends) { return static_cast<int>(ends >> 32U); }
+int EndOf(std::uint64_t ends) { return static_cast<int>(ends & 0xffffffffU); }
+
+// The first of `tasks` that is a member's.
+int ShareBegin(int tasks, int member, int members) {
+  return static_cast<int>(static_cast<std::int64_t>(tasks) * member / members);
+}
+
 }  // namespace
 
 Status Team::With(int members, const std::function<Status(Team&)>& work) {
@@ -59,7 +71,23 @@ Status Team::With(int members, const std::function<Status(Team&)>& work) {
   return work(*team);
 }
 
-Team::Team(int members) {
+void Team::Share::Set(int begin, int end) {
+  begin_and_end_.store(Packed(begin, end), std::memory_order_relaxed);
+}
+
+int Team::Share::Take(bool first) {
+  std::uint64_t left = begin_and_end_.load(std::memory_order_relaxed);
+  while (true) {
+    const int begin = BeginOf(left);
+    const int end = EndOf(left);
+    if (begin >= end) return -1;
+    const std::uint64_t rest = first ? Packed(begin + 1, end) : Packed(begin, end - 1);
+    if (begin_and_end_.compare_exchange_weak(left, rest, std::memory_order_relaxed))
+      return first ? begin : end - 1;
+  }
+}
+
+Team::Team(int members) : shares_(members) {
   try {
     for (int member = 1; member < members; ++member)
       threads_.emplace_back([this, member] { Serve(member); });
@@ -81,8 +109,9 @@ void Team::Stop() {
 
 void Team::ForEach(int tasks, const Work& work) {
   work_ = &work;
-  tasks_ = tasks;
-  next_.store(0, std::memory_order_relaxed);
+  for (int member = 0; member < members(); ++member)
+    shares_[member].Set(ShareBegin(tasks, member, members()),
+                        ShareBegin(tasks, member + 1, members()));
   busy_.store(static_cast<int>(threads_.size()), std::memory_order_relaxed);
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
@@ -95,10 +124,11 @@ void Team::ForEach(int tasks, const Work& work) {
 }
 
 void Team::DoTasks(int member) {
-  while (true) {
-    const int task = next_.fetch_add(1, std::memory_order_relaxed);
-    if (task >= tasks_) return;
+  for (int task = shares_[member].TakeFirst(); task >= 0; task = shares_[member].TakeFirst())
     (*work_)(task, member);
+  for (int next = 1; next < members(); ++next) {
+    Share& other = shares_[(member + next) % members()];
+    for (int task = other.TakeLast(); task >= 0; task = other.TakeLast()) (*work_)(task, member);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -34,10 +35,26 @@ class Team {
   // Held by who calls ForEach, from the first of its calls to the last.
   [[nodiscard]] std::unique_lock<std::mutex> Take() { return std::unique_lock(in_use_); }
 
-  // Does all tasks below `tasks`, in any order, and returns when they are done.
+  // Does all tasks below `tasks`, in any order, and returns when they are done. Each member begins
+  // with a share of neighbours, the same of the same number of tasks: what it made of an image's
+  // upper half, it goes on with, and finds in its core's cache. Who has done its own helps others.
   void ForEach(int tasks, const Work& work);
 
  private:
+  // Tasks that are still to be done. Its member takes the first of them, others the last.
+  class alignas(64) Share {
+   public:
+    void Set(int begin, int end);
+    // -1 where there is none.
+    int TakeFirst() { return Take(true); }
+    int TakeLast() { return Take(false); }
+
+   private:
+    int Take(bool first);
+
+    std::atomic<std::uint64_t> begin_and_end_{0};
+  };
+
   void Serve(int member);
   void DoTasks(int member);
   void Stop();
@@ -45,8 +62,7 @@ class Team {
   std::mutex in_use_;
   std::vector<std::thread> threads_;
   const Work* work_ = nullptr;
-  int tasks_ = 0;
-  std::atomic<int> next_{0};
+  std::vector<Share> shares_;  // of each member
   std::atomic<int> busy_{0};
   std::atomic<unsigned> round_{0};
   std::atomic<bool> stop_{false};

@@ -49,6 +49,35 @@ TEST(Team, AMemberDoesOneTaskAtATime) {
   }
 }
 
+TEST(Team, MembersBeginWithSharesOfNeighbours) {
+  constexpr int kMembers = 3;
+  Team team(kMembers);
+  for (int round = 0; round < 50; ++round) {
+    int first[kMembers] = {-1, -1, -1};
+    std::atomic<int> begun = 0;
+    team.ForEach(10, [&](int task, int member) {
+      if (first[member] >= 0) return;
+      first[member] = task;
+      begun.fetch_add(1);
+      while (begun < kMembers) std::this_thread::yield();
+    });
+    EXPECT_EQ(std::vector<int>(first, first + kMembers), std::vector<int>({0, 3, 6}));
+  }
+}
+
+TEST(Team, HelpsAMemberThatIsSlow) {
+  Team team(2);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> done = 0;
+    team.ForEach(21, [&](int task, int) {
+      // Ends only when the others, of its own share too, are done.
+      while (task == 0 && done < 20) std::this_thread::yield();
+      done.fetch_add(1);
+    });
+    EXPECT_EQ(done, 21);
+  }
+}
+
 TEST(Team, CallersTakeTurns) {
   Team team(3);
   std::atomic<int> holders = 0;
