@@ -106,14 +106,14 @@ def _quad(
     contour: Any, probability: npt.NDArray[np.float32], frame_size: tuple[int, int], config: OcrConfig
 ) -> tuple[npt.NDArray[np.float32], float] | None:
     """The quad and score of one contour, or None for what is no text line."""
-    rect, side = _min_area_rect(contour)
-    if side < _MIN_RECT:
+    rect = _min_area_rect(contour, _MIN_RECT)
+    if rect is None:
         return None
     score = _mean_inside(probability, rect)
     if score < config.box_threshold:
         return None
-    grown, side = _min_area_rect(_grow(rect, config.unclip_ratio))
-    if side < _MIN_GROWN:
+    grown = _min_area_rect(_grow(rect, config.unclip_ratio), _MIN_GROWN)
+    if grown is None:
         return None
     map_size = np.array(probability.shape[::-1])
     limit = np.array(frame_size)
@@ -124,12 +124,13 @@ def _quad(
     return quad, score
 
 
-def _min_area_rect(points: Any) -> tuple[npt.NDArray[np.float32], float]:
-    """The corners of the smallest rotated rectangle around the points, clockwise, and its shorter side."""
+def _min_area_rect(points: Any, shortest: float) -> npt.NDArray[np.float32] | None:
+    """The corners of the smallest rotated rectangle around the points, clockwise, unless one side is shorter."""
     import cv2
 
     rect = cv2.minAreaRect(points)
-    return _clockwise(cv2.boxPoints(rect)), min(rect[1])
+    # Most contours are specks.
+    return None if min(rect[1]) < shortest else _clockwise(cv2.boxPoints(rect))
 
 
 def _clockwise(points: npt.NDArray[Any]) -> npt.NDArray[Any]:
