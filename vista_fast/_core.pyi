@@ -197,8 +197,9 @@ class ConvolutionNetwork:
     """A network of convolutions over float32 images, on a CPU with AVX-512 BF16, best with AMX.
 
     Steps are added one by one and give the index of the tensor that they make; 0 is the input. Then it runs from any
-    thread; calls take turns. With 3 ``products`` a float32 is a sum of two bfloat16, and what is multiplied is off by
-    2^-16 of itself at most; with 1 it is one bfloat16. Sums are float32. What does not fit raises InvalidArgumentError.
+    thread; calls at the same time share the threads. With 3 ``products`` a float32 is a sum of two bfloat16, and what
+    is multiplied is off by 2^-16 of itself at most; with 1 it is one bfloat16. Sums are float32. What does not fit
+    raises InvalidArgumentError.
 
     ``stride`` is (down, across); ``pads`` are (top, left, bottom, right), None for as many as keep the size, the odd
     one behind.
@@ -269,8 +270,8 @@ class ConvolutionNetwork:
         """The tensor that ``run`` gives; default: the latest."""
 
     def run(self, images: npt.NDArray[np.float32], *, threads: int) -> npt.NDArray[np.float32]:
-        """float32 [n, channels, height, width] to the same of the output, on so many threads, the caller's one of them,
-        without the GIL."""
+        """float32 [n, channels, height, width] to the same of the output, on at most so many threads, the caller's one of
+        them, without the GIL."""
 
 class ClassHead:
     """A linear layer and a softmax over many classes that hand out the likeliest class alone; of ``products`` and

@@ -24,8 +24,8 @@ class ClassHead {
   [[nodiscard]] int depth() const { return depth_; }
 
   // `rows` are [count, depth]; `classes` and `probabilities` [count]. Where the class is `ignored`
-  // its probability is 0. Of equal ones the first class counts; a NaN
-  // counts for nothing. Calls on several threads take turns, as a network's do.
+  // its probability is 0. Of equal ones the first class counts; a NaN counts for nothing. Calls at
+  // the same time share the threads, as a network's do.
   Status Run(const float* rows, int count, std::int64_t ignored, int threads, std::int64_t* classes,
              float* probabilities) const;
 

@@ -387,7 +387,7 @@ Status Network::Run(const float* in, int batch, Extent image, float* out, int th
     std::mutex failing;
     Status status;
     team.ForEach(alone, [&](int index, int /*member*/) {
-      Team one(1);
+      Team one;
       Status each = run(index, 1, one);
       if (each.ok()) return;
       const std::lock_guard lock(failing);

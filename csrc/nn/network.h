@@ -14,8 +14,8 @@ struct Extent {
   int height = 0, width = 0;
 };
 
-// Built step by step, then run from any thread. Calls on one number of threads take turns, with
-// those of other networks too; those on one thread run side by side.
+// Built step by step, then run from any thread. Calls at the same time share the threads, with
+// those of other networks too.
 class Network {
  public:
   // `kernels` stay alive.

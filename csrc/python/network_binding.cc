@@ -277,8 +277,9 @@ void BindNetwork(py::module_& module) {
       module, "ConvolutionNetwork",
       "A network of convolutions over float32 images, on a CPU with AVX-512 BF16, best with AMX. "
       "Steps are added one by one and give the index of the tensor that they make; 0 is the input. "
-      "Then it runs from any thread; calls take turns. With 3 products a float32 is a sum of two "
-      "bfloat16, and what is multiplied is off by 2^-16 of itself at most; with 1 it is one "
+      "Then it runs from any thread; calls at the same time share the threads. With 3 products a "
+      "float32 is a sum of two bfloat16, and what is multiplied is off by 2^-16 of itself at most; "
+      "with 1 it is one "
       "bfloat16. Sums are float32. What does not fit raises InvalidArgumentError.")
       .def(
           py::init([](int channels, const std::string& kernels) {
@@ -340,10 +341,9 @@ void BindNetwork(py::module_& module) {
             if (Status status = network.SetOutput(tensor); !status.ok()) Raise(status);
           },
           arg("tensor"), "The tensor that run gives; default: the latest.")
-      .def(
-          "run", &Run, arg("images"), py::kw_only(), arg("threads"),
-          "float32 [n, channels, height, width] to the same of the output, on so many threads, the "
-          "caller's one of them, without the GIL.");
+      .def("run", &Run, arg("images"), py::kw_only(), arg("threads"),
+           "float32 [n, channels, height, width] to the same of the output, on at most so many "
+           "threads, the caller's one of them, without the GIL.");
   py::class_<nn::ClassHead>(
       module, "ClassHead",
       "A linear layer and a softmax over many classes that hand out the likeliest class alone; of "

@@ -4,15 +4,23 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace vista::nn {
 namespace {
 
+Helpers::Loan Lent(Helpers& helpers, int threads) {
+  return std::move(helpers.Lend(threads)).value();
+}
+
 TEST(Team, DoesEachTaskOnce) {
   for (const int members : {1, 2, 4}) {
-    Team team(members);
+    Helpers helpers;
+    const Helpers::Loan loan = Lent(helpers, members);
+    Team team(loan.helpers());
     ASSERT_EQ(team.members(), members);
     for (int round = 0; round < 500; ++round) {
       const int tasks = round % 37;
@@ -31,7 +39,9 @@ TEST(Team, DoesEachTaskOnce) {
 
 TEST(Team, NoTasksAreDone) {
   for (const int members : {1, 3}) {
-    Team team(members);
+    Helpers helpers;
+    const Helpers::Loan loan = Lent(helpers, members);
+    Team team(loan.helpers());
     for (int round = 0; round < 100; ++round)
       team.ForEach(0, [](int, int) { ADD_FAILURE() << "there is no task"; });
   }
@@ -39,7 +49,9 @@ TEST(Team, NoTasksAreDone) {
 
 TEST(Team, AMemberDoesOneTaskAtATime) {
   constexpr int kMembers = 4;
-  Team team(kMembers);
+  Helpers helpers;
+  const Helpers::Loan loan = Lent(helpers, kMembers);
+  Team team(loan.helpers());
   std::atomic<int> inside[kMembers] = {};
   for (int round = 0; round < 100; ++round) {
     team.ForEach(50, [&](int, int member) {
@@ -51,8 +63,10 @@ TEST(Team, AMemberDoesOneTaskAtATime) {
 
 TEST(Team, MembersBeginWithSharesOfNeighbours) {
   constexpr int kMembers = 3;
-  Team team(kMembers);
+  Helpers helpers;
+  const Helpers::Loan loan = Lent(helpers, kMembers);
   for (int round = 0; round < 50; ++round) {
+    Team team(loan.helpers());
     int first[kMembers] = {-1, -1, -1};
     std::atomic<int> begun = 0;
     team.ForEach(10, [&](int task, int member) {
@@ -66,7 +80,9 @@ TEST(Team, MembersBeginWithSharesOfNeighbours) {
 }
 
 TEST(Team, HelpsAMemberThatIsSlow) {
-  Team team(2);
+  Helpers helpers;
+  const Helpers::Loan loan = Lent(helpers, 2);
+  Team team(loan.helpers());
   for (int round = 0; round < 50; ++round) {
     std::atomic<int> done = 0;
     team.ForEach(21, [&](int task, int) {
@@ -78,29 +94,10 @@ TEST(Team, HelpsAMemberThatIsSlow) {
   }
 }
 
-TEST(Team, CallersTakeTurns) {
-  Team team(3);
-  std::atomic<int> holders = 0;
-  const auto call = [&](int tasks) {
-    for (int round = 0; round < 300; ++round) {
-      const auto taken = team.Take();
-      EXPECT_EQ(holders.fetch_add(1), 0);
-      // Written by the tasks, read by who waits for them.
-      std::vector<int> done(tasks);
-      for (int step = 1; step <= 3; ++step) {
-        team.ForEach(tasks, [&](int task, int) { ++done[task]; });
-        for (const int count : done) ASSERT_EQ(count, step);
-      }
-      holders.fetch_sub(1);
-    }
-  };
-  std::thread other(call, 7);
-  call(11);
-  other.join();
-}
-
 TEST(Team, WakesMembersThatSleep) {
-  Team team(2);
+  Helpers helpers;
+  const Helpers::Loan loan = Lent(helpers, 2);
+  Team team(loan.helpers());
   for (int round = 0; round < 5; ++round) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     std::atomic<int> done = 0;
@@ -110,34 +107,87 @@ TEST(Team, WakesMembersThatSleep) {
 }
 
 TEST(Team, EndsWithoutWork) {
-  for (int round = 0; round < 50; ++round) Team team(4);
+  Helpers helpers;
+  for (int round = 0; round < 50; ++round) {
+    const Helpers::Loan loan = Lent(helpers, 4);
+    Team team(loan.helpers());
+  }
 }
 
-TEST(Team, IsTheSameForTheSameNumberOfMembers) {
-  const auto team_of = [](int members) {
-    const Team* found = nullptr;
-    EXPECT_TRUE(Team::With(members, [&](Team& team) {
-                  EXPECT_EQ(team.members(), members);
-                  found = &team;
-                  return Status();
-                }).ok());
-    return found;
-  };
-  EXPECT_EQ(team_of(2), team_of(2));
-  EXPECT_NE(team_of(2), team_of(3));
+TEST(Team, GoesOnWithoutAHelperThatDoesNotCome) {
+  Helpers helpers;
+  const Helpers::Loan loan = Lent(helpers, 2);
+  std::atomic<bool> stay = true;
+  Helper& helper = *loan.helpers()[0];
+  {
+    // It is kept by the only task of another team.
+    Team keeping({&helper});
+    std::thread keeper([&] {
+      keeping.ForEach(2, [&](int, int) {
+        while (stay) std::this_thread::yield();
+      });
+    });
+    Team alone;
+    int done = 0;
+    alone.ForEach(5, [&](int, int member) { done += member == 0 ? 1 : 0; });
+    EXPECT_EQ(done, 5);
+    stay = false;
+    keeper.join();
+  }
+}
+
+TEST(Team, GivesWhatTheWorkGives) {
   EXPECT_EQ(Team::With(1, [](Team&) { return Status::NotFound("nothing"); }).code(),
             StatusCode::kNotFound);
+  EXPECT_TRUE(Team::With(3, [](Team& team) {
+                EXPECT_LE(team.members(), 3);
+                return Status();
+              }).ok());
 }
 
-// A caller alone waits for nobody, also not for one that is at work on a team of its size.
-TEST(Team, OfOneIsItsCallersOwn) {
-  const Status outer = Team::With(1, [](Team& one) {
-    return Team::With(1, [&](Team& other) {
-      EXPECT_NE(&one, &other);
-      return Status();
-    });
-  });
-  EXPECT_TRUE(outer.ok());
+TEST(Team, CallsAtTheSameTimeDoTheirOwnTasks) {
+  const auto call = [](int tasks) {
+    for (int round = 0; round < 200; ++round) {
+      const Status status = Team::With(3, [&](Team& team) {
+        // Written by the tasks, read by who waits for them.
+        std::vector<int> done(tasks);
+        for (int step = 1; step <= 3; ++step) {
+          team.ForEach(tasks, [&](int task, int) { ++done[task]; });
+          for (const int count : done) EXPECT_EQ(count, step);
+        }
+        return Status();
+      });
+      ASSERT_TRUE(status.ok());
+    }
+  };
+  std::thread second(call, 7);
+  std::thread third(call, 23);
+  call(11);
+  second.join();
+  third.join();
+}
+
+TEST(Helpers, AreSharedByCallsAtTheSameTime) {
+  Helpers helpers;
+  const auto lent = [&](const Helpers::Loan& loan) { return loan.helpers().size(); };
+  std::optional<Helpers::Loan> first = Lent(helpers, 4);
+  EXPECT_EQ(lent(*first), 3);
+  const Helpers::Loan second = Lent(helpers, 4);
+  EXPECT_EQ(lent(second), 0);
+  first.reset();
+  first.emplace(Lent(helpers, 4));
+  EXPECT_EQ(lent(*first), 1);
+  EXPECT_EQ(lent(Lent(helpers, 1)), 0);
+  const Helpers::Loan third = Lent(helpers, 4);
+  EXPECT_EQ(lent(third), 0);
+  // Callers count as threads of their own, also where there are more of them than threads.
+  EXPECT_EQ(lent(Lent(helpers, 2)), 0);
+}
+
+TEST(Helpers, ComeBack) {
+  Helpers helpers;
+  for (int round = 0; round < 20; ++round) EXPECT_EQ(Lent(helpers, 3).helpers().size(), 2);
+  EXPECT_EQ(Lent(helpers, 5).helpers().size(), 4);
 }
 
 }  // namespace

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Quad = npt.NDArray[np.float32]
 """Corners [4, 2] in an image's pixels, clockwise from the top left of the line."""
 
+_SIDE_BY_SIDE = 2
+"""Batches of an Op at the same time on kernels that share the cores among them: the networks of one are at work while
+the Python of another is."""
+
 _registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
 
 
@@ -73,8 +77,11 @@ def _register(engine: Engine, config: OcrConfig) -> None:
         check_arguments(call, "ocr.recognize", "quad")
         return width(call, _checked_quad(call, config))
 
+    own_kernels = config.library == "openvino" and uses_own_kernels()
+    at_once = _SIDE_BY_SIDE if own_kernels and engine.threads > 1 else 1
+
     def version(weights: Path, precision: Precision) -> str:
-        library = f"{config.library}+" if config.library == "openvino" and uses_own_kernels() else config.library
+        library = f"{config.library}+" if own_kernels else config.library
         return f"{file_digest(weights)[:16]}/{library}/{config.runs_on}/{precision}"
 
     engine.register(
@@ -83,6 +90,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             version(detection_weights(config.detector), config.detects_in),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=on_device(config.runs_on, lambda calls: _detect(model.get(), calls)),
+            concurrency=at_once,
             key=key_of_image,
             size=lambda call: math.prod(input_size(call)) / 1e6,
             timeout=config.timeout,
@@ -94,6 +102,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
             version(recognition_weights(config.recogniser), config.precision),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=on_device(config.runs_on, lambda calls: _recognize(model.get(), calls)),
+            concurrency=at_once,
             key=key_of_line,
             size=lambda call: width(call, _quad(call)) / 320,
             timeout=config.timeout,
