@@ -270,8 +270,8 @@ class ConvolutionNetwork:
         """The tensor that ``run`` gives; default: the latest."""
 
     def run(self, images: npt.NDArray[np.float32], *, threads: int) -> npt.NDArray[np.float32]:
-        """float32 [n, channels, height, width] to the same of the output, on at most so many threads, the caller's one of
-        them, without the GIL."""
+        """float32 [n, channels, height, width] to the same of the output, on at most so many threads, the caller's
+        one of them, without the GIL."""
 
 class ClassHead:
     """A linear layer and a softmax over many classes that hand out the likeliest class alone; of ``products`` and
