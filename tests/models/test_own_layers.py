@@ -141,6 +141,24 @@ def test_first_layers_of_pp_ocr(weights: Callable[[], Path], height: int, precis
     assert np.abs(found - expected).max() < error
 
 
+def test_mixed_does_not_round_pixels() -> None:
+    x = ops.parameter([-1, 3, -1, -1], np.float32, "x")
+    batch = numbers(1, 3, 32, 40)
+
+    def given(node: Node, precision: Any) -> npt.NDArray[np.float32]:
+        own = first_layers(openvino.Model([node], [x], "part"), precision)
+        assert own is not None
+        assert own.rest is None
+        found: npt.NDArray[np.float32] = own.network.run(batch, threads=1)
+        return found
+
+    first = ops.relu(convolved(x, 16, 3))
+    np.testing.assert_array_equal(given(first, "mixed"), given(first, "f32"))
+    assert np.abs(given(first, "bf16") - given(first, "f32")).max() > 1e-4
+    second = convolved(first, 8, 3, seed=3)
+    assert np.abs(given(second, "mixed") - given(second, "f32")).max() > 1e-4
+
+
 def test_what_is_unknown_is_left_to_openvino() -> None:
     x = ops.parameter([-1, 3, -1, -1], np.float32, "x")
     known = ops.relu(convolved(ops.relu(convolved(x, 8, 3)), 8, 3))

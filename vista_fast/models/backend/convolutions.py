@@ -43,6 +43,7 @@ class _Lowering:
 
     network: Any
     products: Products
+    of_pixels: Products
     values: dict[str, Value] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)
     gates: dict[str, int] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class _Lowering:
                     scale=value.scale,
                     plus=value.plus,
                     plus_upsampling=value.plus_upsampling,
-                    products=self.products,
+                    products=self.of_pixels if any(part.index == 0 for part in value.inputs) else self.products,
                 )
             )
         if isinstance(value, Depthwise):
@@ -348,7 +349,9 @@ class _Lowering:
         return len(source.get_target_inputs()) == 1 and key_of(source) not in self.tensors
 
 
-def lower(nodes: Sequence[Any], output: Any, products: Products, kernels: str = "") -> Any:
+def lower(
+    nodes: Sequence[Any], output: Any, products: Products, kernels: str = "", of_pixels: Products | None = None
+) -> Any:
     """The ``ConvolutionNetwork`` that gives ``output`` of a graph.
 
     Args:
@@ -356,12 +359,13 @@ def lower(nodes: Sequence[Any], output: Any, products: Products, kernels: str = 
         output: an output of one of them.
         products: of bfloat16 for each of numbers, as ``ConvolutionNetwork`` has them.
         kernels: as ``ConvolutionNetwork`` has them.
+        of_pixels: products in the convolutions of the network's own input; None for as many as in others.
 
     Raises:
         UnsupportedNodeError: the kernels don't know one of the nodes.
         InvalidArgumentError: its weights are not finite, or it does not fit what is before it.
     """
-    lowering = _Lowering(_network(nodes, kernels), products)
+    lowering = _Lowering(_network(nodes, kernels), products, of_pixels or products)
     for node in nodes:
         lowering.add(node)
     lowering.network.set_output(lowering.plain(output))
@@ -371,7 +375,7 @@ def lower(nodes: Sequence[Any], output: Any, products: Products, kernels: str = 
 def known_nodes(nodes: Sequence[Any]) -> int:
     """How many of a graph's nodes, from the first, the kernels know."""
     try:
-        lowering = _Lowering(_network(nodes, ""), 1)
+        lowering = _Lowering(_network(nodes, ""), 1, 1)
         for at, node in enumerate(nodes):
             try:
                 lowering.add(node)

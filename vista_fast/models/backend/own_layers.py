@@ -86,9 +86,14 @@ def take_head(model: Any, precision: Precision) -> Any | None:
 
 
 def products_in(precision: Precision) -> Products:
-    """Of bfloat16, for a product in a precision. In "mixed" as in "bf16" it is one: what is between layers, whose
-    rounding "mixed" avoids in the first of OpenVINO's, is float32 here in any case."""
+    """Of bfloat16, for a product in a precision: in "mixed" as in "bf16" one, but for ``products_of_pixels``."""
     return 3 if precision == "f32" else 1
+
+
+def products_of_pixels(precision: Precision) -> Products:
+    """In the convolutions of a network's input. Its values have more than bfloat16's 8 bits, their rounding moves all
+    that comes after them, and they have few channels: "mixed" does not round them."""
+    return 1 if precision == "bf16" else 3
 
 
 def first_layers(model: Any, precision: Precision) -> OwnLayers | None:
@@ -104,7 +109,7 @@ def first_layers(model: Any, precision: Precision) -> OwnLayers | None:
             break
         output = model.get_results()[0].input_value(0) if whole else nodes[end].output(0)
         try:
-            network = lower(nodes[: end + 1], output, products_in(precision))
+            network = lower(nodes[: end + 1], output, products_in(precision), of_pixels=products_of_pixels(precision))
         except (UnsupportedNodeError, InvalidArgumentError):
             continue  # a value that no step can make, such as a mean
         return OwnLayers(network, None if whole else behind(model, output))

@@ -32,8 +32,8 @@ class OcrConfig:
             the benchmark's. VISTA_FAST_OWN_KERNELS=0 leaves them to OpenVINO.
         detector_precision: of the detection network; None takes ``precision``, on OpenVINO "mixed" for "bf16". "bf16"
             is somewhat faster, but moves boxes by a pixel, and with them what is read of small or unclear lines; "f32"
-            leaves the boxes as they are. In our own kernels, where what is between layers is float32, "mixed" is
-            "bf16".
+            leaves the boxes as they are. In our own kernels "mixed" is
+            "bf16" with three products in the first layer.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
