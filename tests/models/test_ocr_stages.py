@@ -242,6 +242,16 @@ def test_an_array_that_is_no_image_is_refused(cheap_model: OcrModel) -> None:
         read_text(np.zeros((10, 10), np.uint8), cheap_model)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [{"detector": str(recognition_weights())}, {"recogniser": str(detection_weights())}],
+)
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_file_of_another_network_is_refused(config: dict[str, str], backend: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="give the file of the right network"):
+        OcrModel(OcrConfig(backend=backend, **config), threads=1)
+
+
 def test_a_network_is_named_or_a_file(tmp_path: Path) -> None:
     assert detection_weights() == find_weight("pp-ocrv6-det-small")
     mine = shutil.copy(recognition_weights(), tmp_path / "mine.onnx")

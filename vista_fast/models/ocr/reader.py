@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Classifier, check_backend, open_model, usable_cores
+from vista_fast.models.backend import Classifier, Model, check_backend, check_signature, open_model, usable_cores
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
@@ -37,7 +38,11 @@ class OcrModel:
     """The two networks, loaded. Safe to call from several threads."""
 
     def __init__(self, config: OcrConfig | None = None, *, threads: int | None = None) -> None:
-        """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
+        """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores.
+
+        Raises:
+            InvalidArgumentError: a file is of another network.
+        """
         self.config = config = config or OcrConfig()
         load = partial(
             open_model,
@@ -45,17 +50,12 @@ class OcrModel:
             device=config.device,
             threads=config.threads or threads or usable_cores(),
         )
-        self._detection = load(
-            detection_weights(config.detector), precision=config.detects_in, profiles=detection_profiles(config)
-        )
-        self._recognition = Classifier(
-            load(
-                recognition_weights(config.recogniser),
-                precision=config.precision,
-                profiles=recognition_profiles(config),
-                logits=True,
-            )
-        )
+        detector, recogniser = detection_weights(config.detector), recognition_weights(config.recogniser)
+        self._detection = load(detector, precision=config.detects_in, profiles=detection_profiles(config))
+        _check(self._detection, detector, output=4)
+        classes = load(recogniser, precision=config.precision, profiles=recognition_profiles(config), logits=True)
+        _check(classes, recogniser, output=3)
+        self._recognition = Classifier(classes)
         # A CPU's caches hold the values between the layers of one page, not of more.
         self._at_once = 1 if config.runs_on == "cpu" else None
         self._charset = recognition.charset(self._recognition)
@@ -81,6 +81,11 @@ class OcrModel:
             frame, pixels = rendered[id(image)]
             crops.append(recognition.crop(pixels, frame.from_image(quad)))
         return recognition.recognize(crops, self._recognition, self._charset)
+
+
+def _check(model: Model, path: Path, *, output: int) -> None:
+    """Files of PP-OCR's versions name their one input, and the output, otherwise."""
+    check_signature(model, path, {model.inputs[0].name: 4}, {model.outputs[0].name: output})
 
 
 def check_installed(config: OcrConfig) -> None:
