@@ -13,8 +13,6 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
 from vista_fast.models import Precision
@@ -23,7 +21,7 @@ from vista_fast.models.ocr import OcrConfig, OcrModel, detection, read_text, rec
 from vista_fast.models.ocr.frame import GRID, Frame
 from vista_fast.models.ocr.reader import padded_width
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
-from vista_fast.models.weights import fetch_weight, find_weight
+from vista_fast.models.weights import find_weight
 
 SIDES = st.integers(1, 12_000)
 
@@ -260,12 +258,20 @@ def test_a_network_is_named_or_a_file(tmp_path: Path) -> None:
         detection_weights("absent.onnx")
 
 
-def test_networks_of_another_version_read_too() -> None:
-    for name in ("pp-ocrv4-det-mobile", "pp-ocrv4-rec-mobile"):
-        fetch_weight(name)
-    config = OcrConfig(detector="pp-ocrv4-det-mobile", recogniser="pp-ocrv4-rec-mobile", limit_side_len=320)
-    image = Image.new("RGB", (300, 80), "white")
-    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 28)
-    ImageDraw.Draw(image).text((20, 20), "Total 42.50", font=font, fill="black")
-    (line,) = read_text(np.asarray(image), OcrModel(config, threads=1))
-    assert line.text.replace(" ", "") == "Total42.50"
+def test_characters_are_as_many_as_classes(tmp_path: Path) -> None:
+    @dataclass
+    class Network(Stub):
+        outputs = (TensorSpec("x", (None, None, 5), np.dtype(np.float32)),)
+
+    file = tmp_path / "characters.txt"
+    file.write_text("a\n\u2028\n字\n", encoding="utf-8")
+    assert recognition.charset(Classifier(Network({})), file) == ("", "a", "\u2028", "字", " ")
+    with pytest.raises(InvalidArgumentError, match="2 characters for a recognition network of 5 classes"):
+        recognition.charset(Classifier(Network({"character": "a\nb"})))
+    with pytest.raises(InvalidArgumentError, match="carries no charset"):
+        recognition.charset(Classifier(Network({})))
+    file.write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(InvalidArgumentError, match="no text in UTF-8"):
+        recognition.charset(Classifier(Network({})), file)
+    with pytest.raises(NotFoundError, match=r"absent\.txt.*characters"):
+        OcrModel(OcrConfig(characters="absent.txt"), threads=1)

@@ -29,6 +29,12 @@ class Classifier:
         """The strings that the model file carries beside its weights."""
         return self._model.metadata
 
+    @property
+    def classes(self) -> int | None:
+        """How many there are, where the model file says so."""
+        model = self._model
+        return model.classes if isinstance(model, OpenVinoModel) else model.outputs[0].shape[-1]
+
     def run(self, batch: Array, *, ignored: int | None = None) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]]:
         """For each item and step the likeliest class and its probability, both [items, steps].
 

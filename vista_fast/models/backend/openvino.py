@@ -55,7 +55,8 @@ class OpenVinoModel:
     ) -> None:
         """``logits``: the output is what comes before the softmax over the last axis that the network ends with, under
         the same name; ``gives_logits`` says whether it ends so. Where kernels of our own run the last linear layer too,
-        it is what that takes, and ``head`` is that layer, a ``ClassHead``."""
+        it is what that takes, and ``head`` is that layer, a ``ClassHead``. ``classes`` is the size of the last axis in
+        any case, where the file has it."""
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
         if precision == "f16":
@@ -70,6 +71,7 @@ class OpenVinoModel:
             suits_ours = uses_own_kernels() and mostly_convolutions(model) and in_fewer_nodes(model)
             rearrange(model)
             self.threads = threads
+            self.classes = _last_size(_spec(model.outputs[0]))
             self.gives_logits = logits and without_softmax(model)
             self.head = take_head(model, precision) if suits_ours and self.gives_logits else None
             self.inputs = tuple(_spec(port) for port in model.inputs)
@@ -150,6 +152,10 @@ def _in_parts(model: Any, precision: Precision) -> list[tuple[Any, str]]:
         return [(model, precision)]
     parts = split(model, _IN_F32)
     return [(model, "bf16")] if parts is None else list(zip(parts, ("f32", "bf16"), strict=True))
+
+
+def _last_size(spec: TensorSpec) -> int | None:
+    return spec.shape[-1] if spec.shape else None
 
 
 def _spec(port: Any) -> TensorSpec:

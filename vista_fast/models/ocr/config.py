@@ -22,7 +22,9 @@ class OcrConfig:
             takes the CPU, and "cuda" for a backend that knows no other.
         detector: the detection network: the name of PP-OCR weights (``vista-fast weights list``), or the path of an
             ONNX file of PP-OCRv4, v5 or v6.
-        recogniser: the recognition network, likewise; the file has its charset in it.
+        recogniser: the recognition network, likewise.
+        characters: a text file of UTF-8 with the characters of the recogniser's classes, one a line, without the blank
+            and the space; None for those in the metadata of the network's file, or known by its name.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
         precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it: faster, at most 0.5 % of the characters
             otherwise by `benchmarks/ocr.py`; TensorRT); or "f16" (TensorRT). On a CPU what else is in a batch moves
@@ -32,8 +34,7 @@ class OcrConfig:
             the benchmark's. VISTA_FAST_OWN_KERNELS=0 leaves them to OpenVINO.
         detector_precision: of the detection network; None takes ``precision``, on OpenVINO "mixed" for "bf16". "bf16"
             is somewhat faster, but moves boxes by a pixel, and with them what is read of small or unclear lines; "f32"
-            leaves the boxes as they are. In our own kernels "mixed" is
-            "bf16" with three products in the first layer.
+            leaves the boxes as they are. In our own kernels "mixed" is "bf16" with three products in the first layer.
         limit_side_len: detection resizes the image so that its shorter side is at least this many pixels ("min"), or
             its longer side at most ("max").
         limit_type: "min" or "max".
@@ -54,6 +55,7 @@ class OcrConfig:
     device: Device | None = field(default=None, kw_only=True)
     detector: str = DETECTOR
     recogniser: str = RECOGNISER
+    characters: str | None = field(default=None, kw_only=True)
     threads: int | None = None
     precision: Precision = "f32"
     detector_precision: Precision | None = None

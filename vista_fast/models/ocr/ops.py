@@ -18,7 +18,7 @@ from vista_fast.models.loading import LoadedOnce, RegisteredOnce, on_device
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.profiles import DETECT_BATCH, RECOGNIZE_BATCH
 from vista_fast.models.ocr.reader import OcrModel, check_installed, detection_size, is_near, padded_width
-from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.ocr.weights import character_file, detection_weights, recognition_weights
 from vista_fast.models.weights import file_digest
 
 if TYPE_CHECKING:
@@ -80,14 +80,15 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     own_kernels = config.library == "openvino" and uses_own_kernels()
     at_once = _SIDE_BY_SIDE if own_kernels and engine.threads > 1 else 1
 
-    def version(weights: Path, precision: Precision) -> str:
+    def version(precision: Precision, *files: Path | None) -> str:
         library = f"{config.library}+" if own_kernels else config.library
-        return f"{file_digest(weights)[:16]}/{library}/{config.runs_on}/{precision}"
+        digests = "+".join(file_digest(file)[:16] for file in files if file is not None)
+        return f"{digests}/{library}/{config.runs_on}/{precision}"
 
     engine.register(
         Op(
             "ocr.detect",
-            version(detection_weights(config.detector), config.detects_in),
+            version(config.detects_in, detection_weights(config.detector)),
             policy=BatchPolicy(max_batch=DETECT_BATCH, max_delay=0.005),
             run=on_device(config.runs_on, lambda calls: _detect(model.get(), calls)),
             concurrency=at_once,
@@ -99,7 +100,11 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     engine.register(
         Op(
             "ocr.recognize",
-            version(recognition_weights(config.recogniser), config.precision),
+            version(
+                config.precision,
+                recognition_weights(config.recogniser),
+                character_file(config.recogniser, config.characters),
+            ),
             policy=BatchPolicy(max_batch=RECOGNIZE_BATCH, max_delay=0.005),
             run=on_device(config.runs_on, lambda calls: _recognize(model.get(), calls)),
             concurrency=at_once,

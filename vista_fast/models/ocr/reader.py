@@ -19,7 +19,7 @@ from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
 from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
 from vista_fast.models.ocr.recognition import Line
-from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.ocr.weights import character_file, detection_weights, recognition_weights
 
 Pixels = npt.NDArray[np.uint8]
 """[H, W, 3] RGB."""
@@ -41,7 +41,7 @@ class OcrModel:
         """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores.
 
         Raises:
-            InvalidArgumentError: a file is of another network.
+            InvalidArgumentError: a file is of another network, or the characters are not the recogniser's.
         """
         self.config = config = config or OcrConfig()
         load = partial(
@@ -58,7 +58,7 @@ class OcrModel:
         self._recognition = Classifier(classes)
         # A CPU's caches hold the values between the layers of one page, not of more.
         self._at_once = 1 if config.runs_on == "cpu" else None
-        self._charset = recognition.charset(self._recognition)
+        self._charset = recognition.charset(self._recognition, character_file(config.recogniser, config.characters))
 
     def detect(self, images: Sequence[Pixels]) -> list[tuple[detection.Quads, npt.NDArray[np.float32]]]:
         """The text quads [n, 4, 2] of each image in reading order, and their scores [n].
@@ -94,6 +94,7 @@ def check_installed(config: OcrConfig) -> None:
         check_backend(config.library, config.device, precision)
     detection_weights(config.detector)
     recognition_weights(config.recogniser)
+    character_file(config.recogniser, config.characters)
 
 
 def detection_size(width: int, height: int, config: OcrConfig) -> tuple[int, int]:

