@@ -149,7 +149,7 @@ IdleBuffers& Idle() {
 
 // Null when there is none.
 std::uint8_t* FreshMemory(std::size_t capacity) {
-  const bool huge = capacity > kFewPages;
+  const bool huge = capacity >= kFewPages;
   const std::size_t alignment = huge ? kHugePage : kAlignment;
   auto* data = static_cast<std::uint8_t*>(
       std::aligned_alloc(alignment, (capacity + alignment - 1) / alignment * alignment));

@@ -1,12 +1,13 @@
 // One run of a network.
 #include <algorithm>
-#include <cstring>
+#include <atomic>
 #include <mutex>
 #include <new>
 #include <string>
 #include <utility>
 
 #include "base/buffer.h"
+#include "nn/cut.h"
 #include "nn/network.h"
 #include "nn/scratch.h"
 #include "nn/team.h"
@@ -20,31 +21,33 @@ constexpr int kFlatColumns = 192;
 constexpr int kWideColumns = 128;
 constexpr int kMostRows = 16;
 
-int CeilDiv(int value, int by) { return (value + by - 1) / by; }
-
-// Images cut into regions.
-struct Cut {
-  int rows = 1, columns = 1;  // of a region, at most
-  int down = 1, across = 1;   // regions of an image
-
-  Cut(int height, int width, int of_rows, int of_columns)
-      : rows(of_rows),
-        columns(of_columns),
-        down(CeilDiv(height, of_rows)),
-        across(CeilDiv(width, of_columns)) {}
-
-  [[nodiscard]] int tasks(int batch) const { return batch * down * across; }
-
-  [[nodiscard]] Region At(int task, int height, int width) const {
-    const int column = task % across * columns;
-    const int row = task / across % down * rows;
-    return {task / (across * down), row, std::min(rows, height - row), column,
-            std::min(columns, width - column)};
-  }
-};
-
 int PadBefore(int size, int out, int kernel, int stride) {
   return std::max(0, (out - 1) * stride + kernel - size) / 2;
+}
+
+Status NoMemory() {
+  return {StatusCode::kResourceExhausted, "no memory for a network's sums; free some"};
+}
+
+// `run(image, 1, team)` of so many images, by one member each. Nothing is thrown: a helper's thread
+// would end the process.
+template <typename Run>
+Status ForEachAlone(int images, Team& team, const Run& run) {
+  std::atomic<bool> no_memory = false;
+  std::mutex failing;
+  Status failure;
+  team.ForEach(images, [&](int image, int /*member*/) {
+    try {
+      Team one;
+      Status status = run(image, 1, one);
+      if (status.ok()) return;
+      const std::lock_guard lock(failing);
+      failure = std::move(status);
+    } catch (const std::bad_alloc&) {
+      no_memory = true;
+    }
+  });
+  return no_memory ? NoMemory() : failure;
 }
 
 }  // namespace
@@ -372,30 +375,22 @@ Status Network::Run(const float* in, int batch, Extent image, float* out, int th
   };
   const std::size_t in_values = values(image, input_channels());
   const std::size_t out_values = values(extents.value()[output_], output_channels());
-  const auto run = [&](int first, int count, Team& team) -> Status {
-    try {
-      return Execution(*this, in + first * in_values, count, extents.value(), team)
-          .Run(out + first * out_values);
-    } catch (const std::bad_alloc&) {
-      return {StatusCode::kResourceExhausted, "no memory for a network's sums; free some"};
-    }
+  const auto run = [&](int first, int count, Team& team) {
+    return Execution(*this, in + first * in_values, count, extents.value(), team)
+        .Run(out + first * out_values);
   };
-  return Team::With(threads, [&](Team& team) {
-    // An image that one member takes through all steps stays in its core's cache, and waits for
-    // nobody; the members share the last ones, which are too few for that.
-    const int alone = batch / team.members() * team.members();
-    std::mutex failing;
-    Status status;
-    team.ForEach(alone, [&](int index, int /*member*/) {
-      Team one;
-      Status each = run(index, 1, one);
-      if (each.ok()) return;
-      const std::lock_guard lock(failing);
-      status = std::move(each);
+  try {
+    return Team::With(threads, [&](Team& team) {
+      // An image that one member takes through all steps stays in its core's cache, and waits for
+      // nobody; the members share the last ones, which are too few for that.
+      const int alone = batch / team.members() * team.members();
+      if (Status status = ForEachAlone(alone, team, run); !status.ok() || alone == batch)
+        return status;
+      return run(alone, batch - alone, team);
     });
-    if (!status.ok() || alone == batch) return status;
-    return run(alone, batch - alone, team);
-  });
+  } catch (const std::bad_alloc&) {
+    return NoMemory();
+  }
 }
 
 }  // namespace vista::nn

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -16,6 +17,8 @@ namespace {
 // Never freed: threads may run when the process ends. A forked process has none of its parent's
 // threads, and the lock may have been held by one of them: it begins anew.
 Helpers* of_process = nullptr;
+
+constexpr double kWeightOfLatest = 1.0 / 8;
 
 }  // namespace
 
@@ -75,7 +78,9 @@ Result<Helpers::Loan> Helpers::Lend(int threads) {
   const std::lock_guard lock(mutex_);
   if (Status status = StartUpTo(threads - 1); !status.ok()) return status;
   const int calls = calls_ + 1;
-  const int share = (threads + calls - 1) / calls;
+  calls_lately_ += (calls - calls_lately_) * kWeightOfLatest;
+  const double others = std::max(calls_lately_, static_cast<double>(calls));
+  const int share = static_cast<int>(std::ceil(threads / others));
   const int lent = static_cast<int>(all_.size() - free_.size());
   const int count = std::clamp(threads - calls - lent, 0, share - 1);
   std::vector<Helper*> helpers(free_.end() - count, free_.end());
@@ -85,12 +90,19 @@ Result<Helpers::Loan> Helpers::Lend(int threads) {
 }
 
 Status Helpers::StartUpTo(int helpers) {
+  const std::size_t before = all_.size();
+  const std::size_t free_before = free_.size();
   try {
+    // Also for those that come back later.
+    all_.reserve(std::max<std::size_t>(helpers, before));
+    free_.reserve(all_.capacity());
     while (static_cast<int>(all_.size()) < helpers) {
       all_.push_back(std::make_unique<Helper>());
       free_.push_back(all_.back().get());
     }
   } catch (const std::system_error& error) {
+    free_.resize(free_before);
+    all_.resize(before);
     return {StatusCode::kResourceExhausted, std::to_string(helpers + 1) +
                                                 " threads can't be started (" + error.what() +
                                                 "); ask for fewer, or raise the limits of this "

@@ -63,8 +63,9 @@ class Helpers {
   // Those of the process.
   static Helpers& OfProcess();
 
-  // For a call on at most so many threads, of which the caller's is one: as many as leave the other
-  // calls of now as much, of those that are free. ResourceExhausted where threads can't be started.
+  // For a call on at most so many threads, of which the caller's is one: as many of those that are
+  // free as leave as much to each of the other calls of now, or of lately, when more: one that
+  // comes a moment later finds its share then. ResourceExhausted where threads can't be started.
   Result<Loan> Lend(int threads);
 
  private:
@@ -75,6 +76,7 @@ class Helpers {
   std::vector<std::unique_ptr<Helper>> all_;
   std::vector<Helper*> free_;
   int calls_ = 0;
+  double calls_lately_ = 1;  // at the same time, on average
 };
 
 }  // namespace vista::nn

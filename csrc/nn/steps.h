@@ -1,5 +1,5 @@
-// The steps of a network. Tensors are float32 [n, h, w, channels] and go by the index of the step
-// that makes them; 0 is the network's input.
+// The steps of a network. Tensors are [n, h, w, channels] and go by the index of the step that
+// makes them; 0 is the network's input.
 #pragma once
 
 #include <optional>

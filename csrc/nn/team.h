@@ -32,8 +32,8 @@ class Team {
 
   // Does all tasks below `tasks`, in any order, and returns when they are done. Each member begins
   // with a share of neighbours, the same of the same number of tasks: what it made of an image's
-  // upper half, it goes on with, and finds in its core's cache. Who has done its own helps others,
-  // and nobody waits for a member that has not come yet.
+  // upper half, it goes on with, and finds in its core's cache. Who has done its own helps others;
+  // tasks wait for no member that has not come yet.
   void ForEach(int tasks, const Work& work);
 
   // A helper's part, until the team ends.

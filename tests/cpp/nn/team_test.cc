@@ -114,28 +114,6 @@ TEST(Team, EndsWithoutWork) {
   }
 }
 
-TEST(Team, GoesOnWithoutAHelperThatDoesNotCome) {
-  Helpers helpers;
-  const Helpers::Loan loan = Lent(helpers, 2);
-  std::atomic<bool> stay = true;
-  Helper& helper = *loan.helpers()[0];
-  {
-    // It is kept by the only task of another team.
-    Team keeping({&helper});
-    std::thread keeper([&] {
-      keeping.ForEach(2, [&](int, int) {
-        while (stay) std::this_thread::yield();
-      });
-    });
-    Team alone;
-    int done = 0;
-    alone.ForEach(5, [&](int, int member) { done += member == 0 ? 1 : 0; });
-    EXPECT_EQ(done, 5);
-    stay = false;
-    keeper.join();
-  }
-}
-
 TEST(Team, GivesWhatTheWorkGives) {
   EXPECT_EQ(Team::With(1, [](Team&) { return Status::NotFound("nothing"); }).code(),
             StatusCode::kNotFound);
@@ -169,7 +147,7 @@ TEST(Team, CallsAtTheSameTimeDoTheirOwnTasks) {
 
 TEST(Helpers, AreSharedByCallsAtTheSameTime) {
   Helpers helpers;
-  const auto lent = [&](const Helpers::Loan& loan) { return loan.helpers().size(); };
+  const auto lent = [](const Helpers::Loan& loan) { return loan.helpers().size(); };
   std::optional<Helpers::Loan> first = Lent(helpers, 4);
   EXPECT_EQ(lent(*first), 3);
   const Helpers::Loan second = Lent(helpers, 4);
@@ -182,6 +160,29 @@ TEST(Helpers, AreSharedByCallsAtTheSameTime) {
   EXPECT_EQ(lent(third), 0);
   // Callers count as threads of their own, also where there are more of them than threads.
   EXPECT_EQ(lent(Lent(helpers, 2)), 0);
+}
+
+// Two streams of calls with pauses between them: who begins alone leaves the other its share.
+TEST(Helpers, AreLeftForTheCallsOfLately) {
+  Helpers helpers;
+  std::optional<Helpers::Loan> streams[2];
+  for (int call = 0; call < 40; ++call) {
+    streams[call % 2].reset();
+    streams[call % 2].emplace(Lent(helpers, 16));
+  }
+  streams[0].reset();
+  streams[1].reset();
+  for (std::optional<Helpers::Loan>& stream : streams) {
+    stream.emplace(Lent(helpers, 16));
+    EXPECT_GE(stream->helpers().size(), 6);
+    EXPECT_LE(stream->helpers().size(), 8);
+  }
+  streams[1].reset();
+  for (int call = 0; call < 40; ++call) {
+    streams[0].reset();
+    streams[0].emplace(Lent(helpers, 16));
+  }
+  EXPECT_EQ(streams[0]->helpers().size(), 15);
 }
 
 TEST(Helpers, ComeBack) {

@@ -14,8 +14,8 @@ from vista_fast.errors import InvalidArgumentError, NotFoundError
 
 Precision: TypeAlias = Literal["f32", "f16", "bf16", "mixed"]
 """Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs that compute in it, f16 and bf16 on
-GPUs; both move the outputs. mixed is bf16 with the first layers in f32 where one tensor passes from them to the others,
-which moves the outputs less: OpenVINO's alone."""
+GPUs; both move the outputs. mixed is bf16 with the first layers in f32, which moves the outputs less, where one tensor
+passes from them to the others; in our own kernels, with the first layer. It is OpenVINO's alone."""
 
 Array: TypeAlias = npt.NDArray[Any]
 

@@ -78,7 +78,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
         return width(call, _checked_quad(call, config))
 
     own_kernels = config.library == "openvino" and uses_own_kernels()
-    at_once = _SIDE_BY_SIDE if own_kernels and engine.threads > 1 else 1
+    at_once = _SIDE_BY_SIDE if own_kernels and (config.threads or engine.threads) > 1 else 1
 
     def version(precision: Precision, *files: Path | None) -> str:
         library = f"{config.library}+" if own_kernels else config.library
