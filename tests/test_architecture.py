@@ -22,7 +22,7 @@ NATIVE_ROWS = (("base",), ("image", "nn", "sched"), ("exec", "cuda"), ("ops",), 
 PYTHON_ROWS = (
     ("errors",),
     ("_core",),
-    ("types", "run_folder"),
+    ("types", "run_folder", "out_of_memory"),
     ("tasks+protocol+rewards", "engine", "kernels"),
     ("devices",),
     ("models",),

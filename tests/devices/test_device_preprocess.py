@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from vista_fast.kernels import cuda_library
+from vista_fast.kernels import cuda_library, reference
+from vista_fast.kernels.calls import CropPatchify
 
 import vista_fast as vf
 from vista_fast.devices import DeviceStore, DeviceTensor, register_preprocess
@@ -183,6 +184,40 @@ def test_nothing_is_held_beyond_the_budget() -> None:
         assert not same_memory(first, second)
         with pytest.raises(InvalidArgumentError, match="budget_bytes is -1"):
             register_preprocess(engine, store, budget_bytes=-1)
+
+
+def test_a_batch_that_does_not_fit_is_made_in_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, room = [], [2]
+    usual = reference.crop_resize_patchify
+
+    def limited(launch: CropPatchify) -> torch.Tensor:
+        made.append(len(launch.grid_thw))
+        if made[-1] > room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return usual(launch)
+
+    monkeypatch.setattr(reference, "crop_resize_patchify", limited)
+    with vf.Engine(threads=1) as engine:
+        store = DeviceStore("cpu")
+        register_preprocess(engine, store)
+        images = [store.put(engine.image(noise(seed, 40, 50))) for seed in range(5)]
+
+        async def calls() -> list:
+            return await asyncio.gather(*(engine.acall("image.preprocess", image) for image in images))
+
+        found = asyncio.run(calls())
+        assert max(made) > 2
+        for image, one in zip(images, found, strict=True):
+            np.testing.assert_allclose(
+                one["pixel_values"].to_host(),
+                engine.call("image.preprocess", image.to_host())["pixel_values"],
+                atol=0.02,
+            )
+        room[0] = 0
+        with pytest.raises(ResourceExhaustedError, match=r"single image.*2\.00 GiB"):
+            engine.call("image.preprocess", images[0], min_pixels=100_000)
+        room[0] = 2
+        assert engine.call("image.preprocess", images[0], min_pixels=100_000)["grid_thw"]
 
 
 def test_it_is_called_by_its_own_name_too(here) -> None:

@@ -12,7 +12,7 @@ import torch
 
 import vista_fast as vf
 from vista_fast.devices import DeviceImage, DeviceStore
-from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.errors import InvalidArgumentError, NotFoundError, ResourceExhaustedError
 
 
 def image(seed: int, height: int = 10, width: int = 10) -> vf.Image:
@@ -45,6 +45,18 @@ def test_an_image_above_the_budget_is_given_but_not_held() -> None:
     store = DeviceStore("cpu", budget_bytes=299)
     assert store.put(image(0)).width == 10
     assert store.stats()["entries"] == 0
+
+
+def test_an_image_that_does_not_fit_the_device_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(pixels: object) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 300 bytes")
+
+    store = DeviceStore("cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "from_numpy", full)
+        with pytest.raises(ResourceExhaustedError, match=r"does not fit the memory of cpu.*300 bytes.*budget_bytes"):
+            store.put(image(0))
+    assert store.put(image(0)).bytes == 300
 
 
 def test_an_equal_image_is_held_once() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vista_fast.devices.region import Box
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
+from vista_fast.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -81,6 +82,8 @@ class DaliExecutor:
         try:
             return self._run(("decode",), [buffers])
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
             reason = str(error).strip().splitlines()[0][:200]
             raise InvalidArgumentError(
                 f"DALI can't decode an image ({reason}); pass the bytes of a JPEG, PNG or WebP file"

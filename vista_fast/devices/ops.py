@@ -13,6 +13,7 @@ from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_size
 from vista_fast.devices.store import DeviceStore
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.out_of_memory import make_in_halves
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +39,8 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
     ``image.zoom`` of a DeviceImage is ``dali.zoom`` from then on: a call runs where its image lives.
 
     Pictures that come of it are held by the store, not by the engine's cache, whose bytes are the host's: an equal
-    call gets the held one. DaliExecutor says how results differ from the native Ops'.
+    call gets the held one. DaliExecutor says how results differ from the native Ops'. Of a batch that does not fit the
+    device's memory the halves are made, down to single pictures, whose calls end in ResourceExhaustedError.
 
     Raises:
         InvalidArgumentError: the engine has these Ops already.
@@ -103,7 +105,7 @@ def _normalise(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str,
     std = three_numbers(calls[0].get("std") or IMAGENET_STD, "std")
     if min(std) <= 0:
         raise InvalidArgumentError(f"std is {std}; give three numbers above 0")
-    normalised = executor.normalise(*_columns(crops), crops[0].filter, mean, std)
+    normalised = make_in_halves(lambda some: executor.normalise(*_columns(some), some[0].filter, mean, std), crops)
     return in_place(parsed, [DeviceTensor(one) for one in normalised])
 
 
@@ -128,11 +130,11 @@ def _columns(crops: Sequence[_Crop]) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def _held_or_made(
-    store: DeviceStore, wanted: Mapping[str, _T], make: Callable[[list[_T]], list[torch.Tensor]]
+    store: DeviceStore, wanted: Mapping[str, _T], make: Callable[[Sequence[_T]], list[torch.Tensor]]
 ) -> dict[str, DeviceImage]:
     """The image of each hash: those that the store does not hold are made together, and held."""
     images = {key: store.find(key) for key in wanted}
     missing = [key for key, image in images.items() if image is None]
-    pixels = make([wanted[key] for key in missing]) if missing else []
+    pixels = make_in_halves(make, [wanted[key] for key in missing]) if missing else []
     made = {key: store.hold(DeviceImage(one, key)) for key, one in zip(missing, pixels, strict=True)}
     return {key: image for key, image in images.items() if image is not None} | made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +21,7 @@ from vista_fast.devices.in_core import OP, opener, placed_first, prepare
 from vista_fast.devices.store import DeviceStore
 from vista_fast.engine.recent import Recent
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
+from vista_fast.out_of_memory import make_in_halves
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +134,8 @@ def _preprocess_with(
         patches = {asked: held.find(asked) for asked in regions}
         missing = [asked for asked, found in patches.items() if found is None]
         if missing:
-            for asked, one in zip(missing, _made(kernel, [regions[asked] for asked in missing]), strict=True):
+            made = make_in_halves(partial(_made, kernel), [regions[asked] for asked in missing])
+            for asked, one in zip(missing, made, strict=True):
                 patches[asked] = held.hold(asked, one, one["pixel_values"].bytes)
         return in_place(parsed, [patches[region.asked] for region in parsed if isinstance(region, _Region)])
 

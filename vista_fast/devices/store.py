@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from vista_fast._core import release_now
 from vista_fast.devices.image import DeviceImage
 from vista_fast.engine.recent import Recent
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, ResourceExhaustedError
+from vista_fast.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -32,10 +33,20 @@ class DeviceStore:
         self._images: Recent[DeviceImage] = Recent(budget_bytes)
 
     def put(self, image: Image) -> DeviceImage:
-        """``image`` on the device; copied there unless it is held."""
+        """``image`` on the device; copied there unless it is held. ResourceExhaustedError where it does not fit."""
         release_now()  # what calls have held of images that went
         held = self.find(image.hash)
-        return held if held is not None else self.hold(DeviceImage(self._upload(image), image.hash, image))
+        if held is not None:
+            return held
+        try:
+            return self.hold(DeviceImage(self._upload(image), image.hash, image))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ResourceExhaustedError(
+                f"{image!r} does not fit the memory of {self.device} ({error}); give the store a smaller budget_bytes, "
+                "or free memory of the device"
+            ) from None
 
     def hold(self, image: DeviceImage) -> DeviceImage:
         """Holds ``image``, and lets go of the least recently used ones that no longer fit. Returns the image of that

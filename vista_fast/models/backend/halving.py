@@ -10,18 +10,6 @@ import numpy as np
 from vista_fast.errors import ResourceExhaustedError
 from vista_fast.models.backend.model import Array, TensorSpec
 
-_NO_MEMORY = (
-    "out of memory",
-    "outofmemory",
-    "memoryallocation",
-    "could not be allocated",
-    "can't allocate memory",
-    "failed to allocate memory",
-    "alloc_failed",
-    "bfcarena",
-)
-"""What the libraries say of it, in lower case; the last two are of cuBLAS and cuDNN, and of ONNX Runtime."""
-
 Run: TypeAlias = Callable[[dict[str, Array]], dict[str, Array]]
 
 
@@ -77,9 +65,3 @@ def _halves(batch: Mapping[str, Array], inputs: Sequence[TensorSpec]) -> list[di
         {name: array[part] if name in split else array for name, array in batch.items()}
         for part in (slice(None, middle), slice(middle, None))
     ]
-
-
-def says_no_memory(reason: str) -> bool:
-    """Whether a message tells of too little memory; not that of an illegal access to memory."""
-    told = reason.lower()
-    return any(words in told for words in _NO_MEMORY)

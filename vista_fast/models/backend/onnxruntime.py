@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend.halving import run_halving, says_no_memory
+from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
+from vista_fast.out_of_memory import says_no_memory
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _DTYPES = {

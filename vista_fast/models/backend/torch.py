@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, OpError
-from vista_fast.models.backend.halving import run_halving, says_no_memory
+from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
+from vista_fast.out_of_memory import says_no_memory
 
 if TYPE_CHECKING:
     import torch

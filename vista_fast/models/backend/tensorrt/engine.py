@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
-from vista_fast.models.backend.halving import says_no_memory
 from vista_fast.models.backend.model import TensorSpec
 from vista_fast.models.backend.profile import Profile, Shape
 from vista_fast.models.backend.tensorrt.compile import Recipe
 from vista_fast.models.backend.tensorrt.library import Library, sizes
+from vista_fast.out_of_memory import says_no_memory
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, OpError
 from vista_fast.models.backend.choice import how_to_install
-from vista_fast.models.backend.halving import says_no_memory
+from vista_fast.out_of_memory import says_no_memory
 
 if TYPE_CHECKING:
     import tensorrt as trt
