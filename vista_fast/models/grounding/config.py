@@ -30,7 +30,10 @@ class GroundingConfig:
             a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides.
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
-        longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both.
+        longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both. Beside a
+            resized image there is padding up to one of five sizes, as in a batch of several sizes of transformers'
+            (``pad_size``): what is found is the same as there. Padding moves what Grounding DINO finds: little beside
+            an image of 1:1, 4:3 or 3:4, more where an image is thin and much of the canvas is empty.
         max_batch: most calls in one run of the network; a CPU's caches hold no more.
         timeout: seconds that a batch may take, the export and loading of the network with the first one included;
             after that its calls are aborted. None waits for ever.
