@@ -10,10 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from PIL import Image as PilImage
+from PIL import ImageDraw, ImageFont
 
 import vista_fast as vf
 from vista_fast.models.ocr import OcrConfig, OcrModel, read_text
+from vista_fast.models.ocr.reader import padded_width
 from vista_fast.tools.perception import Ocr
 
 Note = Callable[..., PilImage.Image]
@@ -57,6 +60,31 @@ async def test_regions_share_the_detection_and_read_their_own_lines(reading: vf.
     assert whole.text == "Alpha 11\nBeta 22\nGamma 33"
     assert record.outcome == "run"
     assert ran(reading, "ocr.recognize") - before[1] == 3
+
+
+async def test_wide_lines_of_several_flows_are_read_together_as_alone(reading: vf.Toolbox) -> None:
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 20)
+
+    def page(shade: int) -> np.ndarray:
+        image = PilImage.new("RGB", (700, 80), (shade, shade, shade))
+        ImageDraw.Draw(image).text((10, 25), "a line of text which is wider than the least width", font=font, fill=0)
+        return np.asarray(image)
+
+    pages = [page(shade) for shade in range(225, 255, 5)]
+    model = OcrModel(OcrConfig(limit_side_len=320))
+    lines = [line for one in pages for line in read_text(one, model)]
+    (width,) = {padded_width(700, 80, line.quad, model.config) for line in lines}
+    assert width > 320
+    engine = reading.engine
+    before = engine.stats()["ops"]["ocr.recognize"]["batches"]
+    calls = [
+        engine.acall("ocr.recognize", engine.image(one), quad=tuple(line.quad.ravel().tolist()), flow=f"flow {index}")
+        for index, (one, line) in enumerate(zip(pages, lines, strict=True))
+    ]
+    for line, read in zip(lines, await asyncio.gather(*calls), strict=True):
+        assert read["text"] == line.text
+        assert read["score"] == pytest.approx(line.score, abs=1e-4)
+    assert engine.stats()["ops"]["ocr.recognize"]["batches"] - before < len(pages)
 
 
 QUAD = (10, 10, 200, 10, 200, 60, 10, 60)
