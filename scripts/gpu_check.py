@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def main() -> int:
     from gpu_parity import check_all
 
     agreements = check_all(arguments.seed)
-    report: dict[str, Any] = {"machine": machine(), "seed": arguments.seed, "gpu_tests": tests}
+    report: dict[str, Any] = {"machine": machine(), "commit": commit(), "seed": arguments.seed, "gpu_tests": tests}
     report["parity"] = [agreement.record() for agreement in agreements]
     report["records"] = []
     save(report, arguments.results)
@@ -100,6 +101,16 @@ def gpu_problem() -> str | None:
     return None
 
 
+def commit() -> str:
+    """Of the checkout, as git says, or where it is a copy without its history, as COMMIT does."""
+    root = Path(__file__).resolve().parent.parent
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("COMMIT", "unknown")
+
+
 def machine() -> dict[str, str]:
     import torch
     import triton
@@ -118,7 +129,8 @@ def table(report: dict[str, Any]) -> str:
     """The report in Markdown: milliseconds (median), share of copy bandwidth, and ratio to the best of ours."""
     compared = [one["agrees"] for one in report["parity"] if one["agrees"] is not None]
     lines = [
-        f"On {report['machine']['gpu']} (torch {report['machine']['torch']}, Triton {report['machine']['triton']}): "
+        f"On {report['machine']['gpu']} (torch {report['machine']['torch']}, Triton {report['machine']['triton']}), "
+        f"commit {report['commit']}: "
         f"{sum(compared)} of {len(compared)} comparisons with the CPU path agree; tests marked gpu: "
         f"{report['gpu_tests']}{_bandwidth(report)}.",
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,11 +99,21 @@ def test_the_table_names_what_was_not_measured() -> None:
     }
     machine = {"gpu": "a GPU", "torch": "2", "triton": "3"}
     parity = [{"agrees": True}, {"agrees": None}]
-    report = {"machine": machine, "gpu_tests": "passed", "parity": parity, "copy_bandwidth_bytes_per_s": 1e12}
+    report = {"machine": machine, "commit": "0123456", "gpu_tests": "passed", "parity": parity}
+    report["copy_bandwidth_bytes_per_s"] = 1e12
     table = importlib.import_module("gpu_check").table(report | {"records": [record]})
-    assert "1 of 1 comparisons" in table
+    assert "commit 0123456: 1 of 1 comparisons" in table
     assert "| some | DALI | 8.000 | 10 % | 4.0× (4.0 to 4.0) |" in table
     assert "not measured: ImportError: no torchvision" in table
+
+
+@pytest.mark.usefixtures("scripts")
+def test_a_copy_without_history_is_told_its_commit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commit = importlib.import_module("gpu_check").commit
+    assert re.fullmatch(r"[0-9a-f]+(-dirty)?|unknown", commit())
+    monkeypatch.setenv("COMMIT", "89abcde")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path))
+    assert commit() == "89abcde"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
