@@ -136,13 +136,15 @@ def test_no_rows() -> None:
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_kernel_equals_reference_on_random_crops(data: st.DataObject) -> None:
-    height, width = data.draw(st.integers(1, 50)), data.draw(st.integers(1, 50))
-    left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
-    box = (left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height)))
+    shapes = data.draw(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1, max_size=3))
+    boxes = []
+    for number in range(data.draw(st.integers(1, 4))):
+        height, width = shapes[number % len(shapes)]
+        left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+        boxes.append((left, top, data.draw(st.integers(left + 1, width)), data.draw(st.integers(top + 1, height))))
     size = (data.draw(st.integers(1, 40)), data.draw(st.integers(1, 40)))
     filter = data.draw(st.sampled_from(["bilinear", "bicubic"]))
-    rows = data.draw(st.integers(1, 3))
-    assert_kernel_equals_reference(call_of([(height, width)], [box] * rows, size, filter=filter))
+    assert_kernel_equals_reference(call_of(shapes, boxes, size, filter=filter))
 
 
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
