@@ -28,6 +28,7 @@ from vista_fast.models.ocr import OcrConfig
 from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 from vista_fast.models.segmentation.ops import DECODE_BATCH
+from vista_fast.models.segmentation.plain import plain_encoder
 from vista_fast.models.segmentation.profiles import decoder_profiles
 from vista_fast.models.weights import fetch_weight
 
@@ -90,6 +91,8 @@ def test_segmentation_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> N
     )
     made = build(fetch_weight("sam2-hiera-tiny-decoder"), cache, profile)
     assert made.stat().st_size > 8_000_000
+    made = build(plain_encoder(fetch_weight("sam2-hiera-tiny-encoder")), cache, None)
+    assert made.stat().st_size > 100_000_000
 
 
 def test_a_network_of_fixed_shapes_needs_no_profile(cache: EngineCache) -> None:
