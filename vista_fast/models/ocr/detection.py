@@ -86,59 +86,57 @@ def _quads(
 
     text = cv2.dilate((probability > config.pixel_threshold).astype(np.uint8), np.ones((2, 2), np.uint8))
     contours, _ = cv2.findContours(text, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    kept: list[tuple[npt.NDArray[np.float32], float]] = []
+    kept = [(np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32))]
     for first in range(0, len(contours), config.max_candidates):
         some = contours[first : first + config.max_candidates]
-        found = [_quad(contour, probability, frame_size, config) for contour in some]
-        lines = [line for line in found if line is not None]
-        kept += lines
-        if 2 * len(lines) < len(some):
+        kept.append(_lines(some, probability, frame_size, config))
+        if 2 * len(kept[-1][1]) < len(some):
             break
-    if not kept:
-        return np.zeros((0, 4, 2), np.float32), np.zeros(0, np.float32)
-    quads = np.stack([quad for quad, _ in kept])
-    scores = np.array([score for _, score in kept], np.float32)
+    quads, scores = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     order = _reading_order(quads)
     return quads[order], scores[order]
 
 
-def _quad(
-    contour: Any, probability: npt.NDArray[np.float32], frame_size: tuple[int, int], config: OcrConfig
-) -> tuple[npt.NDArray[np.float32], float] | None:
-    """The quad and score of one contour, or None for what is no text line."""
-    rect = _min_area_rect(contour, _MIN_RECT)
-    if rect is None:
-        return None
-    score = _mean_inside(probability, rect)
-    if score < config.box_threshold:
-        return None
-    grown = _min_area_rect(_grow(rect, config.unclip_ratio), _MIN_GROWN)
-    if grown is None:
-        return None
-    map_size = np.array(probability.shape[::-1])
-    limit = np.array(frame_size)
+def _lines(
+    contours: Sequence[Any], probability: npt.NDArray[np.float32], frame_size: tuple[int, int], config: OcrConfig
+) -> tuple[Quads, npt.NDArray[np.float32]]:
+    """The quads and scores of those contours that are text lines."""
+    rects, _ = _min_area_rects(contours, _MIN_RECT)
+    scores = np.array([_mean_inside(probability, rect) for rect in rects], np.float64)
+    sure = scores >= config.box_threshold
+    rects, scores = rects[sure], scores[sure]
+    grown, wide = _min_area_rects(list(map(_grown, rects, _distances(rects, config.unclip_ratio))), _MIN_GROWN)
+    map_size, limit = np.array(probability.shape[::-1]), np.array(frame_size)
     scaled = np.clip(np.round(grown / map_size * limit), 0, limit).astype(np.int32)
-    quad = np.clip(_clockwise(scaled), 0, limit - 1).astype(np.float32)
-    if min(int(np.linalg.norm(quad[0] - quad[1])), int(np.linalg.norm(quad[0] - quad[3]))) <= _MIN_QUAD:
-        return None
-    return quad, score
+    quads = np.clip(_clockwise(scaled), 0, limit - 1).astype(np.float32)
+    sides = np.linalg.norm(quads[:, :1] - quads[:, [1, 3]], axis=2).astype(np.int32)
+    large = sides.min(axis=1, initial=_MIN_QUAD + 1) > _MIN_QUAD
+    return quads[large], scores[wide][large].astype(np.float32)
 
 
-def _min_area_rect(points: Any, shortest: float) -> npt.NDArray[np.float32] | None:
-    """The corners of the smallest rotated rectangle around the points, clockwise, unless one side is shorter."""
+def _min_area_rects(shapes: Sequence[Any], shortest: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    """The corners [n, 4, 2] of the smallest rotated rectangles around shapes, clockwise, without those of a shorter
+    side, and which shapes they are of."""
     import cv2
 
-    rect = cv2.minAreaRect(points)
+    rects = [cv2.minAreaRect(points) for points in shapes]
     # Most contours are specks.
-    return None if min(rect[1]) < shortest else _clockwise(cv2.boxPoints(rect))
+    kept = [index for index, rect in enumerate(rects) if min(rect[1]) >= shortest]
+    corners = np.array([cv2.boxPoints(rects[index]) for index in kept], np.float32).reshape(-1, 4, 2)
+    return _clockwise(corners), np.array(kept, np.intp)
 
 
-def _clockwise(points: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Top left, top right, bottom right, bottom left: the two leftmost points by height, then the two rightmost."""
-    by_x = points[np.argsort(points[:, 0], kind="stable")]
-    top_left, bottom_left = by_x[:2][np.argsort(by_x[:2, 1], kind="stable")]
-    top_right, bottom_right = by_x[2:][np.argsort(by_x[2:, 1], kind="stable")]
-    return np.stack([top_left, top_right, bottom_right, bottom_left])
+def _clockwise(corners: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Of each of [n, 4, 2] top left, top right, bottom right, bottom left: the two leftmost by height, then the two
+    rightmost."""
+    by_x = _sorted(corners, 0)
+    left, right = _sorted(by_x[:, :2], 1), _sorted(by_x[:, 2:], 1)
+    return np.stack([left[:, 0], right[:, 0], right[:, 1], left[:, 1]], axis=1)
+
+
+def _sorted(points: npt.NDArray[Any], axis: int) -> npt.NDArray[Any]:
+    order = np.argsort(points[:, :, axis], axis=1, kind="stable")
+    return np.take_along_axis(points, order[:, :, None], axis=1)
 
 
 def _mean_inside(probability: npt.NDArray[np.float32], rect: npt.NDArray[np.float32]) -> float:
@@ -153,14 +151,19 @@ def _mean_inside(probability: npt.NDArray[np.float32], rect: npt.NDArray[np.floa
     return float(cv2.mean(probability[low[1] : high[1] + 1, low[0] : high[0] + 1], mask)[0])
 
 
-def _grow(rect: npt.NDArray[np.float32], ratio: float) -> npt.NDArray[np.int32]:
+def _distances(rects: npt.NDArray[np.float32], ratio: float) -> npt.NDArray[np.float64]:
+    """By how much each rectangle grows: area × ratio / perimeter, in pixels."""
+    edges = np.roll(rects, -1, axis=1).astype(np.float64) - rects
+    following = np.roll(edges, -1, axis=1)
+    areas = np.abs(edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]).mean(axis=1)
+    distances: npt.NDArray[np.float64] = areas * ratio / np.linalg.norm(edges, axis=2).sum(axis=1)
+    return distances
+
+
+def _grown(rect: npt.NDArray[np.float32], distance: float) -> npt.NDArray[np.int32]:
     """The rectangle offset outwards with round corners, as points [n, 1, 2]."""
     import pyclipper
 
-    edges = np.roll(rect, -1, axis=0).astype(np.float64) - rect
-    cross = np.cross(np.pad(edges, ((0, 0), (0, 1))), np.pad(np.roll(edges, -1, axis=0), ((0, 0), (0, 1))))[:, 2]
-    area = float(np.abs(cross).mean())
-    distance = area * ratio / float(np.linalg.norm(edges, axis=1).sum())
     offset = pyclipper.PyclipperOffset()
     offset.AddPath(rect, pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
     return np.array([point for path in offset.Execute(distance) for point in path], np.int32).reshape(-1, 1, 2)
@@ -170,5 +173,5 @@ def _reading_order(quads: Quads) -> npt.NDArray[np.intp]:
     """Lines from top to bottom, and within a line from left to right."""
     tops = quads[:, 0, 1]
     by_top = np.argsort(tops, kind="stable")
-    line = np.cumsum(np.diff(tops[by_top], prepend=tops[by_top[0]]) >= _SAME_LINE)
+    line = np.cumsum(np.diff(tops[by_top], prepend=tops[by_top[:1]]) >= _SAME_LINE)
     return by_top[np.lexsort((quads[by_top, 0, 0], line))]
