@@ -11,6 +11,8 @@
 #include <new>
 #include <vector>
 
+#include "base/poison.h"
+
 namespace vista {
 namespace {
 
@@ -21,15 +23,6 @@ constexpr std::size_t kHugePage = std::size_t{2} << 20;
 // every few pixels.
 constexpr std::size_t kFewPages = std::size_t{4} << 20;
 constexpr std::size_t kLargestKept = std::size_t{512} << 20;
-
-// GCC says by a macro that the address sanitizer is there, clang by a feature.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define VISTA_ADDRESS_SANITIZER
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define VISTA_ADDRESS_SANITIZER
-#endif
 
 #ifdef VISTA_ADDRESS_SANITIZER
 constexpr bool kKeeps = false;  // so that the sanitizer sees every use after a release

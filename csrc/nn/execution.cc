@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "base/buffer.h"
+#include "base/poison.h"
 #include "nn/cut.h"
+#include "nn/memory_plan.h"
 #include "nn/network.h"
 #include "nn/scratch.h"
 #include "nn/team.h"
@@ -61,34 +63,63 @@ class Execution {
         batch_(batch),
         extents_(std::move(extents)),
         team_(team),
-        buffers_(extents_.size()),
+        tensors_(extents_.size()),
         sums_(extents_.size()),
         gates_(extents_.size()),
         scratch_(team.members()),
         scratch_bytes_(team.members(), 0) {}
 
   Status Run(float* out) {
+    if (Status status = TakeMemory(); !status.ok()) return status;
     for (std::size_t index = 1; index < extents_.size(); ++index) {
+      Unpoison(Memory(static_cast<int>(index)), tensors_[index].bytes);
       if (Status status = Do(static_cast<int>(index)); !status.ok()) return status;
-      for (std::size_t used = 1; used <= index; ++used)
-        if (network_.last_use_[used] == index && static_cast<int>(used) != network_.output_)
-          buffers_[used].reset();
+      for (std::size_t read = 1; read <= index; ++read)
+        if (tensors_[read].last_read == index)
+          Poison(Memory(static_cast<int>(read)), tensors_[read].bytes);
     }
     WriteOut(out);
     return {};
   }
 
  private:
+  // For all tensors but the input.
+  Status TakeMemory() {
+    for (std::size_t index = 1; index < extents_.size(); ++index) {
+      const bool kept = static_cast<int>(index) == network_.output_;
+      tensors_[index] = {Bytes(static_cast<int>(index)), index,
+                         kept ? extents_.size() : network_.last_use_[index]};
+    }
+    plan_ = PlanMemory(tensors_);
+    memory_ = AllocateBuffer(plan_.bytes);
+    if (memory_ != nullptr) {
+      Poison(memory_.get(), plan_.bytes);
+      return {};
+    }
+    return {StatusCode::kResourceExhausted, "no memory for the " + std::to_string(plan_.bytes) +
+                                                " bytes of a network's tensors; give fewer or "
+                                                "smaller images at once"};
+  }
+
+  [[nodiscard]] std::size_t Bytes(int tensor) const {
+    if (network_.is_gate_[tensor]) return 0;
+    const Extent extent = extents_[tensor];
+    return static_cast<std::size_t>(batch_) * extent.height * extent.width *
+           network_.channels_[tensor] * (network_.IsRounded(tensor) ? sizeof(Bf16) : sizeof(float));
+  }
+
+  [[nodiscard]] std::uint8_t* Memory(int tensor) const {
+    return memory_.get() + plan_.offsets[tensor];
+  }
   [[nodiscard]] const float* Data(int tensor) const {
-    return tensor == 0 ? in_ : reinterpret_cast<const float*>(buffers_[tensor].get());
+    return tensor == 0 ? in_ : reinterpret_cast<const float*>(Memory(tensor));
   }
   [[nodiscard]] const Bf16* RoundedData(int tensor) const {
-    return reinterpret_cast<const Bf16*>(buffers_[tensor].get());
+    return reinterpret_cast<const Bf16*>(Memory(tensor));
   }
   [[nodiscard]] Output OutputOf(int tensor) const {
-    std::uint8_t* const memory = buffers_[tensor].get();
-    if (network_.IsRounded(tensor)) return {nullptr, reinterpret_cast<Bf16*>(memory)};
-    return {reinterpret_cast<float*>(memory), nullptr};
+    if (network_.IsRounded(tensor)) return {nullptr, reinterpret_cast<Bf16*>(Memory(tensor))};
+    return {reinterpret_cast<float*>(Memory(tensor)), nullptr};
   }
   [[nodiscard]] const float* GateData(int gate) const {
     return gate < 0 ? nullptr : gates_[gate].data();
@@ -99,16 +130,6 @@ class Execution {
     if (const auto* const gate = std::get_if<Gate>(&step)) {
       Make(*gate, index);
       return {};
-    }
-    const Extent extent = extents_[index];
-    const std::size_t values =
-        static_cast<std::size_t>(batch_) * extent.height * extent.width * network_.channels_[index];
-    buffers_[index] =
-        AllocateBuffer(values * (network_.IsRounded(index) ? sizeof(Bf16) : sizeof(float)));
-    if (buffers_[index] == nullptr) {
-      return {StatusCode::kResourceExhausted, "no memory for " + std::to_string(values) +
-                                                  " numbers of a network; give fewer or smaller "
-                                                  "images at once"};
     }
     if (network_.summed_[index])
       sums_[index].assign(
@@ -360,7 +381,9 @@ class Execution {
   int batch_;
   std::vector<Extent> extents_;
   Team& team_;
-  std::vector<Buffer> buffers_;
+  std::vector<Lifetime> tensors_;
+  MemoryPlan plan_;
+  Buffer memory_;
   std::vector<std::vector<double>> sums_;  // [members, n, channels]
   std::vector<std::vector<float>> gates_;  // [n, channels]
   std::vector<Buffer> scratch_;
