@@ -15,7 +15,7 @@ import numpy as np
 from vista_fast.errors import InvalidArgumentError, OpError
 from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
-from vista_fast.out_of_memory import says_no_memory
+from vista_fast.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ class TorchModel:
         """
         arrays = check_batch(self.inputs, batch)
         named = {spec.name: array for spec, array in zip(self.inputs, arrays, strict=True)}
-        return run_halving(self._run, named, self.inputs, self.outputs, _out_of_memory)
+        return run_halving(self._run, named, self.inputs, self.outputs, is_out_of_memory)
 
     def _run(self, batch: dict[str, Array]) -> dict[str, Array]:
         import torch
@@ -261,12 +261,3 @@ def _loaded(text: str) -> Signature:
 
     inputs, outputs, metadata = json.loads(text)
     return Signature(specs(inputs), specs(outputs), metadata)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    # The CPU's allocator, cuBLAS, cuDNN and Triton have no class of their own.
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and says_no_memory(str(error))
-    )

@@ -31,6 +31,9 @@ _SIDE_BY_SIDE = 2
 """Batches of an Op at the same time on kernels that share the cores among them: the networks of one are at work while
 the Python of another is."""
 
+_OWN_KERNELS = "+2"
+"""Our own kernels in an Op's version; the number rises when what they give changes."""
+
 _registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
 
 
@@ -81,7 +84,7 @@ def _register(engine: Engine, config: OcrConfig) -> None:
     at_once = _SIDE_BY_SIDE if own_kernels and (config.threads or engine.threads) > 1 else 1
 
     def version(precision: Precision, *files: Path | None) -> str:
-        library = f"{config.library}+" if own_kernels else config.library
+        library = config.library + (_OWN_KERNELS if own_kernels else "")
         digests = "+".join(file_digest(file)[:16] for file in files if file is not None)
         return f"{digests}/{library}/{config.runs_on}/{precision}"
 
