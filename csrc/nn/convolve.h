@@ -16,14 +16,6 @@
 namespace vista::nn {
 namespace {
 
-inline __m512 Residual(const ConvolveArgs& a, int image, std::size_t pixel, int c,
-                       __mmask16 lanes) {
-  const Part& part = a.parts[0];
-  const __m512 x = _mm512_maskz_loadu_ps(lanes, part.data + pixel * part.channels + c);
-  if (part.gate == nullptr) return x;
-  return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(lanes, part.gate + image * part.channels + c));
-}
-
 // Products become outputs.
 template <typename Activate>
 struct WriteOut {
@@ -32,7 +24,8 @@ struct WriteOut {
   const Activate* activate;
   const float* plus;  // of the row's first pixel; null for none
   int image;
-  std::size_t row;  // the row's first pixel in the output
+  std::size_t row;      // the row's first pixel
+  std::size_t out_row;  // where it lies in the output
   int column;
   int count;  // of pixels
   int tile;
@@ -40,32 +33,58 @@ struct WriteOut {
 
   __attribute__((always_inline)) void operator()(const float* products, int begin, int end) const {
     const ConvolveArgs& a = *args;
-    const int outputs = weights->outputs;
     end = std::min(end, count);
+    if (a.scale == nullptr && plus == nullptr && a.sums == nullptr) {
+      Write<false>(products, begin, end);
+    } else {
+      Write<true>(products, begin, end);
+    }
+  }
+
+ private:
+  template <bool kScaledOrAddedOrSummed>
+  __attribute__((always_inline)) void Write(const float* products, int begin, int end) const {
+    // Copies, which stay in registers while memory is written.
+    const ConvolveArgs& a = *args;
+    const Output out = a.out;
+    const int outputs = weights->outputs;
+    const Activate act = *activate;
+    const float* const residual = a.residual ? a.parts[0].data : nullptr;
+    const float* const gate = a.parts[0].gate;
+    const float* const added = plus;
+    const int upsampling = a.plus_upsampling;
     for (int t = 0; t < tiles; ++t) {
       const int c = (tile + t) * kTileColumns;
       const __mmask16 lanes = Lanes(outputs - c);
+      const std::size_t in_image = static_cast<std::size_t>(image) * outputs + c;
+      const auto of_image = [&](const float* numbers) {
+        return numbers == nullptr ? _mm512_set1_ps(1)
+                                  : _mm512_maskz_loadu_ps(lanes, numbers + in_image);
+      };
       const __m512 bias = _mm512_loadu_ps(weights->bias + c);
-      const __m512 scale = a.scale == nullptr
-                               ? _mm512_set1_ps(1)
-                               : _mm512_maskz_loadu_ps(lanes, a.scale + image * outputs + c);
+      const __m512 scale = of_image(a.scale);
+      const __m512 gated = of_image(gate);
+      const float* from = products + begin * kPitch + t * kTileColumns;
+      std::size_t at = (row + column + begin) * outputs + c;
+      const std::size_t to_out = (out_row - row) * outputs;
       __m512 sum = _mm512_setzero_ps();
-      for (int i = begin; i < end; ++i) {
-        const std::size_t pixel = row + column + i;
-        const std::size_t at = pixel * outputs + c;
-        __m512 x = _mm512_add_ps(_mm512_load_ps(products + i * kPitch + t * kTileColumns), bias);
-        x = _mm512_mul_ps(x, scale);
-        if (plus != nullptr) {
-          const auto from = static_cast<std::size_t>((column + i) >> a.plus_upsampling);
-          x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lanes, plus + from * outputs + c));
+      for (int i = begin; i < end; ++i, from += kPitch, at += outputs) {
+        __m512 x = _mm512_add_ps(_mm512_load_ps(from), bias);
+        if constexpr (kScaledOrAddedOrSummed) {
+          x = _mm512_mul_ps(x, scale);
+          if (added != nullptr) {
+            const auto pixel = static_cast<std::size_t>((column + i) >> upsampling);
+            x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lanes, added + pixel * outputs + c));
+          }
         }
-        if (a.residual) x = _mm512_add_ps(x, Residual(a, image, pixel, c, lanes));
-        x = (*activate)(x);
-        sum = _mm512_add_ps(sum, x);
-        Store(x, a.out, at, lanes);
+        if (residual != nullptr)
+          x = _mm512_add_ps(x, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, residual + at), gated));
+        x = act(x);
+        if constexpr (kScaledOrAddedOrSummed) sum = _mm512_add_ps(sum, x);
+        Store(x, out, at + to_out, lanes);
       }
-      if (a.sums != nullptr)
-        AddTo(a.sums + static_cast<std::size_t>(image) * outputs + c, sum, outputs - c);
+      if constexpr (kScaledOrAddedOrSummed)
+        if (a.sums != nullptr) AddTo(a.sums + in_image, sum, outputs - c);
     }
   }
 };
@@ -98,7 +117,7 @@ struct WriteHidden {
   }
 };
 
-template <typename Write>
+template <int kProducts, typename Write>
 void WithActivation(Activation activation, const Write& write) {
   switch (activation) {
     case Activation::kNone:
@@ -106,7 +125,7 @@ void WithActivation(Activation activation, const Write& write) {
     case Activation::kRelu:
       return write([](__m512 x) { return _mm512_max_ps(x, _mm512_setzero_ps()); });
     case Activation::kGelu:
-      return write(Gelu());
+      return write(Gelu<kProducts == 1 ? 3 : 5>());
     case Activation::kSigmoid:
       return write([](__m512 x) { return Sigmoid(x); });
   }
@@ -124,23 +143,24 @@ template <typename Tiles, int kProducts>
 void MultiplyOut(const ConvolveArgs& a, const Region& g, const Scratch& l, const Weights& w,
                  int row, const Factors& factors, Tiles& tiles) {
   const int y = g.row + row;
-  const std::size_t first = (static_cast<std::size_t>(g.image) * a.out_height + y) *
-                            static_cast<std::size_t>(a.out_width);
+  const std::size_t number = static_cast<std::size_t>(g.image) * a.out_height + y;
+  const std::size_t first = number * a.out_width;
+  const std::size_t out_first = (number & a.out.ring) * a.out_width;
   const float* const plus = a.plus == nullptr ? nullptr : PlusRow(a, g.image, y, w.outputs);
-  WithActivation(w.activation, [&](const auto& activate) {
+  WithActivation<kProducts>(w.activation, [&](const auto& activate) {
     using Write = WriteOut<std::remove_cvref_t<decltype(activate)>>;
     MultiplyTiles<kProducts, Write>(
         tiles, l.products, w, 0, w.column_tiles, factors, [&](int x, int tile, int wide) {
-          return Write{&a,      &w,    &activate,    plus,
-                       g.image, first, g.column + x, std::min(kPixels, g.columns - x),
-                       tile,    wide};
+          const int count = std::min(kPixels, g.columns - x);
+          return Write{&a,        &w,           &activate, plus, g.image, first,
+                       out_first, g.column + x, count,     tile, wide};
         });
   });
 }
 
 template <typename Tiles, int kProducts>
 void MultiplyHidden(const Scratch& l, const Weights& w, const Factors& factors, Tiles& tiles) {
-  WithActivation(w.activation, [&](const auto& activate) {
+  WithActivation<kProducts>(w.activation, [&](const auto& activate) {
     using Write = WriteHidden<kProducts, std::remove_cvref_t<decltype(activate)>>;
     MultiplyTiles<kProducts, Write>(
         tiles, l.products, w, 0, w.column_tiles, factors,

@@ -103,15 +103,14 @@ template <int kWidth, int kStride, int kRows, bool kInside>
 inline void SumPixels(const DepthwiseArgs& a, int image, int y, int x, int c) {
   const __mmask16 lanes = Lanes(a.channels - c);
   const int pitch = (a.channels + kLanes - 1) / kLanes * kLanes;
-  const float* in = a.in + static_cast<std::size_t>(image) * a.height * a.width * a.channels + c;
   Sums sums;
 #pragma GCC unroll 8
   for (int j = 0; j < kOutputs; ++j) sums.upper[j] = sums.lower[j] = _mm512_loadu_ps(a.bias + c);
   const int first_row = y * a.stride_height - a.pad_top;
   const auto inputs_of = [&](int dy) {
-    const std::size_t row = first_row + dy;
-    return RowInputs{in + row * a.width * a.channels, x * a.stride_width - a.pad_left, a.width,
-                     a.channels};
+    const std::size_t row = (static_cast<std::size_t>(image) * a.height + first_row + dy) & a.ring;
+    return RowInputs{a.in + row * a.width * a.channels + c, x * a.stride_width - a.pad_left,
+                     a.width, a.channels};
   };
   const auto weights_of = [&](int dy) {
     return a.weights + static_cast<std::ptrdiff_t>(dy) * a.kernel_width * pitch + c;

@@ -12,6 +12,7 @@
 #include "nn/memory_plan.h"
 #include "nn/network.h"
 #include "nn/scratch.h"
+#include "nn/strips.h"
 #include "nn/team.h"
 
 namespace vista::nn {
@@ -22,6 +23,8 @@ constexpr std::size_t kScratchBytes = 448 << 10;  // of a region, beside its wei
 constexpr int kFlatColumns = 192;
 constexpr int kWideColumns = 128;
 constexpr int kMostRows = 16;
+// Of a tensor that no core's cache holds beside what it is made of.
+constexpr std::size_t kStripsFromBytes = 1 << 20;
 
 int PadBefore(int size, int out, int kernel, int stride) {
   return std::max(0, (out - 1) * stride + kernel - size) / 2;
@@ -73,6 +76,7 @@ class Execution {
     if (Status status = TakeMemory(); !status.ok()) return status;
     for (std::size_t index = 1; index < extents_.size(); ++index) {
       Unpoison(Memory(static_cast<int>(index)), tensors_[index].bytes);
+      if (InStrips(static_cast<int>(index))) continue;
       if (Status status = Do(static_cast<int>(index)); !status.ok()) return status;
       for (std::size_t read = 1; read <= index; ++read)
         if (tensors_[read].last_read == index)
@@ -89,6 +93,10 @@ class Execution {
       const bool kept = static_cast<int>(index) == network_.output_;
       tensors_[index] = {Bytes(static_cast<int>(index)), index,
                          kept ? extents_.size() : network_.last_use_[index]};
+      if (!InStrips(static_cast<int>(index))) continue;
+      tensors_[index].bytes = 0;
+      for (std::size_t read = 1; read < index; ++read)
+        if (tensors_[read].last_read == index) ++tensors_[read].last_read;
     }
     plan_ = PlanMemory(tensors_);
     memory_ = AllocateBuffer(plan_.bytes);
@@ -99,6 +107,18 @@ class Execution {
     return {StatusCode::kResourceExhausted, "no memory for the " + std::to_string(plan_.bytes) +
                                                 " bytes of a network's tensors; give fewer or "
                                                 "smaller images at once"};
+  }
+
+  // Whether a convolution's tensor is made by the step behind, with that step's own.
+  [[nodiscard]] bool InStrips(int tensor) const {
+    const auto behind = static_cast<std::size_t>(tensor);
+    if (behind >= network_.steps_.size() || network_.summed_[tensor] ||
+        network_.last_use_[tensor] != behind + 1 || tensor == network_.output_)
+      return false;
+    const auto* const depthwise = std::get_if<Depthwise>(&network_.steps_[behind]);
+    return std::holds_alternative<Convolution>(network_.steps_[behind - 1]) &&
+           depthwise != nullptr && depthwise->input == tensor &&
+           depthwise->window.height <= Strips::kMostKernelRows && Bytes(tensor) >= kStripsFromBytes;
   }
 
   [[nodiscard]] std::size_t Bytes(int tensor) const {
@@ -146,6 +166,11 @@ class Execution {
 
   Status Make(const Convolution& s, int index, Output out) {
     ConvolveArgs args = ArgsOf(s, index);
+    if (IsOfSinglePixels(args)) {
+      // An image is one row then.
+      args.width *= std::exchange(args.height, 1);
+      args.out_width *= std::exchange(args.out_height, 1);
+    }
     args.out = out;
     const Cut cut = CutFor(args);
     const std::size_t bytes = LayOut(args, {0, 0, cut.rows, 0, cut.columns}, nullptr).bytes;
@@ -183,11 +208,6 @@ class Execution {
     args.plus = s.plus < 0 ? nullptr : Data(s.plus);
     args.plus_upsampling = s.plus_upsampling;
     args.products = s.products;
-    if (IsOfSinglePixels(args)) {
-      // An image is one row then.
-      args.width *= std::exchange(args.height, 1);
-      args.out_width *= std::exchange(args.out_height, 1);
-    }
     return args;
   }
 
@@ -223,14 +243,18 @@ class Execution {
       const int columns = CeilDiv(CeilDiv(args.out_width, shares), 32) * 32;
       return {1, args.out_width, 1, std::min(args.out_width, columns)};
     }
-    // Columns in even shares of whole tiles.
-    const int shares = CeilDiv(args.out_width, kWideColumns);
-    const int columns = std::min(args.out_width, CeilDiv(CeilDiv(args.out_width, shares), 32) * 32);
+    const int columns = ColumnsOf(args.out_width);
     int rows = 1;
     while (rows < std::min(kMostRows, args.out_height) &&
            LayOut(args, {0, 0, rows + 1, 0, columns}, nullptr).bytes <= kScratchBytes)
       ++rows;
     return {args.out_height, args.out_width, rows, columns};
+  }
+
+  // Even shares of whole tiles.
+  static int ColumnsOf(int width) {
+    const int shares = CeilDiv(width, kWideColumns);
+    return std::min(width, CeilDiv(CeilDiv(width, shares), 32) * 32);
   }
 
   // Bands of rows, a few for each member.
@@ -261,16 +285,34 @@ class Execution {
   Status Make(const Depthwise& s, int index, Output out) {
     DepthwiseArgs args;
     Slide(s.window, extents_[s.input], extents_[index], args);
-    args.in = Data(s.input);
     args.channels = s.channels;
     args.weights = s.weights.data();
     args.bias = s.bias.data();
     args.relu = s.relu;
     args.out = out;
+    if (InStrips(s.input)) return MakeInStrips(args, index);
+    args.in = Data(s.input);
     ForBands(extents_[index], [&](const Region& region, int member) {
       DepthwiseArgs mine = args;
       mine.sums = Sums(index, member);
       network_.kernels_->depthwise(mine, region);
+    });
+    return {};
+  }
+
+  Status MakeInStrips(const DepthwiseArgs& second, int index) {
+    const int between = index - 1;
+    const auto& convolution = std::get<Convolution>(network_.steps_[between - 1]);
+    const ConvolveArgs first = ArgsOf(convolution, between);
+    const Strips strips(*network_.kernels_, first, second, ColumnsOf(first.out_width));
+    if (Status status = Reserve(strips.scratch_bytes()); !status.ok()) return status;
+    // Few bands: what their first rows read is made again.
+    const int members = team_.members();
+    const int rows = members == 1 ? second.out_height : CeilDiv(second.out_height, 2 * members);
+    const Cut cut(second.out_height, second.out_width, rows, second.out_width);
+    team_.ForEach(cut.tasks(batch_), [&](int task, int member) {
+      strips.Make(cut.At(task, second.out_height, second.out_width), Sums(index, member),
+                  scratch_[member].get());
     });
     return {};
   }

@@ -45,10 +45,14 @@ struct Weights {
   Activation activation = Activation::kNone;
 };
 
+// Rows of all images, by their number, or by its last bits alone, of which this is a mask.
+inline constexpr std::size_t kNoRing = ~std::size_t{0};
+
 // Where what is made goes: as float32, or as what single products take of it.
 struct Output {
   float* data = nullptr;
   Bf16* rounded = nullptr;  // in place of data
+  std::size_t ring = kNoRing;
 };
 
 // A kernel that slides over an image, and the sizes of both images.
@@ -83,6 +87,7 @@ struct Region {
 
 struct DepthwiseArgs : Sliding {
   const float* in = nullptr;
+  std::size_t ring = kNoRing;      // the input's
   const float* weights = nullptr;  // [kernel_height * kernel_width, channels rounded up to 16]
   const float* bias = nullptr;     // [channels rounded up to 16]
   bool relu = false;

@@ -53,6 +53,22 @@ inline void SplitMasked(__m512 x, Bf16* high, Bf16* low, __mmask16 lanes) {
   }
 }
 
+// 32 numbers, the second 16 behind the first.
+template <int kProducts>
+inline void SplitBoth(__m512 first, __m512 second, Bf16* high, Bf16* low, __mmask32 lanes) {
+  const auto round = [](__m512 a, __m512 b) {
+    return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(b, a));
+  };
+  const __m512i rounded = round(first, second);
+  _mm512_mask_storeu_epi16(high, lanes, rounded);
+  if constexpr (kProducts > 1) {
+    const __m512 first_rest = _mm512_sub_ps(first, Widened(_mm512_castsi512_si256(rounded)));
+    const __m512 second_rest =
+        _mm512_sub_ps(second, Widened(_mm512_extracti64x4_epi64(rounded, 1)));
+    _mm512_mask_storeu_epi16(low, lanes, round(first_rest, second_rest));
+  }
+}
+
 inline void Store(__m512 x, const Output& out, std::size_t at, __mmask16 lanes) {
   if (out.rounded == nullptr) {
     _mm512_mask_storeu_ps(out.data + at, lanes, x);

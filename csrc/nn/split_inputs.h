@@ -19,38 +19,56 @@ inline void Clear(Bf16* begin, std::size_t count) {
   }
 }
 
-// Pixels [begin, end) of an input row, one part of their channels.
-template <int kProducts>
-void SplitPart(const ConvolveArgs& a, const Part& part, int image, int y, int begin, int end,
-               Bf16* high, Bf16* low, int pitch) {
-  const int height = a.height >> part.upsampling;
-  const int width = a.width >> part.upsampling;
-  const float* gate = part.gate == nullptr ? nullptr : part.gate + image * part.channels;
-  const float* row =
-      part.data + (static_cast<std::size_t>(image) * height + (y >> part.upsampling)) *
-                      static_cast<std::size_t>(width) * part.channels;
-  if (gate == nullptr && part.upsampling == 0 && pitch == part.channels) {
-    const float* from = row + static_cast<std::size_t>(begin) * part.channels;
-    const int count = (end - begin) * part.channels;
-    int at = 0;
-    for (; at + kLanes <= count; at += kLanes)
-      Split<kProducts>(_mm512_loadu_ps(from + at), high + at, low + at);
-    if (at < count) {
-      const __mmask16 lanes = Lanes(count - at);
-      SplitMasked<kProducts>(_mm512_maskz_loadu_ps(lanes, from + at), high + at, low + at, lanes);
-    }
-    return;
+// A part's channels of pixels [begin, end) of a row of inputs, and where the first of them goes.
+struct RowPart {
+  const Part& part;
+  int image;
+  int y;
+  int begin, end;
+  Bf16* high;
+  Bf16* low;
+  int pitch;
+  int room;  // channels that are written: the part's, then zeros
+};
+
+// Where a row of a part's own begins, which has pixels of 2^upsampling columns.
+inline std::size_t RowStart(const ConvolveArgs& a, const RowPart& r) {
+  const std::size_t height = a.height >> r.part.upsampling;
+  const std::size_t width = a.width >> r.part.upsampling;
+  return (r.image * height + (r.y >> r.part.upsampling)) * width * r.part.channels;
+}
+
+// `of` values: `count` from `from`, multiplied by `gate` unless it is null, then zeros.
+template <int kProducts, bool kGated>
+inline void SplitValues(const float* from, const float* gate, int count, int of, Bf16* high,
+                        Bf16* low) {
+  for (int at = 0; at < of; at += 2 * kLanes) {
+    const auto read = [&](int place) {
+      const __mmask16 lanes = Lanes(count - place);
+      const __m512 x = _mm512_maskz_loadu_ps(lanes, from + place);
+      if constexpr (!kGated) return x;
+      return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(lanes, gate + place));
+    };
+    SplitBoth<kProducts>(read(at), read(at + kLanes), high + at, low + at, PairedLanes(of - at));
   }
-  for (int c = 0; c < part.channels; c += kLanes) {
-    const __mmask16 lanes = Lanes(part.channels - c);
-    const __m512 scale =
-        gate == nullptr ? _mm512_set1_ps(1) : _mm512_maskz_loadu_ps(lanes, gate + c);
-    for (int x = begin; x < end; ++x) {
-      const float* from = row + static_cast<std::size_t>(x >> part.upsampling) * part.channels + c;
-      const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - begin) * pitch + c;
-      SplitMasked<kProducts>(_mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, from), scale), high + to,
-                             low + to, lanes);
-    }
+}
+
+template <int kProducts>
+void SplitPart(const ConvolveArgs& a, const RowPart& r) {
+  const int channels = r.part.channels;
+  const int upsampling = r.part.upsampling;
+  const float* const row = r.part.data + RowStart(a, r);
+  const float* const gate = r.part.gate == nullptr ? nullptr : r.part.gate + r.image * channels;
+  if (gate == nullptr && upsampling == 0 && r.pitch == channels) {
+    const int count = (r.end - r.begin) * channels;
+    return SplitValues<kProducts, false>(row + static_cast<std::size_t>(r.begin) * channels,
+                                         nullptr, count, count, r.high, r.low);
+  }
+  const auto split = gate == nullptr ? SplitValues<kProducts, false> : SplitValues<kProducts, true>;
+  for (int x = r.begin; x < r.end; ++x) {
+    const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - r.begin) * r.pitch;
+    split(row + static_cast<std::size_t>(x >> upsampling) * channels, gate, channels, r.room,
+          r.high + to, r.low + to);
   }
 }
 
@@ -95,50 +113,48 @@ void SplitThreePlanes(const float* row, std::size_t plane, int begin, int end, B
 }
 
 template <int kProducts>
-void SplitPlanes(const ConvolveArgs& a, const Part& part, int image, int y, int begin, int end,
-                 Bf16* high, Bf16* low, int pitch) {
+void SplitPlanes(const ConvolveArgs& a, const RowPart& r) {
+  const int channels = r.part.channels;
   const std::size_t plane = static_cast<std::size_t>(a.height) * a.width;
-  const float* const rows = part.data + static_cast<std::size_t>(image) * part.channels * plane +
-                            static_cast<std::size_t>(y) * a.width;
-  if (part.channels == 3 && pitch == 3)
-    return SplitThreePlanes<kProducts>(rows, plane, begin, end, high, low);
+  const float* const rows = r.part.data + static_cast<std::size_t>(r.image) * channels * plane +
+                            static_cast<std::size_t>(r.y) * a.width;
+  if (channels == 3 && r.pitch == 3)
+    return SplitThreePlanes<kProducts>(rows, plane, r.begin, r.end, r.high, r.low);
   alignas(64) Bf16 highs[kLanes];
   alignas(64) Bf16 lows[kLanes];
-  for (int c = 0; c < part.channels; ++c) {
-    const float* row = rows + c * plane;
-    for (int x = begin; x < end; x += kLanes) {
-      const int count = std::min(kLanes, end - x);
-      Split<kProducts>(_mm512_maskz_loadu_ps(Lanes(count), row + x), highs, lows);
+  for (int c = 0; c < r.room; ++c) {
+    for (int x = r.begin; x < r.end; x += kLanes) {
+      const int count = std::min(kLanes, r.end - x);
+      const __mmask16 lanes = Lanes(c < channels ? count : 0);
+      Split<kProducts>(_mm512_maskz_loadu_ps(lanes, rows + c * plane + x), highs, lows);
       for (int i = 0; i < count; ++i) {
-        const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - begin + i) * pitch + c;
-        high[to] = highs[i];
-        if constexpr (kProducts > 1) low[to] = lows[i];
+        const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - r.begin + i) * r.pitch + c;
+        r.high[to] = highs[i];
+        if constexpr (kProducts > 1) r.low[to] = lows[i];
       }
     }
   }
 }
 
-// Pixels of a row of which each is the largest of itself and its neighbours to the right, below and
-// both.
+// Each pixel is the largest of itself and its neighbours to the right, below and both.
 template <int kProducts>
-void SplitPooled(const ConvolveArgs& a, const Part& part, int image, int y, int begin, int end,
-                 Bf16* high, Bf16* low, int pitch) {
-  const std::size_t row_values = static_cast<std::size_t>(a.width) * part.channels;
-  const float* const upper =
-      part.data + (static_cast<std::size_t>(image) * a.height + y) * row_values;
-  const float* const lower = y + 1 < a.height ? upper + row_values : upper;
-  for (int x = begin; x < end; ++x) {
-    const std::size_t at = static_cast<std::size_t>(x) * part.channels;
-    const int right = x + 1 < a.width ? part.channels : 0;
-    for (int c = 0; c < part.channels; c += kLanes) {
-      const __mmask16 lanes = Lanes(part.channels - c);
+void SplitPooled(const ConvolveArgs& a, const RowPart& r) {
+  const int channels = r.part.channels;
+  const float* const upper = r.part.data + RowStart(a, r);
+  const float* const lower =
+      r.y + 1 < a.height ? upper + static_cast<std::size_t>(a.width) * channels : upper;
+  for (int x = r.begin; x < r.end; ++x) {
+    const std::size_t at = static_cast<std::size_t>(x) * channels;
+    const int right = x + 1 < a.width ? channels : 0;
+    for (int c = 0; c < r.room; c += kLanes) {
+      const __mmask16 lanes = Lanes(channels - c);
       const auto largest = [&](const float* row) {
         return _mm512_max_ps(_mm512_maskz_loadu_ps(lanes, row + at + c),
                              _mm512_maskz_loadu_ps(lanes, row + at + right + c));
       };
-      const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - begin) * pitch + c;
-      SplitMasked<kProducts>(_mm512_max_ps(largest(upper), largest(lower)), high + to, low + to,
-                             lanes);
+      const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - r.begin) * r.pitch + c;
+      SplitMasked<kProducts>(_mm512_max_ps(largest(upper), largest(lower)), r.high + to, r.low + to,
+                             Lanes(r.room - c));
     }
   }
 }
@@ -146,43 +162,40 @@ void SplitPooled(const ConvolveArgs& a, const Part& part, int image, int y, int 
 // Of bfloat16 that are as they will be multiplied: pixels of a row, 32 channels at a time;
 // `read(value, lanes)` reads those of one from its first.
 template <typename Read>
-void CopyPixels(int channels, int begin, int end, Bf16* to, int pitch, const Read& read) {
-  for (int c = 0; c < channels; c += 2 * kLanes) {
-    const __mmask32 lanes = PairedLanes(channels - c);
-    for (int x = begin; x < end; ++x) {
-      _mm512_mask_storeu_epi16(to + static_cast<std::ptrdiff_t>(x - begin) * pitch + c, lanes,
-                               read(x, c, lanes));
+void CopyPixels(const RowPart& r, const Read& read) {
+  for (int c = 0; c < r.room; c += 2 * kLanes) {
+    const __mmask32 lanes = PairedLanes(r.part.channels - c);
+    const __mmask32 written = PairedLanes(r.room - c);
+    for (int x = r.begin; x < r.end; ++x) {
+      _mm512_mask_storeu_epi16(r.high + static_cast<std::ptrdiff_t>(x - r.begin) * r.pitch + c,
+                               written, read(x, c, lanes));
     }
   }
 }
 
-inline void CopyPart(const ConvolveArgs& a, const Part& part, int image, int y, int begin, int end,
-                     Bf16* to, int pitch) {
-  const int height = a.height >> part.upsampling;
-  const int width = a.width >> part.upsampling;
-  const Bf16* const row =
-      part.rounded + (static_cast<std::size_t>(image) * height + (y >> part.upsampling)) *
-                         static_cast<std::size_t>(width) * part.channels;
-  if (part.upsampling == 0 && pitch == part.channels) {
-    std::copy_n(row + static_cast<std::size_t>(begin) * pitch,
-                static_cast<std::size_t>(end - begin) * pitch, to);
+inline void CopyPart(const ConvolveArgs& a, const RowPart& r) {
+  const int channels = r.part.channels;
+  const int upsampling = r.part.upsampling;
+  const Bf16* const row = r.part.rounded + RowStart(a, r);
+  if (upsampling == 0 && r.pitch == channels) {
+    std::copy_n(row + static_cast<std::size_t>(r.begin) * channels,
+                static_cast<std::size_t>(r.end - r.begin) * channels, r.high);
     return;
   }
-  CopyPixels(part.channels, begin, end, to, pitch, [&](int x, int c, __mmask32 lanes) {
-    const std::size_t pixel = x >> part.upsampling;
-    return _mm512_maskz_loadu_epi16(lanes, row + pixel * part.channels + c);
+  CopyPixels(r, [&](int x, int c, __mmask32 lanes) {
+    const std::size_t pixel = x >> upsampling;
+    return _mm512_maskz_loadu_epi16(lanes, row + pixel * channels + c);
   });
 }
 
-inline void CopyPooled(const ConvolveArgs& a, const Part& part, int image, int y, int begin,
-                       int end, Bf16* to, int pitch) {
-  const std::size_t row_values = static_cast<std::size_t>(a.width) * part.channels;
-  const Bf16* const upper =
-      part.rounded + (static_cast<std::size_t>(image) * a.height + y) * row_values;
-  const Bf16* const lower = y + 1 < a.height ? upper + row_values : upper;
-  CopyPixels(part.channels, begin, end, to, pitch, [&](int x, int c, __mmask32 lanes) {
-    const std::size_t at = static_cast<std::size_t>(x) * part.channels + c;
-    const int right = x + 1 < a.width ? part.channels : 0;
+inline void CopyPooled(const ConvolveArgs& a, const RowPart& r) {
+  const int channels = r.part.channels;
+  const Bf16* const upper = r.part.rounded + RowStart(a, r);
+  const Bf16* const lower =
+      r.y + 1 < a.height ? upper + static_cast<std::size_t>(a.width) * channels : upper;
+  CopyPixels(r, [&](int x, int c, __mmask32 lanes) {
+    const std::size_t at = static_cast<std::size_t>(x) * channels + c;
+    const int right = x + 1 < a.width ? channels : 0;
     const auto largest = [&](const Bf16* row) {
       return _mm512_max_epi16(Sorted(_mm512_maskz_loadu_epi16(lanes, row + at)),
                               Sorted(_mm512_maskz_loadu_epi16(lanes, row + at + right)));
@@ -216,20 +229,15 @@ void SplitInputs(const ConvolveArgs& a, const Region& g, const Scratch& l) {
     for (int p = 0; p < a.part_count; ++p) {
       const Part& part = a.parts[p];
       Bf16* const high = l.high + at + inside + channel;
+      const int room = p + 1 < a.part_count ? part.channels : l.pitch - channel;
       channel += part.channels;
-      if (part.rounded != nullptr) {
-        const auto copy = part.pooled ? CopyPooled : CopyPart;
-        copy(a, part, g.image, y, begin, end, high, l.pitch);
-        continue;
-      }
-      const auto split = part.planes   ? SplitPlanes<kProducts>
+      const bool rounded = part.rounded != nullptr;
+      const auto split = rounded       ? (part.pooled ? CopyPooled : CopyPart)
+                         : part.planes ? SplitPlanes<kProducts>
                          : part.pooled ? SplitPooled<kProducts>
                                        : SplitPart<kProducts>;
-      split(a, part, g.image, y, begin, end, high, l.low + (high - l.high), l.pitch);
+      split(a, {part, g.image, y, begin, end, high, l.low + (high - l.high), l.pitch, room});
     }
-    if (const int tail = l.pitch - a.channels; tail > 0)
-      for (int x = begin; x < end; ++x)
-        clear(at + inside + static_cast<std::ptrdiff_t>(x - begin) * l.pitch + a.channels, tail);
   }
   // What the last pixel's blocks of depth reach, which weights of zero multiply.
   clear(static_cast<std::ptrdiff_t>(l.in_rows) * l.row_pitch, 2 * kDepth);
