@@ -60,9 +60,10 @@ Status ForEachAlone(int images, Team& team, const Run& run) {
 class Execution {
  public:
   Execution(const Network& network, const float* in, int batch, std::vector<Extent> extents,
-            Team& team)
+            float* out, Team& team)
       : network_(network),
         in_(in),
+        out_(out),
         batch_(batch),
         extents_(std::move(extents)),
         team_(team),
@@ -72,7 +73,7 @@ class Execution {
         scratch_(team.members()),
         scratch_bytes_(team.members(), 0) {}
 
-  Status Run(float* out) {
+  Status Run() {
     if (Status status = TakeMemory(); !status.ok()) return status;
     for (std::size_t index = 1; index < extents_.size(); ++index) {
       Unpoison(Memory(static_cast<int>(index)), tensors_[index].bytes);
@@ -82,7 +83,7 @@ class Execution {
         if (tensors_[read].last_read == index)
           Poison(Memory(static_cast<int>(read)), tensors_[read].bytes);
     }
-    WriteOut(out);
+    if (!OutputIsPlane()) WriteOut();
     return {};
   }
 
@@ -123,12 +124,14 @@ class Execution {
 
   [[nodiscard]] std::size_t Bytes(int tensor) const {
     if (network_.is_gate_[tensor]) return 0;
+    if (tensor == network_.output_ && OutputIsPlane()) return 0;
     const Extent extent = extents_[tensor];
     return static_cast<std::size_t>(batch_) * extent.height * extent.width *
            network_.channels_[tensor] * (network_.IsRounded(tensor) ? sizeof(Bf16) : sizeof(float));
   }
 
   [[nodiscard]] std::uint8_t* Memory(int tensor) const {
+    if (tensor == network_.output_ && OutputIsPlane()) return reinterpret_cast<std::uint8_t*>(out_);
     return memory_.get() + plan_.offsets[tensor];
   }
   [[nodiscard]] const float* Data(int tensor) const {
@@ -399,8 +402,13 @@ class Execution {
     }
   }
 
+  // Whether the output's pixels are what the caller wants of them.
+  [[nodiscard]] bool OutputIsPlane() const {
+    return network_.output_ > 0 && network_.output_channels() == 1;
+  }
+
   // The output as planes.
-  void WriteOut(float* out) {
+  void WriteOut() {
     const int channels = network_.output_channels();
     const Extent extent = extents_[network_.output_];
     const float* const in = Data(network_.output_);
@@ -409,7 +417,7 @@ class Execution {
       const float* row =
           in + (static_cast<std::size_t>(region.image) * extent.height + region.row) *
                    extent.width * channels;
-      float* to = out + static_cast<std::size_t>(region.image) * channels * plane +
+      float* to = out_ + static_cast<std::size_t>(region.image) * channels * plane +
                   static_cast<std::size_t>(region.row) * extent.width;
       const int pixels = region.rows * extent.width;
       for (int c = 0; c < channels; ++c)
@@ -420,6 +428,7 @@ class Execution {
 
   const Network& network_;
   const float* in_;
+  float* out_;
   int batch_;
   std::vector<Extent> extents_;
   Team& team_;
@@ -441,8 +450,9 @@ Status Network::Run(const float* in, int batch, Extent image, float* out, int th
   const std::size_t in_values = values(image, input_channels());
   const std::size_t out_values = values(extents.value()[output_], output_channels());
   const auto run = [&](int first, int count, Team& team) {
-    return Execution(*this, in + first * in_values, count, extents.value(), team)
-        .Run(out + first * out_values);
+    return Execution(*this, in + first * in_values, count, extents.value(),
+                     out + first * out_values, team)
+        .Run();
   };
   try {
     return Team::With(threads, [&](Team& team) {

@@ -25,7 +25,7 @@ constexpr int kPitch = 2 * kTileColumns;
 constexpr int kPixels = 2 * kTileRows;
 
 // While tiles are multiplied, the vector units do what the ones before are for: `Finish` of theirs,
-// (products, first row, end), a few rows at a time.
+// (products, first row, end), some rows at a time.
 template <typename Tiles, int kProducts, typename Finish>
 class Pipeline {
  public:
@@ -34,14 +34,14 @@ class Pipeline {
   Pipeline& operator=(const Pipeline&) = delete;
   ~Pipeline() {
     if (!waiting_) return;
-    for (int part = 0; part < parts_; ++part) FinishPart(part, parts_);
+    for (int part = 0; part < parts_; ++part) FinishPart(part);
   }
 
   void Add(Tiles& tiles, const Factors& factors, const Finish& finish) {
     float* const free = products_ == both_ ? both_ + kPixels * kPitch : both_;
     tiles.template Multiply<kProducts>(factors, free, [this](int part, int parts) {
-      parts_ = parts;
-      if (waiting_) FinishPart(part, parts);
+      SetParts(parts);
+      if (waiting_) FinishPart(part);
     });
     finish_ = finish;
     waiting_ = true;
@@ -49,17 +49,32 @@ class Pipeline {
   }
 
  private:
-  // In the same parts always: what is summed up on the way is then the same wherever regions end.
-  void FinishPart(int part, int parts) const {
-    const int begin = part * kPixels / parts;
-    const int end = (part + 1) * kPixels / parts;
-    if (begin < end) finish_(products_, begin, end);
+  // What begins a few rows costs as much as some of them.
+  static constexpr int kFewestRows = kProducts == 1 ? 8 : 1;
+  static constexpr int kOne = 1 << 20;  // row, of a fraction
+
+  void SetParts(int parts) {
+    if (parts == parts_) return;
+    parts_ = parts;
+    rows_per_part_ = (kPixels * kOne + parts - 1) / parts;
+  }
+
+  // The same rows together always: what is summed up on the way is then the same wherever regions
+  // end.
+  void FinishPart(int part) {
+    const bool last = part + 1 == parts_;
+    const int end = last ? kPixels : (part + 1) * rows_per_part_ / kOne;
+    if (!last && end - finished_ < kFewestRows) return;
+    finish_(products_, finished_, end);
+    finished_ = last ? 0 : end;
   }
 
   float* const both_;
   float* products_;
   bool waiting_ = false;
-  int parts_ = 1;
+  int parts_ = 0;
+  int rows_per_part_ = 0;
+  int finished_ = 0;  // rows
   Finish finish_;
 };
 
