@@ -38,38 +38,69 @@ inline std::size_t RowStart(const ConvolveArgs& a, const RowPart& r) {
   return (r.image * height + (r.y >> r.part.upsampling)) * width * r.part.channels;
 }
 
-// `of` values: `count` from `from`, multiplied by `gate` unless it is null, then zeros.
+// Runs of `count` values, multiplied by those of a gate or as they are, and zeros up to `room`.
 template <int kProducts, bool kGated>
-inline void SplitValues(const float* from, const float* gate, int count, int of, Bf16* high,
-                        Bf16* low) {
-  for (int at = 0; at < of; at += 2 * kLanes) {
-    const auto read = [&](int place) {
-      const __mmask16 lanes = Lanes(count - place);
+class SplitRun {
+ public:
+  SplitRun(const float* gate, int count, int room)
+      : gate_(gate),
+        whole_(count / kBlock * kBlock),
+        room_(room),
+        first_(Lanes(count - whole_)),
+        second_(Lanes(count - whole_ - kLanes)),
+        written_(PairedLanes(room - whole_)) {}
+
+  __attribute__((always_inline)) void operator()(const float* from, Bf16* high, Bf16* low) const {
+    constexpr auto kAll = static_cast<__mmask16>(-1);
+    for (int at = 0; at < whole_; at += kBlock)
+      Split(from, at, kAll, kAll, high, low, static_cast<__mmask32>(-1));
+    if (whole_ < room_) Split(from, whole_, first_, second_, high, low, written_);
+    for (int at = whole_ + kBlock; at < room_; at += kBlock)
+      Split(from, at, 0, 0, high, low, PairedLanes(room_ - at));
+  }
+
+ private:
+  static constexpr int kBlock = 2 * kLanes;
+
+  __attribute__((always_inline)) void Split(const float* from, int at, __mmask16 first,
+                                            __mmask16 second, Bf16* high, Bf16* low,
+                                            __mmask32 written) const {
+    const auto read = [&](int place, __mmask16 lanes) {
       const __m512 x = _mm512_maskz_loadu_ps(lanes, from + place);
       if constexpr (!kGated) return x;
-      return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(lanes, gate + place));
+      return _mm512_mul_ps(x, _mm512_maskz_loadu_ps(lanes, gate_ + place));
     };
-    SplitBoth<kProducts>(read(at), read(at + kLanes), high + at, low + at, PairedLanes(of - at));
+    SplitBoth<kProducts>(read(at, first), read(at + kLanes, second), high + at, low + at, written);
+  }
+
+  const float* gate_;
+  int whole_;
+  int room_;
+  __mmask16 first_, second_;  // of the values behind the whole blocks
+  __mmask32 written_;
+};
+
+template <int kProducts, bool kGated>
+void SplitPixels(const float* row, const float* gate, const RowPart& r) {
+  const int channels = r.part.channels;
+  const int upsampling = r.part.upsampling;
+  if (!kGated && upsampling == 0 && r.pitch == channels) {
+    const int count = (r.end - r.begin) * channels;
+    const SplitRun<kProducts, kGated> split(gate, count, count);
+    return split(row + static_cast<std::size_t>(r.begin) * channels, r.high, r.low);
+  }
+  const SplitRun<kProducts, kGated> split(gate, channels, r.room);
+  for (int x = r.begin; x < r.end; ++x) {
+    const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - r.begin) * r.pitch;
+    split(row + static_cast<std::size_t>(x >> upsampling) * channels, r.high + to, r.low + to);
   }
 }
 
 template <int kProducts>
 void SplitPart(const ConvolveArgs& a, const RowPart& r) {
-  const int channels = r.part.channels;
-  const int upsampling = r.part.upsampling;
   const float* const row = r.part.data + RowStart(a, r);
-  const float* const gate = r.part.gate == nullptr ? nullptr : r.part.gate + r.image * channels;
-  if (gate == nullptr && upsampling == 0 && r.pitch == channels) {
-    const int count = (r.end - r.begin) * channels;
-    return SplitValues<kProducts, false>(row + static_cast<std::size_t>(r.begin) * channels,
-                                         nullptr, count, count, r.high, r.low);
-  }
-  const auto split = gate == nullptr ? SplitValues<kProducts, false> : SplitValues<kProducts, true>;
-  for (int x = r.begin; x < r.end; ++x) {
-    const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(x - r.begin) * r.pitch;
-    split(row + static_cast<std::size_t>(x >> upsampling) * channels, gate, channels, r.room,
-          r.high + to, r.low + to);
-  }
+  if (r.part.gate == nullptr) return SplitPixels<kProducts, false>(row, nullptr, r);
+  SplitPixels<kProducts, true>(row, r.part.gate + r.image * r.part.channels, r);
 }
 
 // Planes of three channels to pixels, 16 at a time.
