@@ -14,6 +14,11 @@ PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
 
+# Builds share what they compile alike, with the same flags in whatever folder.
+export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
+export CCACHE_DIR := $(CURDIR)/build/ccache
+export CCACHE_NOHASHDIR := 1
+
 .PHONY: train test lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
 

