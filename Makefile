@@ -93,9 +93,17 @@ sanitizers: build/asan/.tested build/tsan/.tested
 # From tests/, because ./vista_fast would hide the installed package and its compiled core. The CUDA library is the one of
 # cuda-compile, where that was made; what it plans is tested without a GPU. Another one, whose device is the host, runs.
 HOST_LIBRARY := tests/cpp/cuda/host_library.so
-python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY)
-	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so \
+SCANS := $(CURDIR)/build/scans
+python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY) $(SCANS)/.unpacked
+	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so VISTA_TEST_SCANS=$(SCANS) \
 	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(BIN)/python -m pytest -q
+
+# Images with text that packages have in their sources.
+$(SCANS)/.unpacked: $(VENV)/.dev-extra
+	rm -rf $(SCANS) && mkdir -p $(SCANS)
+	$(PIP) download --no-deps --no-binary img2table,ocrmypdf -d $(SCANS) img2table==2.0.0 ocrmypdf==16.10.4
+	for source in $(SCANS)/*.tar.gz; do tar xzf $$source -C $(SCANS) && rm $$source; done
+	touch $@
 
 build/%/$(HOST_LIBRARY): build/%/build.ninja $(NATIVE) $(CPP_TESTS)
 	$(BIN)/ninja -C build/$* -j $(JOBS) vista_host_library

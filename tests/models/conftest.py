@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -110,13 +111,42 @@ REAL = [
 """Photographs and scans that scikit-image has in its wheel."""
 
 
+SCANS = {
+    "img2table-2.0.0": [
+        *(f"examples/data/borderless/{number}.png" for number in range(1, 5)),
+        *("examples/data/borderless.jpg", "examples/data/implicit.png", "examples/data/tables.png"),
+        *(".github/scripts/test.bmp", "tests/document/image/test_data/dark.png", "tests/ocr/surya/test_data/test.png"),
+    ],
+    "ocrmypdf-16.10.4": [
+        *("docs/images/logo-social.png", "docs/images/macos-workflow.png", "misc/flatpak/sample_screenshot.png"),
+        *(f"tests/resources/{name}.png" for name in ("baiona", "linn", "typewriter")),
+    ],
+}
+"""Scans, screenshots and tables in the sources of packages, which ``make test`` fetches into $VISTA_TEST_SCANS."""
+
+
 def real(name: str) -> Pixels:
-    with Image.open(Path(skimage.data.__file__).with_name(name)) as picture:
-        picture.thumbnail((640, 640))
-        return np.asarray(picture.convert("RGB"))
+    return shrunk(Path(skimage.data.__file__).with_name(name), 640)
+
+
+def scan(name: str) -> Pixels:
+    folder = os.environ.get("VISTA_TEST_SCANS")
+    if folder is None:
+        pytest.skip("$VISTA_TEST_SCANS is not set; make python-test sets it")
+    return shrunk(Path(folder, name), 1000)
+
+
+def shrunk(path: Path, longest: int) -> Pixels:
+    with Image.open(path) as picture:
+        picture = picture.convert("RGB")
+        picture.thumbnail((longest, longest))
+        return np.asarray(picture)
 
 
 IMAGES |= {name: (CHEAP, functools.partial(real, name)) for name in REAL}
+IMAGES |= {
+    name: (CHEAP, functools.partial(scan, f"{package}/{name}")) for package, names in SCANS.items() for name in names
+}
 IMAGES |= {
     f"page {seed}": (CHEAP, functools.partial(page, 200 + 20 * seed, 320, 3 + seed % 4, 100 + seed, 16 + seed % 9))
     for seed in range(22)
