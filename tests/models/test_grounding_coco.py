@@ -58,6 +58,19 @@ def test_it_finds_what_is_in_photographs(detector: CocoDetector, name: str) -> N
     assert (np.diff(found.scores) <= 0).all()
 
 
+@pytest.mark.parametrize("name", [*LOOKS, "chelsea.png", "coins.png", "horse.png"])
+def test_bf16_moves_scores_and_boxes_little(detector: CocoDetector, name: str) -> None:
+    (wanted,) = detector.detect([photograph(name)])
+    (found,) = CocoDetector(GroundingConfig(backend="openvino", precision="bf16")).detect([photograph(name)])
+    sure = np.flatnonzero(wanted.scores > 0.3)
+    assert len(sure) > 0
+    for index in sure:
+        same = [other for other, phrase in enumerate(found.phrases) if phrase == wanted.phrases[index]]
+        nearest = max(same, key=lambda other: overlap(wanted.boxes[index], found.boxes[other]))
+        assert overlap(wanted.boxes[index], found.boxes[nearest]) > 0.97
+        assert abs(found.scores[nearest] - wanted.scores[index]) < 0.02
+
+
 def overlap(one: Any, other: Any) -> float:
     sides = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
     shared = float(np.clip(sides, 0, None).prod())

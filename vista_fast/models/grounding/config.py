@@ -27,7 +27,10 @@ class GroundingConfig:
             which is the program's to say.
         threads: threads of the network; None takes the engine's budget, else all usable cores.
         precision: "f32", or "bf16" (OpenVINO on CPUs with AMX, TensorRT), or "f16" (TensorRT). In f32 what else is in
-            a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides.
+            a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides. The detector of COCO's
+            classes holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.97, on photographs. For
+            Grounding DINO no bound is held: on random weights half of the scores move by less than 0.03, single ones
+            by 0.4, and single boxes change.
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
         longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both. Beside a
