@@ -7,13 +7,12 @@
 #include <utility>
 
 #include "base/buffer.h"
-#include "base/poison.h"
 #include "nn/cut.h"
-#include "nn/memory_plan.h"
 #include "nn/network.h"
 #include "nn/scratch.h"
 #include "nn/strips.h"
 #include "nn/team.h"
+#include "nn/tensors.h"
 
 namespace vista::nn {
 
@@ -23,8 +22,6 @@ constexpr std::size_t kScratchBytes = 448 << 10;  // of a region, beside its wei
 constexpr int kFlatColumns = 192;
 constexpr int kWideColumns = 128;
 constexpr int kMostRows = 16;
-// Of a tensor that no core's cache holds beside what it is made of.
-constexpr std::size_t kStripsFromBytes = 1 << 20;
 
 int PadBefore(int size, int out, int kernel, int stride) {
   return std::max(0, (out - 1) * stride + kernel - size) / 2;
@@ -62,88 +59,30 @@ class Execution {
   Execution(const Network& network, const float* in, int batch, std::vector<Extent> extents,
             float* out, Team& team)
       : network_(network),
-        in_(in),
         out_(out),
         batch_(batch),
         extents_(std::move(extents)),
         team_(team),
-        tensors_(extents_.size()),
+        tensors_(network, in, out, batch, extents_),
         sums_(extents_.size()),
         gates_(extents_.size()),
         scratch_(team.members()),
         scratch_bytes_(team.members(), 0) {}
 
   Status Run() {
-    if (Status status = TakeMemory(); !status.ok()) return status;
-    for (std::size_t index = 1; index < extents_.size(); ++index) {
-      Unpoison(Memory(static_cast<int>(index)), tensors_[index].bytes);
-      if (InStrips(static_cast<int>(index))) continue;
-      if (Status status = Do(static_cast<int>(index)); !status.ok()) return status;
-      for (std::size_t read = 1; read <= index; ++read)
-        if (tensors_[read].last_read == index)
-          Poison(Memory(static_cast<int>(read)), tensors_[read].bytes);
+    if (Status status = tensors_.Take(); !status.ok()) return status;
+    const int count = static_cast<int>(extents_.size());
+    for (int index = 1; index < count; ++index) {
+      tensors_.BeforeStep(index);
+      if (tensors_.InStrips(index)) continue;
+      if (Status status = Do(index); !status.ok()) return status;
+      tensors_.AfterStep(index);
     }
-    if (!OutputIsPlane()) WriteOut();
+    if (!tensors_.OutputIsPlane()) WriteOut();
     return {};
   }
 
  private:
-  // For all tensors but the input.
-  Status TakeMemory() {
-    for (std::size_t index = 1; index < extents_.size(); ++index) {
-      const bool kept = static_cast<int>(index) == network_.output_;
-      tensors_[index] = {Bytes(static_cast<int>(index)), index,
-                         kept ? extents_.size() : network_.last_use_[index]};
-      if (!InStrips(static_cast<int>(index))) continue;
-      tensors_[index].bytes = 0;
-      for (std::size_t read = 1; read < index; ++read)
-        if (tensors_[read].last_read == index) ++tensors_[read].last_read;
-    }
-    plan_ = PlanMemory(tensors_);
-    memory_ = AllocateBuffer(plan_.bytes);
-    if (memory_ != nullptr) {
-      Poison(memory_.get(), plan_.bytes);
-      return {};
-    }
-    return {StatusCode::kResourceExhausted, "no memory for the " + std::to_string(plan_.bytes) +
-                                                " bytes of a network's tensors; give fewer or "
-                                                "smaller images at once"};
-  }
-
-  // Whether a convolution's tensor is made by the step behind, with that step's own.
-  [[nodiscard]] bool InStrips(int tensor) const {
-    const auto behind = static_cast<std::size_t>(tensor);
-    if (behind >= network_.steps_.size() || network_.summed_[tensor] ||
-        network_.last_use_[tensor] != behind + 1 || tensor == network_.output_)
-      return false;
-    const auto* const depthwise = std::get_if<Depthwise>(&network_.steps_[behind]);
-    return std::holds_alternative<Convolution>(network_.steps_[behind - 1]) &&
-           depthwise != nullptr && depthwise->input == tensor &&
-           depthwise->window.height <= Strips::kMostKernelRows && Bytes(tensor) >= kStripsFromBytes;
-  }
-
-  [[nodiscard]] std::size_t Bytes(int tensor) const {
-    if (network_.is_gate_[tensor]) return 0;
-    if (tensor == network_.output_ && OutputIsPlane()) return 0;
-    const Extent extent = extents_[tensor];
-    return static_cast<std::size_t>(batch_) * extent.height * extent.width *
-           network_.channels_[tensor] * (network_.IsRounded(tensor) ? sizeof(Bf16) : sizeof(float));
-  }
-
-  [[nodiscard]] std::uint8_t* Memory(int tensor) const {
-    if (tensor == network_.output_ && OutputIsPlane()) return reinterpret_cast<std::uint8_t*>(out_);
-    return memory_.get() + plan_.offsets[tensor];
-  }
-  [[nodiscard]] const float* Data(int tensor) const {
-    return tensor == 0 ? in_ : reinterpret_cast<const float*>(Memory(tensor));
-  }
-  [[nodiscard]] const Bf16* RoundedData(int tensor) const {
-    return reinterpret_cast<const Bf16*>(Memory(tensor));
-  }
-  [[nodiscard]] Output OutputOf(int tensor) const {
-    if (network_.IsRounded(tensor)) return {nullptr, reinterpret_cast<Bf16*>(Memory(tensor))};
-    return {reinterpret_cast<float*>(Memory(tensor)), nullptr};
-  }
   [[nodiscard]] const float* GateData(int gate) const {
     return gate < 0 ? nullptr : gates_[gate].data();
   }
@@ -157,7 +96,8 @@ class Execution {
     if (network_.summed_[index])
       sums_[index].assign(
           static_cast<std::size_t>(team_.members()) * batch_ * network_.channels_[index], 0);
-    return std::visit([&](const auto& s) { return Make(s, index, OutputOf(index)); }, step);
+    return std::visit([&](const auto& s) { return Make(s, index, tensors_.OutputOf(index)); },
+                      step);
   }
 
   // Where a member of the team sums up channels.
@@ -195,8 +135,8 @@ class Execution {
     Slide(s.window, from, extents_[index], args);
     for (const Input& input : s.inputs) {
       const bool rounded = network_.IsRounded(input.tensor);
-      args.parts[args.part_count++] = {rounded ? nullptr : Data(input.tensor),
-                                       rounded ? RoundedData(input.tensor) : nullptr,
+      args.parts[args.part_count++] = {rounded ? nullptr : tensors_.Data(input.tensor),
+                                       rounded ? tensors_.RoundedData(input.tensor) : nullptr,
                                        GateData(input.gate),
                                        network_.channels_[input.tensor],
                                        input.upsampling,
@@ -208,7 +148,7 @@ class Execution {
     if (s.second) args.second = s.second->View();
     args.residual = s.residual;
     args.scale = GateData(s.scale);
-    args.plus = s.plus < 0 ? nullptr : Data(s.plus);
+    args.plus = s.plus < 0 ? nullptr : tensors_.Data(s.plus);
     args.plus_upsampling = s.plus_upsampling;
     args.products = s.products;
     return args;
@@ -293,8 +233,8 @@ class Execution {
     args.bias = s.bias.data();
     args.relu = s.relu;
     args.out = out;
-    if (InStrips(s.input)) return MakeInStrips(args, index);
-    args.in = Data(s.input);
+    if (tensors_.InStrips(s.input)) return MakeInStrips(args, index);
+    args.in = tensors_.Data(s.input);
     ForBands(extents_[index], [&](const Region& region, int member) {
       DepthwiseArgs mine = args;
       mine.sums = Sums(index, member);
@@ -322,9 +262,9 @@ class Execution {
 
   Status Make(const Blend& s, int index, Output out) {
     BlendArgs args;
-    args.in = Data(s.input);
+    args.in = tensors_.Data(s.input);
     args.gate = GateData(s.gate);
-    args.other = s.other < 0 ? nullptr : Data(s.other);
+    args.other = s.other < 0 ? nullptr : tensors_.Data(s.other);
     args.upsampling = s.upsampling;
     args.height = extents_[index].height;
     args.width = extents_[index].width;
@@ -338,7 +278,7 @@ class Execution {
   Status Make(const MaxPool& s, int index, Output out) {
     PoolArgs args;
     Slide(s.window, extents_[s.input], extents_[index], args);
-    args.in = Data(s.input);
+    args.in = tensors_.Data(s.input);
     args.channels = network_.channels_[index];
     args.out = out.data;
     ForBands(extents_[index], [&](const Region& region, int /*member*/) {
@@ -348,7 +288,7 @@ class Execution {
   }
 
   Status Make(const DepthToSpace& s, int index, Output out) {
-    const float* const in = Data(s.input);
+    const float* const in = tensors_.Data(s.input);
     const Extent from = extents_[s.input];
     const int channels = network_.channels_[index];
     const int block = s.block;
@@ -411,7 +351,7 @@ class Execution {
   void WriteOut() {
     const int channels = network_.output_channels();
     const Extent extent = extents_[network_.output_];
-    const float* const in = Data(network_.output_);
+    const float* const in = tensors_.Data(network_.output_);
     const std::size_t plane = static_cast<std::size_t>(extent.height) * extent.width;
     ForBands(extent, [&](const Region& region, int /*member*/) {
       const float* row =
@@ -427,14 +367,11 @@ class Execution {
   }
 
   const Network& network_;
-  const float* in_;
   float* out_;
   int batch_;
   std::vector<Extent> extents_;
   Team& team_;
-  std::vector<Lifetime> tensors_;
-  MemoryPlan plan_;
-  Buffer memory_;
+  Tensors tensors_;
   std::vector<std::vector<double>> sums_;  // [members, n, channels]
   std::vector<std::vector<float>> gates_;  // [n, channels]
   std::vector<Buffer> scratch_;

@@ -38,6 +38,7 @@ class Network {
 
  private:
   friend class Execution;
+  friend class Tensors;
 
   // Whether all that a tensor is for is what single products take of it.
   [[nodiscard]] bool IsRounded(int tensor) const;
