@@ -14,7 +14,8 @@ PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
 
-# Builds share what they compile alike, with the same flags in whatever folder.
+# Builds share what they compile alike: with the same compiler, by name, and flags, in whatever folder.
+export CXX
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_NOHASHDIR := 1
