@@ -50,7 +50,8 @@ struct WriteOut {
     const int outputs = weights->outputs;
     const Activate act = *activate;
     const float* const residual = a.residual ? a.parts[0].data : nullptr;
-    const float* const gate = a.parts[0].gate;
+    // Of as many channels as there are outputs, which a residual's inputs have.
+    const float* const gate = a.residual ? a.parts[0].gate : nullptr;
     const float* const added = plus;
     const int upsampling = a.plus_upsampling;
     for (int t = 0; t < tiles; ++t) {

@@ -7,7 +7,9 @@
 namespace vista::nn {
 namespace {
 
-constexpr int kRingRows = 8;  // a power of two
+constexpr int kRingRows = 8;
+static_assert((kRingRows & (kRingRows - 1)) == 0, "a mask finds a row in the ring");
+static_assert(Strips::kMostKernelRows < kRingRows);
 
 }  // namespace
 
