@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpu_agreement import Agreement
+from gpu_models import compare_networks
 from gpu_workloads import WORKLOADS, Regions, Workload, make_regions
 
 if TYPE_CHECKING:
@@ -16,31 +18,10 @@ if TYPE_CHECKING:
     from vista_fast.kernels.ragged import CropResize
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """``off`` is what the name says of the difference, else the largest one; None where nothing could be compared, and
-    ``why`` says why: what it needs is not here, or it ``failed``."""
-
-    name: str
-    off: float | None
-    limit: float
-    why: str = ""
-    failed: bool = False
-
-    @property
-    def agrees(self) -> bool | None:
-        if self.failed:
-            return False
-        return None if self.off is None else self.off <= self.limit
-
-    def record(self) -> dict[str, object]:
-        return asdict(self) | {"agrees": self.agrees}
-
-
 def check_all(seed: int, device: str = "cuda", workloads: tuple[Workload, ...] = WORKLOADS) -> list[Agreement]:
     """Every comparison, printed as it is made."""
     found = []
-    for compare in (_kernels, _cuda_library, _in_core, _overlay_and_masks, _dali, _models):
+    for compare in (_references, _kernels, _cuda_library, _in_core, _overlay_and_masks, _dali, _models):
         for agreement in _or_its_failure(compare, compare(seed, device, workloads)):
             state = {True: "ok", False: "DISAGREES", None: "not compared"}[agreement.agrees]
             number = "" if agreement.off is None else f": off by {agreement.off:.1e}, at most {agreement.limit:.1e}"
@@ -68,6 +49,21 @@ def _limits() -> dict[torch.dtype, float]:
 def _level(call: CropResize | CropPatchify) -> float:
     """One grey level after the call's normalisation: what a sum at a half may move a rounded result by."""
     return 1 / 255 / min(call.std)
+
+
+def _references(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
+    """What kernels are compared with on this device, for speed, beside the same on the CPU; of some regions."""
+    from vista_fast.kernels import reference
+
+    for workload in workloads:
+        few = replace(workload, rows=min(workload.rows, 16), images=min(workload.images, 8))
+        there, here = make_regions(few, seed, device), make_regions(few, seed, "cpu")
+        for rounded in (False, True):
+            name = f"{'rounded ' if rounded else ''}on the CPU, {workload.name}"
+            squares = reference.crop_resize_normalise(there.resize(rounded=rounded)).cpu()
+            yield from _compared(f"reference of crop_resize {name}", here.resize(rounded=rounded), squares)
+            rows = reference.crop_resize_patchify(there.patchify(rounded=rounded)).cpu()
+            yield from _compared(f"reference of crop_patchify {name}", here.patchify(rounded=rounded), rows)
 
 
 def _kernels(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
@@ -222,14 +218,17 @@ def _overlay_and_masks(seed: int, device: str, workloads: tuple[Workload, ...]) 
     count = len(regions.rows)
     colors = torch.randint(0, 256, (count, 3), dtype=torch.uint8, generator=random)
     outlines = BoxOverlay(regions.images, regions.rows, regions.boxes, colors, torch.arange(count) % 5 + 1)
-    got, want = box_overlay.box_overlay(outlines), reference.box_overlay(outlines)
-    yield Agreement("box_overlay", _largest(got.pixels, want.pixels), 0)
+    got = box_overlay.box_overlay(outlines).pixels.cpu()
+    want = reference.box_overlay(replace(outlines, images=regions.images.to("cpu"))).pixels
+    yield Agreement("box_overlay", _largest(got, want), 0)
 
     side = 256 if device == "cuda" else 16
     scores = torch.randn(16, side, side, generator=random).to(device)
     sizes = torch.randint(side // 2, 4 * side, (16, 2), generator=random)
     masks = MaskResize(scores, sizes)
-    differ = mask_resize.mask_resize(masks).values != reference.mask_resize(masks).values
+    differ = (
+        mask_resize.mask_resize(masks).values.cpu() != reference.mask_resize(MaskResize(scores.cpu(), sizes)).values
+    )
     yield Agreement("mask_resize, share of pixels (scores at the threshold)", differ.float().mean().item(), 1e-4)
 
 
@@ -259,72 +258,10 @@ def _dali(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[A
             yield Agreement(f"dali.zoom {filter} against image.zoom, grey levels in noise", off, 24)
 
 
-MODELS = {
-    "pp-ocrv6-det-small": (2, 3, 64, 96),
-    "pp-ocrv6-rec-small": (4, 3, 48, 192),
-    "pp-layout-cdla": (1, 3, 800, 608),
-    "slanet-1m": (1, 3, 488, 488),
-    "sam2-hiera-tiny-encoder": (1, 3, 1024, 1024),
-}
-"""Networks with one input, and a shape for it; tests marked gpu compare whole Ops."""
-READ_BY_ONE = {"slanet-1m": "onnxruntime"}
-"""Networks that one library alone runs here, on the CPU too."""
-
-
 def _models(seed: int, device: str, workloads: tuple[Workload, ...]) -> Iterator[Agreement]:
-    import numpy as np
-
-    from vista_fast.errors import MissingExtraError, NotFoundError, VistaError
-    from vista_fast.models import open_model
-    from vista_fast.models.backend import Profile, run_single
-    from vista_fast.models.weights import find_weight
-
-    if device == "cpu":
-        return
-    random = np.random.default_rng(seed)
-    for name, shape in MODELS.items():
-        batch = random.random(shape, np.float32)
-        try:
-            path = _as_onnx(find_weight(name))
-        except (NotFoundError, MissingExtraError) as error:
-            yield Agreement(name, None, 0, str(error))
-            continue
-        on_cpu = open_model(path, backend=READ_BY_ONE.get(name), device="cpu")
-        want = run_single(on_cpu, batch)
-        profiles = [Profile.covering([{on_cpu.inputs[0].name: shape}])]  # for TensorRT
-        for backend in backends_on_the_gpu():
-            if backend != READ_BY_ONE.get(name, backend):
-                continue
-            try:
-                opened = open_model(path, backend=backend, device="cuda", profiles=profiles)
-                got = run_single(opened, batch)
-            except VistaError as error:
-                yield Agreement(f"{name} on {backend}", None, 0, str(error), failed=True)
-            else:
-                yield Agreement(f"{name} on {backend}", float(np.abs(got - want).max()), 1e-2)
-
-
-def backends_on_the_gpu() -> list[str]:
-    """Those that are installed and run here, and a line about each other."""
-    from vista_fast.errors import VistaError
-    from vista_fast.models.backend import available_backends, check_backend
-
-    able = []
-    for backend in available_backends("cuda"):
-        try:
-            check_backend(backend, "cuda")
-        except VistaError as error:
-            print(f"networks on {backend} not compared: {error}")
-        else:
-            able.append(backend)
-    return able
-
-
-def _as_onnx(path: Path) -> Path:
-    """A file in ONNX Runtime's own format as one that all libraries read."""
-    from vista_fast.models.segmentation.plain import plain_encoder
-
-    return plain_encoder(path) if path.suffix == ".ort" else path
+    """On a GPU only: the CPU's libraries have tests of their own."""
+    if device != "cpu":
+        yield from compare_networks(seed, device)
 
 
 def _largest(got: torch.Tensor, want: torch.Tensor) -> float:

@@ -19,6 +19,7 @@ from vista_fast.models.ocr import OcrConfig
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
 GPU_BOX = replace(CPU_BOX, gpus=(Gpu("a GPU", "580", "80 GiB"),))
 FULL = {
+    "onnx": "1.22",
     "onnxruntime": "1.2",
     "openvino": "2026.4",
     "rapidocr": "3.10",
@@ -167,9 +168,10 @@ def test_the_model_that_grounds_is_told() -> None:
     assert grounding(grounder=("grounding-dino-tiny", "here")) == Choice(
         "grounding", "grounding-dino-tiny", "used", "here"
     )
-    without = grounding("transformers", grounder=("grounding-dino-tiny", "here"))
-    assert without.state == "not used"
-    assert "vista-fast[grounding]" in without.why
+    for package in ("transformers", "onnx"):
+        without = grounding(package, grounder=("grounding-dino-tiny", "here"))
+        assert without.state == "not used"
+        assert "vista-fast[grounding]" in without.why
     assert grounding("transformers torch", grounder=("nanodet-g-coco", "here")).state == "used"
     none = grounding(grounder=(None, "there is none"))
     assert (none.what, none.state, none.why) == ("no model", "not used", "there is none")
@@ -180,15 +182,15 @@ def test_the_model_that_grounds_is_the_one_that_the_op_takes(tmp_path: Path, mon
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     missing, why = which_answers()
     assert missing is None
-    assert "hf download IDEA-Research/grounding-dino-tiny" in why
+    assert "vista-fast weights get grounding-dino-tiny" in why
     assert "vista-fast weights get nanodet-g-coco-graph" in why
-    monkeypatch.setattr(coco, "check_weights", lambda: None)
+    monkeypatch.setattr(coco, "check_here", lambda: None)
     assert which_answers()[0] == which_answers(GroundingConfig(model="coco"))[0] == coco.NAME
-    folder = tmp_path / "grounding-dino-base"
+    folder = tmp_path / "my-own"
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / name).touch()
-    assert which_answers() == ("grounding-dino-base", f"it is in {folder}")
+    assert which_answers(GroundingConfig(model="my-own")) == ("my-own", f"it is in {folder}")
 
 
 def test_triton_is_not_missed_by_commands_that_do_not_use_it() -> None:

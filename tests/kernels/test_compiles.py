@@ -64,13 +64,3 @@ def test_compiles_within_the_shared_memory_of_a_gpu() -> None:
     compiled = [json.loads(line) for line in result.stdout.splitlines()]
     assert [tuple(case) for *case, _ in compiled] == CASES
     assert all(shared <= 99 << 10 for *_, shared in compiled), compiled
-
-
-def test_tuning_is_remembered_on_disk() -> None:
-    probe = (
-        "from vista_fast.kernels import crop_patchify as p, crop_resize as r, mask_resize as m\n"
-        "print(all(kernel._tuned.cache_results for kernel in (p, r, m)))"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    result = subprocess.run([sys.executable, "-c", probe], env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "True"

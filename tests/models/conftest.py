@@ -121,8 +121,18 @@ SCANS = {
         *("docs/images/logo-social.png", "docs/images/macos-workflow.png", "misc/flatpak/sample_screenshot.png"),
         *(f"tests/resources/{name}.png" for name in ("baiona", "linn", "typewriter")),
     ],
+    "mvtb-images-1.1": [
+        f"mvtbimages/{name}"
+        for name in (
+            *("58060.png", "Image18.png", "adelson.png", "building2-1.png", "butterfly.jpg", "castle.png"),
+            *("castle2.png", "church.png", "eiffel2-1.png", "flowers1.png", "greenscreen.png", "lena.png"),
+            *("monalisa.png", "parks.png", "notre-dame.png", "penguins.png", "road.png", "seq/im.001.png"),
+            *("street.png", "wheres-wally.png"),
+        )
+    ],
 }
-"""Scans, screenshots and tables in the sources of packages, which ``make test`` fetches into $VISTA_TEST_SCANS."""
+"""Scans, screenshots, tables and photographs in the sources of packages, which ``make test`` fetches into
+$VISTA_TEST_SCANS."""
 
 
 def real(name: str) -> Pixels:
@@ -143,9 +153,9 @@ def shrunk(path: Path, longest: int) -> Pixels:
         return np.asarray(picture)
 
 
-IMAGES |= {name: (CHEAP, functools.partial(real, name)) for name in REAL}
+IMAGES |= {name: (DEFAULT, functools.partial(real, name)) for name in REAL}
 IMAGES |= {
-    name: (CHEAP, functools.partial(scan, f"{package}/{name}")) for package, names in SCANS.items() for name in names
+    name: (DEFAULT, functools.partial(scan, f"{package}/{name}")) for package, names in SCANS.items() for name in names
 }
 IMAGES |= {
     f"page {seed}": (CHEAP, functools.partial(page, 200 + 20 * seed, 320, 3 + seed % 4, 100 + seed, 16 + seed % 9))
@@ -164,6 +174,12 @@ def image(request: pytest.FixtureRequest) -> tuple[int, Pixels]:
 def pages() -> list[Pixels]:
     """Six pages of one size."""
     return [page(320, 320, 4, seed, 20) for seed in range(6)]
+
+
+@pytest.fixture(scope="session")
+def sheets() -> list[Pixels]:
+    """Ten pages with some 1,500 characters."""
+    return [page(480, 400, 8, 300 + seed, 14 + seed) for seed in range(10)]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -97,10 +98,19 @@ def test_a_missing_file_is_a_typed_error(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_a_broken_file_is_a_typed_error(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["nothing", "words", "a part", "changed bytes"])
+def test_a_broken_file_is_a_typed_error(name: str, content: str, tmp_path: Path) -> None:
+    whole = detection_weights().read_bytes()
     path = tmp_path / "broken.onnx"
-    path.write_bytes(b"not a network")
-    with pytest.raises(InvalidArgumentError, match=r"broken\.onnx"):
+    path.write_bytes(
+        {
+            "nothing": b"",
+            "words": b"not a network",
+            "a part": whole[: len(whole) // 3],
+            "changed bytes": b"\xff" * 4096 + whole[4096:],
+        }[content]
+    )
+    with pytest.raises(InvalidArgumentError, match=r"broken\.onnx can't be loaded .*; get the file again"):
         find_backend(name)(path, threads=1, precision="f32")
 
 
@@ -108,9 +118,12 @@ def test_a_model_says_what_it_takes_and_gives(model: Model) -> None:
     assert [(spec.name, spec.dtype, len(spec.shape)) for spec in model.inputs] == [("x", np.float32, 4)]
     assert model.inputs[0].shape[1] == 3
     assert len(model.outputs) == 1
-    check_signature(model, detection_weights(), {"x": 4}, {})
-    with pytest.raises(InvalidArgumentError, match=r"has the inputs x of 4 dimensions, wanted image of 4 dimensions"):
-        check_signature(model, detection_weights(), {"image": 4}, {})
+    pages = (None, 3, None, None)
+    check_signature(model, detection_weights(), {"x": pages}, {model.outputs[0].name: (None, None, None, None)})
+    found = re.escape("has the inputs x float32 [any, 3, any, any], wanted ")
+    for name, shape in (("image", pages), ("x", (None, 1, None, None)), ("x", (None, 3, 48))):
+        with pytest.raises(InvalidArgumentError, match=found + re.escape(f"{name} float32 [any, ")):
+            check_signature(model, detection_weights(), {name: shape}, {})
 
 
 def test_what_does_not_fit_an_input_is_a_typed_error(model: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +25,22 @@ LOOKS = {
     "coffee.png": ("cup", (150, 30, 420, 390)),
     "motorcycle_left.png": ("motorcycle", (110, 80, 690, 450)),
     "camera.png": ("person", (10, 70, 320, 512)),
+    "mvtbimages/monalisa.png": ("person", (0, 40, 677, 700)),
+    "mvtbimages/eiffel2-1.png": ("person", (1020, 670, 1110, 850)),
 }
-"""Photographs of scikit-image: what is in each, and about where, as a person sees it."""
+"""Photographs of scikit-image and of mvtb-images: what is in each, and about where, as a person sees it."""
+MORE = ("chelsea.png", "coins.png", "horse.png", *(f"mvtbimages/{name}.png" for name in ("flowers1", "tomato_124")))
+"""Photographs of things that are in part taken for others."""
+EMPTY = ("mvtbimages/road.png", "mvtbimages/parks.png")
+"""Photographs of nothing that has a class."""
 
 
 def photograph(name: str) -> np.ndarray:
+    if name.startswith("mvtbimages/"):
+        folder = os.environ.get("VISTA_TEST_SCANS")
+        if folder is None:
+            pytest.skip("$VISTA_TEST_SCANS is not set; make python-test sets it")
+        return np.asarray(Image.open(Path(folder, "mvtb-images-1.1", name)).convert("RGB"))
     package = find_spec("skimage")
     assert package is not None
     assert package.origin is not None
@@ -58,7 +70,13 @@ def test_it_finds_what_is_in_photographs(detector: CocoDetector, name: str) -> N
     assert (np.diff(found.scores) <= 0).all()
 
 
-@pytest.mark.parametrize("name", [*LOOKS, "chelsea.png", "coins.png", "horse.png"])
+@pytest.mark.parametrize("name", EMPTY)
+def test_it_finds_nothing_where_there_is_nothing_that_it_knows(detector: CocoDetector, name: str) -> None:
+    (found,) = detector.detect([photograph(name)])
+    assert (found.scores < 0.2).all()
+
+
+@pytest.mark.parametrize("name", [*LOOKS, *MORE])
 def test_bf16_moves_scores_and_boxes_little(detector: CocoDetector, name: str) -> None:
     (wanted,) = detector.detect([photograph(name)])
     (found,) = CocoDetector(GroundingConfig(backend="openvino", precision="bf16")).detect([photograph(name)])
@@ -67,7 +85,7 @@ def test_bf16_moves_scores_and_boxes_little(detector: CocoDetector, name: str) -
     for index in sure:
         same = [other for other, phrase in enumerate(found.phrases) if phrase == wanted.phrases[index]]
         nearest = max(same, key=lambda other: overlap(wanted.boxes[index], found.boxes[other]))
-        assert overlap(wanted.boxes[index], found.boxes[nearest]) > 0.97
+        assert overlap(wanted.boxes[index], found.boxes[nearest]) > 0.85
         assert abs(found.scores[nearest] - wanted.scores[index]) < 0.02
 
 
@@ -131,7 +149,7 @@ def test_threads_that_make_its_file_at_once_all_have_it(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(coco, "to_onnx", written)
     with ThreadPoolExecutor(3) as pool:
-        made = [made.result() for made in [pool.submit(coco._file) for _ in range(3)]]
+        made = [made.result() for made in [pool.submit(coco.network_file) for _ in range(3)]]
     assert len(set(made)) == 1
     assert list((tmp_path / "exports").iterdir()) == [made[0]]
 

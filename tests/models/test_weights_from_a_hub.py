@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ pytest.importorskip("huggingface_hub")
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = b"weights of a network" * 1000
+FILES = {"model.onnx": CONTENT, "config.json": b"{}"}
 
 FETCH = """
 import sys
@@ -22,8 +24,9 @@ from pathlib import Path
 from vista_fast.errors import NotFoundError
 from vista_fast.models.weights import HubFile
 
-file = HubFile("some/model", sys.argv[1], sys.argv[2])
-target = Path(sys.argv[3])
+revision, target, path, *others = sys.argv[1:]
+file = HubFile("some/model", path, revision, tuple(others))
+target = Path(target)
 print(file.present() is not None)
 try:
     file.fetch(target)
@@ -36,27 +39,26 @@ else:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """``/owner/name/resolve/revision/path``, of one file at one revision."""
+    """``/owner/name/resolve/revision/path``, of FILES at one revision."""
 
-    def _answer(self) -> bool:
-        there = self.path == f"/some/model/resolve/{COMMIT}/model.onnx"
-        self.send_response(200 if there else 404)
-        if there:
-            self.send_header("ETag", '"1234567890"')
+    def _answer(self) -> bytes | None:
+        content = FILES.get(self.path.removeprefix(f"/some/model/resolve/{COMMIT}/"))
+        self.send_response(404 if content is None else 200)
+        if content is not None:
+            self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
             self.send_header("X-Repo-Commit", COMMIT)
             self.send_header("Accept-Ranges", "bytes")
         else:
             self.send_header("X-Error-Code", "EntryNotFound")
-        self.send_header("Content-Length", str(len(CONTENT) if there else 0))
+        self.send_header("Content-Length", str(len(content or b"")))
         self.end_headers()
-        return there
+        return content
 
     def do_HEAD(self) -> None:
         self._answer()
 
     def do_GET(self) -> None:
-        if self._answer():
-            self.wfile.write(CONTENT)
+        self.wfile.write(self._answer() or b"")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -73,11 +75,11 @@ def endpoint() -> Iterator[str]:
     server.server_close()
 
 
-def fetched(path: str, endpoint: str, folder: Path) -> tuple[list[str], Path]:
+def fetched(endpoint: str, folder: Path, *paths: str) -> tuple[list[str], Path]:
     """What the client says, in a process of its own: it reads its settings when it is imported."""
-    target = folder / "target.onnx"
+    target = folder / "weights" / "target.onnx"
     done = subprocess.run(
-        [sys.executable, "-c", FETCH, path, COMMIT, str(target)],
+        [sys.executable, "-c", FETCH, COMMIT, str(target), *paths],
         env={"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "hub"), "PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
@@ -87,16 +89,24 @@ def fetched(path: str, endpoint: str, folder: Path) -> tuple[list[str], Path]:
 
 
 def test_a_file_comes_from_the_hub_and_is_there_then(endpoint: str, tmp_path: Path) -> None:
-    said, target = fetched("model.onnx", endpoint, tmp_path)
+    said, target = fetched(endpoint, tmp_path, "model.onnx")
     assert said == ["False", "True"]
     assert target.read_bytes() == CONTENT
-    said, _ = fetched("model.onnx", "http://127.0.0.1:9", tmp_path)
+    assert list(target.parent.iterdir()) == [target]
+    said, _ = fetched("http://127.0.0.1:9", tmp_path, "model.onnx")
     assert said[0] == "True"
 
 
+def test_what_belongs_beside_a_file_comes_with_it(endpoint: str, tmp_path: Path) -> None:
+    said, target = fetched(endpoint, tmp_path, "model.onnx", "config.json")
+    assert said == ["False", "True"]
+    assert target.read_bytes() == CONTENT
+    assert target.with_name("config.json").read_bytes() == b"{}"
+
+
 def test_what_the_hub_does_not_have_is_a_typed_error_that_says_how(endpoint: str, tmp_path: Path) -> None:
-    said, target = fetched("absent.onnx", endpoint, tmp_path)
+    said, target = fetched(endpoint, tmp_path, "absent.onnx", "config.json")
     assert said[0] == "False"
     assert "the hub does not give some/model" in said[1]
-    assert said[-1] == f"hf download some/model absent.onnx --revision {COMMIT}"
+    assert said[-1] == f"hf download some/model absent.onnx config.json --revision {COMMIT}"
     assert not target.exists()

@@ -170,7 +170,7 @@ def test_a_model_that_is_not_here_is_an_error(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with vf.Engine(threads=1) as engine:
-        with pytest.raises(vf.errors.NotFoundError, match="hf download"):
+        with pytest.raises(vf.errors.NotFoundError, match="vista-fast weights get"):
             vf.Toolbox.default(engine, ocr=None, grounding=GroundingConfig(model="IDEA-Research/no-such-model"))
         with pytest.raises(vf.errors.NotFoundError, match="vista-fast weights get nanodet"):
             vf.Toolbox.default(engine, ocr=None, grounding=GroundingConfig())

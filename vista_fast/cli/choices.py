@@ -65,7 +65,7 @@ _PACKAGES_OF_BACKENDS = {
 # Everything that a choice looks at, by the start of the package's name.
 PACKAGES = (
     "openvino",
-    "onnxruntime",
+    "onnx",
     "tensorrt",
     "nvidia-dali",
     "triton",
@@ -167,7 +167,7 @@ def _grounding(found: Found) -> Choice:
     name, why = found.grounder
     if name is None:
         return Choice(job, "no model", "not used", why)
-    if "grounding-dino" in name.lower() and not {"torch", "transformers"} <= set(found.versions):
+    if "grounding-dino" in name.lower() and not {"torch", "transformers", "onnx"} <= set(found.versions):
         return Choice(job, name, "not used", f"{why}; its export needs pip install 'vista-fast[grounding]'")
     return Choice(job, name, "used", why)
 

@@ -2,7 +2,16 @@
 
 from vista_fast.models.backend.choice import BackendName, Device, check_choice, device_of
 from vista_fast.models.backend.classifier import Classifier
-from vista_fast.models.backend.model import Array, Model, Precision, TensorSpec, check_signature, run_single
+from vista_fast.models.backend.model import (
+    Array,
+    Dimensions,
+    Model,
+    Precision,
+    Tensors,
+    TensorSpec,
+    check_signature,
+    run_single,
+)
 from vista_fast.models.backend.own_layers import uses_own_kernels
 from vista_fast.models.backend.profile import Profile, ShapeRange
 from vista_fast.models.backend.registry import (
@@ -24,6 +33,7 @@ __all__ = [
     "BackendName",
     "Classifier",
     "Device",
+    "Dimensions",
     "EngineCache",
     "Model",
     "Precision",
@@ -32,6 +42,7 @@ __all__ = [
     "Signature",
     "TensorRtModel",
     "TensorSpec",
+    "Tensors",
     "TorchModel",
     "available_backends",
     "check_backend",

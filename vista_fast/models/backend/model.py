@@ -18,6 +18,10 @@ GPUs; both move the outputs. mixed is bf16 with the first layers in f32, which m
 passes from them to the others; in our own kernels, with the first layer. It is OpenVINO's alone."""
 
 Array: TypeAlias = npt.NDArray[Any]
+Dimensions: TypeAlias = tuple[int | None, ...]
+"""Sizes of a tensor's dimensions; None for one that may vary from batch to batch."""
+Tensors: TypeAlias = Mapping[str, Dimensions]
+"""Tensors of float32 by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,12 @@ class TensorSpec:
 
     Attributes:
         name: as the file has it.
-        shape: sizes of its dimensions; None for one that may vary from batch to batch.
+        shape: of it.
         dtype: of its elements.
     """
 
     name: str
-    shape: tuple[int | None, ...]
+    shape: Dimensions
     dtype: np.dtype[Any]
 
 
@@ -91,27 +95,42 @@ def check_tensor(spec: TensorSpec, shape: Sequence[int], dtype: np.dtype[Any]) -
 
 def shown(spec: TensorSpec) -> str:
     """The dtype and shape of an input or output, for messages."""
-    return f"{spec.dtype} [{', '.join('any' if size is None else str(size) for size in spec.shape)}]"
+    return f"{spec.dtype} {_listed(spec.shape)}"
 
 
-def check_signature(model: Model, path: Path, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> None:
-    """Checks that a network has inputs and outputs of these names and numbers of dimensions.
+def _listed(shape: Dimensions) -> str:
+    return f"[{', '.join('any' if size is None else str(size) for size in shape)}]"
+
+
+def check_signature(model: Model, path: Path, inputs: Tensors, outputs: Tensors) -> None:
+    """Checks that a network takes these tensors and no more, and gives those.
 
     Raises:
         InvalidArgumentError: it is another network than the one that is wanted.
     """
     for kind, wanted, specs in (("inputs", inputs, model.inputs), ("outputs", outputs, model.outputs)):
-        found = {spec.name: len(spec.shape) for spec in specs}
-        if any(found.get(name) != rank for name, rank in wanted.items()) or (
+        found = {spec.name: spec for spec in specs}
+        if any(name not in found or not _agrees(found[name], shape) for name, shape in wanted.items()) or (
             kind == "inputs" and len(found) > len(wanted)
         ):
+            listed = ", ".join(f"{spec.name} {shown(spec)}" for spec in specs) or "nothing"
+            needed = ", ".join(f"{name} float32 {_listed(shape)}" for name, shape in wanted.items())
             raise InvalidArgumentError(
-                f"{path} has the {kind} {_ranks(found)}, wanted {_ranks(wanted)}; give the file of the right network"
+                f"{path} has the {kind} {listed}, wanted {needed}; give the file of the right network"
             )
 
 
-def _ranks(tensors: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} of {rank} dimensions" for name, rank in tensors.items()) or "nothing"
+def _agrees(spec: TensorSpec, wanted: Dimensions) -> bool:
+    return (
+        spec.dtype == np.float32
+        and len(spec.shape) == len(wanted)
+        and all(None in pair or len(set(pair)) == 1 for pair in zip(spec.shape, wanted, strict=True))
+    )
+
+
+def not_loaded(path: Path, reason: object) -> str:
+    """The message of a file that a library does not take."""
+    return f"{path} can't be loaded as an ONNX network; get the file again, or name the right one: {reason}"
 
 
 def existing(path: Path) -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend.halving import run_halving
-from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
+from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing, not_loaded
 from vista_fast.out_of_memory import says_no_memory
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -98,7 +98,7 @@ class OnnxRuntimeModel:
                 str(path), sess_options=options, providers=[_provider(device)]
             )
         except Exception as error:  # the library has its own classes
-            raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
+            raise InvalidArgumentError(not_loaded(path, error)) from error
         if _PROVIDERS[device] not in self._session.get_providers():
             raise InvalidArgumentError(
                 f"onnxruntime could not load its libraries for {device!r} and would run on the CPU; install the CUDA "
@@ -137,8 +137,12 @@ class OnnxRuntimeModel:
 
 
 def _spec(node: Any) -> TensorSpec:
+    if node.type not in _DTYPES:
+        raise InvalidArgumentError(
+            f"{node.name} of the network is {node.type}, which is none of {', '.join(_DTYPES)}; give a network of those"
+        )
     shape = tuple(size if isinstance(size, int) else None for size in node.shape)
-    return TensorSpec(node.name, shape, np.dtype(_DTYPES.get(node.type, np.float32)))
+    return TensorSpec(node.name, shape, np.dtype(_DTYPES[node.type]))
 
 
 def _torch_lets_go() -> bool:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
+from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing, not_loaded
 from vista_fast.models.backend.openvino_graph import rearrange, without_softmax
 from vista_fast.models.backend.openvino_split import split
 from vista_fast.models.backend.own_layers import (
@@ -85,7 +85,7 @@ class OpenVinoModel:
             if own is not None and own.rest is not None:
                 self._parts.append(_Compiled(own.rest, "f32" if precision == "f32" else "bf16", threads))
         except Exception as error:  # the library has its own classes
-            raise InvalidArgumentError(f"{path} can't be loaded as an ONNX network: {error}") from error
+            raise InvalidArgumentError(not_loaded(path, error)) from error
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:

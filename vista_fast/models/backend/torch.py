@@ -240,7 +240,9 @@ def _load(path: Path, device: torch.device) -> tuple[torch.nn.Module, Signature]
                 program = move_to_device_pass(program, str(device))
             module = program.module()
     except Exception as error:  # the library has many classes
-        raise InvalidArgumentError(f"{path} can't be loaded as a program of torch: {error}") from error
+        raise InvalidArgumentError(
+            f"{path} can't be loaded as a program of torch: {error}; write it again with vista_fast's save_torch"
+        ) from error
     if not extra[_SIGNATURE]:
         raise InvalidArgumentError(
             f"{path} does not say the names and shapes of its inputs; write it with vista_fast's save_torch"

@@ -52,7 +52,7 @@ class LayoutModel:
         path = layout_weights()
         # Its shapes are fixed, so that TensorRT needs no profile.
         self._model = open_model(path, backend=config.library, threads=config.threads or threads, device=config.device)
-        check_signature(self._model, path, {"image": 4}, {})
+        check_signature(self._model, path, {"image": (1, 3, HEIGHT, WIDTH)}, {})
         self._labels = _labels(self._model)
 
     def detect(self, image: npt.NDArray[np.uint8]) -> Regions:

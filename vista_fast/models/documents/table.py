@@ -55,7 +55,7 @@ class TableModel:
         self.config = config = config or DocumentConfig()
         path = table_weights()
         self._model = open_model(path, backend=LIBRARY, threads=config.threads or threads, device=config.device)
-        check_signature(self._model, path, {"x": 4}, {})
+        check_signature(self._model, path, {"x": (None, 3, SIDE, SIDE)}, {})
         self._tokens = _tokens(self._model)
 
     def read(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[TableStructure]:

@@ -1,4 +1,4 @@
-"""The network's input: an image resized, and laid at the top left of a canvas of one of five sizes."""
+"""The network's input: an image resized, and laid at the top left of a canvas, of its own or of one of five sizes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Sizing:
         longest: longest side of a resized image.
         mean: of each channel.
         std: of each channel.
+        padding: whether canvases have one of five sizes; else each has that of its image.
     """
 
     shortest: int
     longest: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    padding: bool = True
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of an image of that size once it is resized."""
@@ -42,9 +44,12 @@ class Sizing:
     def canvas(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the canvas of an image of that size.
 
-        There are five, because a network is exported for each: a square, and two lengths of landscape and portrait.
+        With padding there are five, because a network is exported for each: a square, and two lengths of landscape and
+        portrait.
         """
         high, wide = self.resized(height, width)
+        if not self.padding:
+            return high, wide
         narrow = _up(self.shortest)
         long = next(side for side in self._lengths() if side >= max(high, wide))
         return (narrow, long) if high <= wide else (long, narrow)

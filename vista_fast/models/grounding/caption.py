@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.grounding.libraries import transformers_class
 
 _ENDS = (101, 102, 1012, 1029)
 """Ids of [CLS], [SEP], "." and "?" in BERT's vocabulary: they part the phrases of a caption."""
@@ -59,10 +60,19 @@ class CaptionReader:
     """The tokenizer of a Grounding DINO. Safe to call from several threads."""
 
     def __init__(self, folder: Path, longest: int) -> None:
-        """``longest``: tokens that the network takes at most."""
-        from transformers import AutoTokenizer
+        """Reads the tokenizer. ``longest``: tokens that the network takes at most.
 
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        Raises:
+            InvalidArgumentError: there is none that can be read.
+            MissingExtraError: transformers is not installed.
+        """
+        tokenizer = transformers_class("AutoTokenizer")
+        try:
+            self._tokenizer: Any = tokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # each kind of tokenizer has its own
+            raise InvalidArgumentError(
+                f"the tokenizer in {folder} can't be read ({error}); get the model again"
+            ) from error
         self._longest = longest
         self.read = lru_cache(maxsize=4096)(self._read)
         self.phrase = lru_cache(maxsize=4096)(self._phrase)

@@ -19,6 +19,7 @@ from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, Pixels
 from vista_fast.models.grounding.tfjs import REVISION, to_onnx
 from vista_fast.models.grounding.vocabulary import COCO_CLASSES
+from vista_fast.models.onnx_files import onnx_package
 from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import exports_folder, find_weight
 from vista_fast.models.weights.catalogue import WEIGHTS
@@ -58,7 +59,7 @@ class CocoDetector:
         """
         config = config or GroundingConfig()
         self._network: Model = open_model(
-            _file(),
+            network_file(),
             backend=config.coco_library,
             threads=config.threads or threads,
             precision=config.precision,
@@ -83,20 +84,30 @@ def coco_profiles(max_batch: int) -> tuple[Profile, ...]:
     return (Profile.of({"input": ((1, 3, *image), (max_batch, 3, *image), (max_batch, 3, *image))}),)
 
 
-def check_weights() -> None:
-    """Raises NotFoundError when the detector's weights are not on this machine; loads nothing."""
+def check_here() -> None:
+    """Loads nothing.
+
+    Raises:
+        MissingExtraError: the package that makes the network's file is not installed, and the file is not there yet.
+        NotFoundError: the detector's weights are not on this machine.
+    """
     find_weight(GRAPH)
     find_weight(WEIGHT)
+    if not _made().is_file():
+        onnx_package()
 
 
-def _file() -> Path:
-    """The ONNX file, made now if it is not there."""
-    graph, weights = find_weight(GRAPH), find_weight(WEIGHT)
-    path = exports_folder() / f"{NAME}-{REVISION}-{WEIGHTS[GRAPH].sha256[:12]}-{WEIGHTS[WEIGHT].sha256[:12]}.onnx"
+def network_file() -> Path:
+    """The ONNX file, made now if it is not there. Raises NotFoundError when the weights are not on this machine."""
+    graph, weights, path = find_weight(GRAPH), find_weight(WEIGHT), _made()
     if not path.is_file():
         with part_file(path) as part:
             to_onnx(graph, weights, part, _OUTPUTS)
     return path
+
+
+def _made() -> Path:
+    return exports_folder() / f"{NAME}-{REVISION}-{WEIGHTS[GRAPH].sha256[:12]}-{WEIGHTS[WEIGHT].sha256[:12]}.onnx"
 
 
 def _network_input(pixels: Pixels) -> npt.NDArray[np.float32]:

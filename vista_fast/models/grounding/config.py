@@ -28,15 +28,17 @@ class GroundingConfig:
         threads: threads of the network; None takes the engine's budget, else all usable cores.
         precision: "f32", or "bf16" (OpenVINO on CPUs with AMX, TensorRT), or "f16" (TensorRT). In f32 what else is in
             a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides. The detector of COCO's
-            classes holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.97, on photographs. For
-            Grounding DINO no bound is held: on random weights half of the scores move by less than 0.03, single ones
-            by 0.4, and single boxes change.
+            classes holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.85, on photographs; small
+            ones move most. For Grounding DINO no bound is held: with random weights some scores and boxes change by
+            much.
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
-        longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both. Beside a
-            resized image there is padding up to one of five sizes, as in a batch of several sizes of transformers'
+        longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both.
+        padding: whether a resized image is padded to one of five sizes, as in a batch of several sizes of transformers'
             (``pad_size``): what is found is the same as there. Padding moves what Grounding DINO finds: little beside
-            an image of 1:1, 4:3 or 3:4, more where an image is thin and much of the canvas is empty.
+            an image of 1:1, 4:3 or 3:4, more where an image is thin and much of the canvas is empty. False finds what
+            transformers finds in one image alone, and is slower: only images that are resized to one size share a
+            batch, and torch runs the network, because the other libraries need an export for each size.
         max_batch: most calls in one run of the network; a CPU's caches hold no more.
         timeout: seconds that a batch may take, the export and loading of the network with the first one included;
             after that its calls are aborted. None waits for ever.
@@ -49,13 +51,14 @@ class GroundingConfig:
     precision: Precision = "f32"
     shortest_edge: int | None = None
     longest_edge: int | None = None
+    padding: bool = field(default=True, kw_only=True)
     max_batch: int = 4
     timeout: float | None = 600.0
 
     @property
     def library(self) -> str:
         """The name of the library that runs the network here."""
-        return self.backend or chosen_backend(self.device)
+        return (self.backend or chosen_backend(self.device)) if self.padding else "torch"
 
     @property
     def coco_library(self) -> str:
@@ -73,7 +76,11 @@ class GroundingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidArgumentError(f"{name} must be at least 1, got {value}")
-        if self.backend == "torch" and self.precision != "f32":
+        if not self.padding and self.backend not in (None, "torch"):
+            raise InvalidArgumentError(
+                f"without padding torch runs the network, got backend {self.backend!r}; leave it out, or keep padding"
+            )
+        if (self.backend == "torch" or not self.padding) and self.precision != "f32":
             raise InvalidArgumentError(
                 f"torch runs grounding in f32 only, got precision {self.precision!r}; use openvino for it"
             )

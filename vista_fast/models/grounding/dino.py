@@ -26,6 +26,7 @@ from vista_fast.models.loading import current_gpu
 
 Pixels = npt.NDArray[np.uint8]
 """[H, W, 3] RGB."""
+_TYPE = "grounding-dino"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,15 @@ class GroundingDino:
             folder: as ``find_grounding_dino`` gives it.
             config: how it runs.
             threads: the budget where ``config.threads`` is None; its default is all cores.
+
+        Raises:
+            InvalidArgumentError: the folder has another model, or a file of it can't be read.
+            MissingExtraError: transformers is not installed.
         """
         self.config = config = config or GroundingConfig()
+        self._max_tokens = max_tokens(folder)
         self.sizing = sizing_of(folder, config)
-        self.reader = CaptionReader(folder, _max_tokens(folder))
+        self.reader = CaptionReader(folder, self._max_tokens)
         self._folder = folder
         self._threads = config.threads or threads or usable_cores()
         self._networks: dict[tuple[int, int], Model] = {}
@@ -111,9 +117,10 @@ class GroundingDino:
 
     def _network(self, canvas: tuple[int, int]) -> Model:
         with self._lock:
-            if canvas not in self._networks:
-                self._networks[canvas] = self._load(canvas)
-            return self._networks[canvas]
+            known = self._networks.get(canvas, self._eager)
+            if known is None:
+                known = self._networks[canvas] = self._load(canvas)
+            return known
 
     def _load(self, canvas: tuple[int, int]) -> Model:
         """That it can't be loaded says nothing about the call that came first: AbortedError, the next tries again."""
@@ -140,7 +147,7 @@ class GroundingDino:
                     threads=self._threads,
                     precision=self.config.precision,
                     device=device,
-                    profiles=grounding_profiles(canvas, self.config.max_batch, _max_tokens(self._folder)),
+                    profiles=grounding_profiles(canvas, self.config.max_batch, self._max_tokens),
                 )
         if self._eager is None:
             self._eager = eager_network(self._folder, self.config.runs_on)
@@ -183,17 +190,33 @@ def sizing_of(folder: Path, config: GroundingConfig) -> Sizing:
         config.longest_edge or size.get("longest_edge", 1333),
         tuple(found.get("image_mean", (0.485, 0.456, 0.406))),
         tuple(found.get("image_std", (0.229, 0.224, 0.225))),
+        config.padding,
     )
 
 
 def _image_settings(folder: Path) -> dict[str, Any]:
     alone, together = folder / "preprocessor_config.json", folder / "processor_config.json"
     if alone.is_file():
-        return dict(json.loads(alone.read_text(encoding="utf-8")))
+        return _settings(alone)
     if together.is_file():
-        return dict(json.loads(together.read_text(encoding="utf-8")).get("image_processor", {}))
+        return dict(_settings(together).get("image_processor", {}))
     return {}
 
 
-def _max_tokens(folder: Path) -> int:
-    return int(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("max_text_len", 256))
+def max_tokens(folder: Path) -> int:
+    """Tokens that the network in a folder takes at most. Raises InvalidArgumentError where that is no Grounding DINO:
+    transformers would load another model's weights as far as they go."""
+    settings = _settings(folder / "config.json")
+    if settings.get("model_type") != _TYPE:
+        raise InvalidArgumentError(
+            f"{folder} has a model of the type {settings.get('model_type')!r}, wanted {_TYPE!r}; give the folder of a "
+            "Grounding DINO"
+        )
+    return int(settings.get("max_text_len", 256))
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise InvalidArgumentError(f"{path} can't be read ({error}); get the model again") from error

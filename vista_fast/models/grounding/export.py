@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import MissingExtraError, OpError
+from vista_fast.errors import InvalidArgumentError, OpError
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.found import weight_file
+from vista_fast.models.grounding.libraries import transformers_class
 from vista_fast.models.onnx_files import onnx_package, share_tensors
 from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import exports_folder
@@ -55,18 +56,21 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
 
 
 def load_torch(folder: Path) -> Any:
-    """The model of transformers, ready to run. Raises MissingExtraError."""
-    try:
-        import torch  # noqa: F401
-        from transformers import GroundingDinoForObjectDetection
-    except ImportError as error:
-        raise MissingExtraError(
-            f"Grounding DINO needs {error.name}, which is not installed: pip install 'vista-fast[grounding]'"
-        ) from error
+    """The model of transformers, ready to run.
+
+    Raises:
+        InvalidArgumentError: its file lacks weights of the network, which transformers would draw by chance.
+        MissingExtraError: torch or transformers is not installed.
+    """
     # The custom kernel of deformable attention, where there is one, can't be traced.
-    model: Any = GroundingDinoForObjectDetection.from_pretrained(
-        folder, local_files_only=True, disable_custom_kernels=True
+    model, found = transformers_class("GroundingDinoForObjectDetection").from_pretrained(
+        folder, local_files_only=True, disable_custom_kernels=True, output_loading_info=True
     )
+    if found["missing_keys"]:
+        raise InvalidArgumentError(
+            f"{weight_file(folder)} lacks {len(found['missing_keys'])} tensors of its network, such as "
+            f"{min(found['missing_keys'])}; get the model again"
+        )
     return model.eval()
 
 

@@ -1,4 +1,4 @@
-"""Where on this machine a Grounding DINO is. Nothing is downloaded."""
+"""Where on this machine a Grounding DINO is. Nothing is downloaded; ``vista-fast weights get`` does that."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vista_fast.errors import NotFoundError
-from vista_fast.models.weights import weights_folder
+from vista_fast.models.weights import weight_here, weights_folder
 
-HUB_NAMES = ("IDEA-Research/grounding-dino-tiny", "IDEA-Research/grounding-dino-base")
+PINNED = {f"IDEA-Research/{name}": name for name in ("grounding-dino-tiny", "grounding-dino-base")}
+"""Those whose files are known by their SHA-256: by name on the hub, their names among the weights."""
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -19,25 +20,36 @@ def find_grounding_dino(model: str | Path | None = None) -> Path | None:
     Args:
         model: a folder, or a name on the hub; None looks for grounding-dino-tiny, then -base.
 
-    Each name is looked for in the folder of weights (``grounding-dino-tiny`` in it), then in the hub's cache.
+    A name that is no folder is looked for in the folder of weights (``grounding-dino-tiny`` in it), then in the hub's
+    cache. The files of the two named here must be the hub's own; others are taken as they are.
 
     Returns:
         None when no ``model`` is given and none is here.
 
     Raises:
-        NotFoundError: the one that is given is not on this machine.
+        NotFoundError: the one that is given is not on this machine, or a file of the two named here is another one.
     """
-    names = HUB_NAMES if model is None else (str(model),)
-    for name in names:
-        for folder in (Path(name), weights_folder() / Path(name).name, _in_hub_cache(name)):
-            if folder is not None and is_complete(folder):
-                return folder
+    for name in PINNED if model is None else (str(model),):
+        folder = _folder(name)
+        if folder is not None:
+            return folder
     if model is None:
         return None
     raise NotFoundError(
         f"no Grounding DINO is at {model}: give a folder with config.json, a tokenizer and model.safetensors, or get "
-        f"one by `hf download {HUB_NAMES[0]}`, or put it into {weights_folder() / 'grounding-dino-tiny'}"
+        f"one by `vista-fast weights get {next(iter(PINNED.values()))}`"
     )
+
+
+def _folder(name: str) -> Path | None:
+    if is_complete(Path(name)):
+        return Path(name)
+    weight = PINNED.get(name, name)
+    if weight in PINNED.values():
+        path = weight_here(weight)
+        return None if path is None else path.parent
+    here = (weights_folder() / Path(name).name, _in_hub_cache(name))
+    return next((folder for folder in here if folder is not None and is_complete(folder)), None)
 
 
 def is_complete(folder: Path) -> bool:

@@ -20,13 +20,15 @@ from vista_fast.models.grounding import coco
 from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
-from vista_fast.models.grounding.found import HUB_NAMES, find_grounding_dino
+from vista_fast.models.grounding.found import find_grounding_dino
 from vista_fast.models.loading import LoadedOnce, on_device
+from vista_fast.models.onnx_files import onnx_package
 
 if TYPE_CHECKING:
     from vista_fast.engine import Engine
 
 DETECT, COCO = "grounding.detect", "grounding.coco"
+_GET = "vista-fast weights get grounding-dino-tiny"
 
 THRESHOLDS = {"box_threshold": 0.35, "text_threshold": 0.25, "nms_threshold": 0.8}
 """What ``grounding.detect`` takes beside the caption, with the values that hold where a call gives none."""
@@ -80,12 +82,14 @@ def _register(engine: Engine, config: GroundingConfig) -> Grounder:
     folder = None if config.model == "coco" else find_grounding_dino(config.model)
     if folder is None:
         check_backend(config.coco_library, config.device, config.precision)
-        coco.check_weights()
+        coco.check_here()
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
     if config.library != "torch" or config.device == "cuda":
         check_backend(config.library, config.device, config.precision)
+    if config.library != "torch":
+        onnx_package()
     grounder = Grounder(DETECT, _model_name(folder))
     _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
     return grounder
@@ -99,12 +103,12 @@ def which_answers(config: GroundingConfig | None = None) -> tuple[str | None, st
         folder = None if wanted == "coco" else find_grounding_dino(wanted)
         if folder is not None:
             return _model_name(folder), f"it is in {folder}"
-        coco.check_weights()
+        coco.check_here()
     except (MissingExtraError, NotFoundError) as error:
-        return None, f"no Grounding DINO is here (`hf download {HUB_NAMES[0]}` gets one), and {error}"
+        return None, f"no Grounding DINO is here (`{_GET}` gets one), and {error}"
     if wanted == "coco":
         return coco.NAME, "it is asked for"
-    return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `hf download {HUB_NAMES[0]}` gets one"
+    return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `{_GET}` gets one"
 
 
 def _model_name(folder: Path) -> str:
@@ -132,7 +136,7 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
     engine.register(
         Op(
             DETECT,
-            f"{name}/{config.library}/{config.runs_on}/{config.precision}",
+            f"{name}/{config.library}/{config.runs_on}/{config.precision}{'' if config.padding else '/unpadded'}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=on_device(config.runs_on, run),
             key=key,

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import Classifier, Model, check_backend, check_signature, open_model, usable_cores
+from vista_fast.models.backend import (
+    Classifier,
+    Dimensions,
+    Model,
+    check_backend,
+    check_signature,
+    open_model,
+    usable_cores,
+)
 from vista_fast.models.ocr import detection, recognition
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import Frame
@@ -52,9 +60,9 @@ class OcrModel:
         )
         detector, recogniser = detection_weights(config.detector), recognition_weights(config.recogniser)
         self._detection = load(detector, precision=config.detects_in, profiles=detection_profiles(config))
-        _check(self._detection, detector, output=4)
+        _check(self._detection, detector, (None, 3, None, None), (None, 1, None, None))
         classes = load(recogniser, precision=config.precision, profiles=recognition_profiles(config), logits=True)
-        _check(classes, recogniser, output=3)
+        _check(classes, recogniser, (None, 3, recognition.LINE_HEIGHT, None), (None, None, None))
         self._recognition = Classifier(classes)
         # A CPU's caches hold the values between the layers of one page, not of more.
         self._at_once = 1 if config.runs_on == "cpu" else None
@@ -83,9 +91,9 @@ class OcrModel:
         return recognition.recognize(crops, self._recognition, self._charset)
 
 
-def _check(model: Model, path: Path, *, output: int) -> None:
+def _check(model: Model, path: Path, given: Dimensions, output: Dimensions) -> None:
     """Files of PP-OCR's versions name their one input, and the output, otherwise."""
-    check_signature(model, path, {model.inputs[0].name: 4}, {model.outputs[0].name: output})
+    check_signature(model, path, {model.inputs[0].name: given}, {model.outputs[0].name: output})
 
 
 def check_installed(config: OcrConfig) -> None:

@@ -41,10 +41,11 @@ def crop_size(quad: npt.NDArray[np.float32]) -> tuple[int, int]:
 
 
 def padded_width(quad: npt.NDArray[np.float32]) -> int:
-    """Width of the network's input for the line in a quad.
+    """Width of the network's input for the line in a quad: its width class.
 
-    Lines of one padded width can share a batch without a change in text: the padding takes part in recognition, so a
-    line padded to its neighbour's width could read differently.
+    Lines that are up to 320 pixels wide at the network's height are one class, padded to that; wider ones are one per
+    width. The classes' tolerance is none: the padding takes part in recognition, so that a line padded further, to its
+    neighbour's width, could read differently than alone.
     """
     width, height = crop_size(quad)
     if height / width >= _UPRIGHT:

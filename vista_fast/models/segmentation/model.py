@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.models.backend import Device, check_signature, open_model
+from vista_fast.models.backend import Device, Tensors, check_signature, open_model
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.plain import READER, plain_encoder
 from vista_fast.models.segmentation.profiles import MASK_SIDE, decoder_profiles
@@ -18,10 +18,20 @@ from vista_fast.models.segmentation.prompt import SIDE, Prompt
 from vista_fast.models.weights import find_weight
 
 Embedding: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
-"""What the encoder says of an image: ``image_embed`` [1, 256, 64, 64], ``high_res_feats_0`` [1, 32, 256, 256] and
-``high_res_feats_1`` [1, 64, 128, 128]; 16.8 MB."""
+"""What the encoder says of an image: FEATURES; 16.8 MB."""
 
-FEATURES = ("image_embed", "high_res_feats_0", "high_res_feats_1")
+FEATURES: Tensors = {
+    "image_embed": (1, 256, 64, 64),
+    "high_res_feats_0": (1, 32, 256, 256),
+    "high_res_feats_1": (1, 64, 128, 128),
+}
+_PROMPT: Tensors = {
+    "point_coords": (None, None, 2),
+    "point_labels": (None, None),
+    "mask_input": (None, 1, MASK_SIDE, MASK_SIDE),
+    "has_mask_input": (1,),
+}
+_MASKS: Tensors = {"masks": (None, 3, MASK_SIDE, MASK_SIDE), "iou_predictions": (None, 3)}
 
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
@@ -41,7 +51,7 @@ class Masks:
 
 
 class SegmentationModel:
-    """The two networks, loaded. Safe to call from several threads. On a CPU they take some 1.6 GB while they run."""
+    """The two networks, loaded. Safe to call from several threads."""
 
     def __init__(self, config: SegmentationConfig | None = None, *, threads: int | None = None) -> None:
         """Load the networks. ``threads`` is the budget where ``config.threads`` is None; its default is all cores."""
@@ -58,10 +68,8 @@ class SegmentationModel:
         self._decoder = open_model(
             decoder, backend=config.library, threads=budget, device=config.device, profiles=decoder_profiles()
         )
-        features = dict.fromkeys(FEATURES, 4)
-        prompt = {"point_coords": 3, "point_labels": 2, "mask_input": 4, "has_mask_input": 1}
-        check_signature(self._encoder, encoder, {"image": 4}, features)
-        check_signature(self._decoder, decoder, features | prompt, {"masks": 4, "iou_predictions": 2})
+        check_signature(self._encoder, encoder, {"image": (1, 3, SIDE, SIDE)}, FEATURES)
+        check_signature(self._decoder, decoder, {**FEATURES, **_PROMPT}, _MASKS)
 
     def encode(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """The features of an image [H, W, 3] RGB. The network takes one image at a time."""

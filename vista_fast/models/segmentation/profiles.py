@@ -5,7 +5,7 @@ from __future__ import annotations
 from vista_fast.models.backend import Profile
 
 DECODE_BATCH = 8
-"""Prompts in a batch: the cores of a CPU are full with two, and each takes some 60 MB while it is decoded."""
+"""Prompts in a batch: the cores of a CPU are full with two, and each takes memory while it is decoded."""
 MASK_SIDE = 256
 """Side of the square masks that the decoder gives, each of which covers the whole image."""
 

@@ -2,7 +2,14 @@
 
 from vista_fast.models.weights.catalogue import WEIGHTS
 from vista_fast.models.weights.sources import HubFile, NpmFile, PackageFile, Source
-from vista_fast.models.weights.store import exports_folder, fetch_weight, file_digest, find_weight, weights_folder
+from vista_fast.models.weights.store import (
+    exports_folder,
+    fetch_weight,
+    file_digest,
+    find_weight,
+    weight_here,
+    weights_folder,
+)
 from vista_fast.models.weights.weight import Weight
 
 __all__ = [
@@ -16,5 +23,6 @@ __all__ = [
     "fetch_weight",
     "file_digest",
     "find_weight",
+    "weight_here",
     "weights_folder",
 ]

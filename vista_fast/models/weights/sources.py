@@ -110,11 +110,19 @@ class NpmFile:
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file of a model repository on the Hugging Face hub, at one revision."""
+    """A file of a model repository on the Hugging Face hub.
+
+    Attributes:
+        repository: its owner and name.
+        path: of the file, inside it.
+        revision: the commit that has the file.
+        others: paths of more of its files, which belong beside it. One fetch brings them too, under their own names.
+    """
 
     repository: str
     path: str
     revision: str
+    others: tuple[str, ...] = ()
 
     def present(self) -> Path | None:
         if find_spec("huggingface_hub") is None:
@@ -129,15 +137,17 @@ class HubFile:
             raise NotFoundError("huggingface_hub is not installed; pip install huggingface_hub")
         from huggingface_hub import hf_hub_download
 
-        try:
-            found = hf_hub_download(self.repository, self.path, revision=self.revision)
-        except Exception as error:  # the library has its own classes, and those of its client
-            raise NotFoundError(f"the hub does not give {self.repository}: {error}") from error
-        with Path(found).open("rb") as file:
-            _write(file, target)
+        for path, where in {self.path: target, **{path: target.with_name(path) for path in self.others}}.items():
+            try:
+                found = hf_hub_download(self.repository, path, revision=self.revision)
+            except Exception as error:  # the library has its own classes, and those of its client
+                raise NotFoundError(f"the hub does not give {self.repository}: {error}") from error
+            with Path(found).open("rb") as file:
+                _write(file, where)
 
     def how(self) -> str:
-        return f"hf download {self.repository} {self.path} --revision {self.revision}"
+        files = " ".join((self.path, *self.others))
+        return f"hf download {self.repository} {files} --revision {self.revision}"
 
 
 def _run(command: list[str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
 import threading
+import zipfile
 from pathlib import Path
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
@@ -14,6 +16,9 @@ from vista_fast.models.weights.weight import Weight
 
 FOLDER = "VISTA_FAST_WEIGHTS"
 """The environment variable that names the local folder."""
+
+_BROKEN = (KeyError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile)
+"""What a source raises for an archive that is cut off, is none, or lacks the file."""
 
 _checked: dict[tuple[Path, int, int], str] = {}
 _lock = threading.Lock()
@@ -42,12 +47,19 @@ def find_weight(name: str) -> Path:
         MissingExtraError: a package has them that an extra of vista-fast installs.
         NotFoundError: they are not here, or a file of their name is another one; the message says how to get them.
     """
+    path = weight_here(name)
+    if path is None:
+        raise _missing(_named(name))
+    return path
+
+
+def weight_here(name: str) -> Path | None:
+    """The same, None where they are not here."""
     weight = _named(name)
-    local = weights_folder() / weight.file
-    for path in (local if local.is_file() else None, *(source.present() for source in weight.sources)):
-        if path is not None:
+    for path in (weights_folder() / weight.file, *(source.present() for source in weight.sources)):
+        if path is not None and all(each.is_file() for each in _files(weight, path)):
             return _right(weight, path)
-    raise _missing(weight)
+    return None
 
 
 def fetch_weight(name: str) -> Path:
@@ -67,7 +79,7 @@ def fetch_weight(name: str) -> Path:
         try:
             source.fetch(target)
             return _right(weight, target)
-        except (NotFoundError, KeyError, OSError) as error:
+        except (NotFoundError, *_BROKEN) as error:
             failures.append(str(error))
     raise NotFoundError(f"{name} could not be fetched: {'; '.join(failures)}. {_by_hand(weight)}")
 
@@ -92,13 +104,19 @@ def _named(name: str) -> Weight:
     return WEIGHTS[name]
 
 
+def _files(weight: Weight, path: Path) -> dict[Path, str]:
+    """All files of the weights whose first one is at ``path``, with their SHA-256."""
+    return {path: weight.sha256} | {path.with_name(name): digest for name, digest in weight.beside.items()}
+
+
 def _right(weight: Weight, path: Path) -> Path:
-    digest = file_digest(path)
-    if digest != weight.sha256:
-        raise NotFoundError(
-            f"{path} has SHA-256 {digest[:16]}…, and {weight.name} has {weight.sha256[:16]}…; remove it, and get the "
-            f"right one: {_by_hand(weight)}"
-        )
+    for each, wanted in _files(weight, path).items():
+        digest = file_digest(each)
+        if digest != wanted:
+            raise NotFoundError(
+                f"{each} has SHA-256 {digest[:16]}…, and that of {weight.name} has {wanted[:16]}…; remove it, and get "
+                f"the right one: {_by_hand(weight)}"
+            )
     return path
 
 
@@ -112,4 +130,6 @@ def _missing(weight: Weight) -> Exception:
 
 def _by_hand(weight: Weight) -> str:
     ways = [f"vista-fast weights get {weight.name}", *(source.how() for source in weight.sources)]
-    return f"get them by `{'`, or by `'.join(ways)}`, or put {weight.file} into {weights_folder()}"
+    target = weights_folder() / weight.file
+    files = ", ".join((target.name, *weight.beside))
+    return f"get them by `{'`, or by `'.join(ways)}`, or put {files} into {target.parent}"

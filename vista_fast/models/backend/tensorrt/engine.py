@@ -67,7 +67,7 @@ class Engine:
             recipe.cache.drop(recipe.key, plan)
         raise InvalidArgumentError(
             f"{self.library.name} {self.library.version} refuses the engine that it built of {recipe.network.path}: "
-            f"{reason}"
+            f"{reason}; install the driver that this version needs, or choose another backend"
         )
 
     def _spec(self, name: str) -> TensorSpec:

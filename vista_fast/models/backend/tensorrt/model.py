@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, check_names, check_tensor, shown
 from vista_fast.models.backend.profile import Profile
@@ -21,12 +21,14 @@ from vista_fast.models.backend.tensorrt.library import LibraryName
 if TYPE_CHECKING:
     import torch
 
+_Made = TypeVar("_Made")
+
 
 class TensorRtModel:
     """A network as an engine on this machine's GPU; each thread that calls it runs on a stream of its own.
 
     Building engines is tested with tensorrt_rtx, which needs no GPU for it. Running them is not verified: tensorrt_rtx
-    does not run on an H100, the one GPU that was at hand.
+    does not run on an H200, the one GPU that was at hand.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class TensorRtModel:
             InvalidArgumentError: names, shapes, dtypes or devices are not those of the inputs, or no profile holds the
                 shapes.
             OpError: the library fails at it.
-            torch.OutOfMemoryError: it does not fit the device's memory; nothing is split here.
+            ResourceExhaustedError: it does not fit the device's memory; nothing is split here.
         """
         from torch.utils.dlpack import from_dlpack
 
@@ -102,11 +104,23 @@ class TensorRtModel:
             if tensor.dtype != torch_dtype(spec.dtype):
                 raise InvalidArgumentError(f"input {spec.name} is {tensor.dtype}; the network takes {shown(spec)}")
             check_tensor(spec, tensor.shape, spec.dtype)
-        return self._lane().run_on_device(tensors)
+        try:
+            return self._freeing(lambda lane: lane.run_on_device(tensors))
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items())
+            raise ResourceExhaustedError(
+                f"a network ran out of memory on {shapes}: {error}. Give fewer items, or free memory of the device"
+            ) from error
 
     def _run(self, batch: dict[str, Array]) -> dict[str, Array]:
+        return self._freeing(lambda lane: lane.run(batch))
+
+    def _freeing(self, work: Callable[[Lane], _Made]) -> _Made:
+        """What the thread's lane makes. Where memory runs out, the lane's own is free before the error is seen."""
         try:
-            return self._lane().run(batch)
+            return work(self._lane())
         except Exception as error:
             lane: Lane | None = getattr(self._local, "lane", None)
             if lane is not None and _out_of_memory(error):

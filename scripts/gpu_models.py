@@ -1,0 +1,125 @@
+"""Whether each network gives on a GPU what it gives on the CPU, for gpu_check; tests marked gpu compare whole Ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_agreement import Agreement
+
+Batch = dict[str, Any]
+"""An array per input, by name."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that is compared.
+
+    Attributes:
+        name: of its weights.
+        file: of it as ONNX; raises NotFoundError or MissingExtraError where its weights are not here.
+        batch: makes inputs for it.
+        reader: the library that alone runs it here, on the CPU too; None where all do.
+    """
+
+    name: str
+    file: Callable[[], Path]
+    batch: Callable[[np.random.Generator], Batch]
+    reader: str | None = None
+
+
+def compare_networks(seed: int, device: str = "cuda") -> Iterator[Agreement]:
+    """Each network on each library that runs on the device, with the fastest one on the CPU."""
+    from vista_fast.errors import MissingExtraError, NotFoundError, VistaError
+    from vista_fast.models import open_model
+    from vista_fast.models.backend import Profile
+
+    backends = backends_on(device)
+    for network in NETWORKS:
+        batch = network.batch(np.random.default_rng(seed))
+        try:
+            path = network.file()
+        except (NotFoundError, MissingExtraError) as error:
+            yield Agreement(network.name, None, 0, str(error))
+            continue
+        want = open_model(path, backend=network.reader, device="cpu").run(batch)
+        profiles = [Profile.covering([{name: array.shape for name, array in batch.items()}])]  # for TensorRT
+        for backend in backends:
+            if backend != (network.reader or backend):
+                continue
+            name = f"{network.name} on {backend}"
+            try:
+                got = open_model(path, backend=backend, device=device, profiles=profiles).run(batch)
+            except VistaError as error:
+                yield Agreement(name, None, 0, str(error), failed=True)
+            else:
+                off = max(float(np.abs(got[each] - want[each]).max()) for each in want)
+                yield Agreement(name, off, 1e-2)
+
+
+def backends_on(device: str) -> list[str]:
+    """Those that are installed and run here, and a line about each other."""
+    from vista_fast.errors import VistaError
+    from vista_fast.models.backend import available_backends, check_backend
+
+    able = []
+    for backend in available_backends(device):  # type: ignore[arg-type]
+        try:
+            check_backend(backend, device)  # type: ignore[arg-type]
+        except VistaError as error:
+            print(f"networks on {backend} not compared: {error}")
+        else:
+            able.append(backend)
+    return able
+
+
+def _weight(name: str) -> Callable[[], Path]:
+    def file() -> Path:
+        from vista_fast.models.segmentation.plain import plain_encoder
+        from vista_fast.models.weights import find_weight
+
+        path = find_weight(name)
+        return plain_encoder(path) if path.suffix == ".ort" else path
+
+    return file
+
+
+def _coco_file() -> Path:
+    from vista_fast.models.grounding.coco import network_file
+
+    return network_file()
+
+
+def _images(name: str, *shape: int) -> Callable[[np.random.Generator], Batch]:
+    return lambda random: {name: random.random(shape, np.float32)}
+
+
+def _prompts(random: np.random.Generator) -> Batch:
+    """Four prompts of two points each, on features of no image."""
+    features = {"image_embed": (256, 64, 64), "high_res_feats_0": (32, 256, 256), "high_res_feats_1": (64, 128, 128)}
+    return {
+        **{name: random.standard_normal((1, *shape), np.float32) for name, shape in features.items()},
+        "point_coords": random.uniform(0, 1024, (4, 2, 2)).astype(np.float32),
+        "point_labels": random.integers(0, 2, (4, 2)).astype(np.float32),
+        "mask_input": np.zeros((4, 1, 256, 256), np.float32),
+        "has_mask_input": np.zeros(1, np.float32),
+    }
+
+
+NETWORKS = (
+    *(
+        Network(name, _weight(name), _images(given, *shape), reader)
+        for name, given, shape, reader in (
+            ("pp-ocrv6-det-small", "x", (2, 3, 64, 96), None),
+            ("pp-ocrv6-rec-small", "x", (4, 3, 48, 192), None),
+            ("pp-layout-cdla", "image", (1, 3, 800, 608), None),
+            ("slanet-1m", "x", (1, 3, 488, 488), "onnxruntime"),
+            ("sam2-hiera-tiny-encoder", "image", (1, 3, 1024, 1024), None),
+        )
+    ),
+    Network("sam2-hiera-tiny-decoder", _weight("sam2-hiera-tiny-decoder"), _prompts),
+    Network("nanodet-g-coco", _coco_file, _images("input", 2, 3, 416, 416)),
+)

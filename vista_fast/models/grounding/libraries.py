@@ -1,0 +1,20 @@
+"""What Grounding DINO needs beside the libraries that run networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vista_fast.errors import MissingExtraError
+
+
+def transformers_class(name: str) -> Any:
+    """A class of transformers. Raises MissingExtraError where it or torch is not installed."""
+    try:
+        import torch  # noqa: F401
+        import transformers
+
+        return getattr(transformers, name)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"Grounding DINO needs {error.name}, which is not installed: pip install 'vista-fast[grounding]'"
+        ) from error
