@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import tarfile
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,18 @@ def test_a_file_in_the_folder_goes_first_and_is_checked(folder: Path, monkeypatc
 def test_a_wrong_file_from_a_source_is_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
     know(monkeypatch, Shelf(WRONG), Shelf(None))
     with pytest.raises(NotFoundError, match="the shelf is empty"):
+        fetch_weight("w")
+
+
+@pytest.mark.parametrize("broken", [zipfile.BadZipFile("no zip"), tarfile.ReadError("no tar"), KeyError("no member")])
+def test_an_archive_that_is_broken_is_no_source(broken: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: Path) -> None:
+        raise broken
+
+    shelf = Shelf(RIGHT)
+    monkeypatch.setattr(shelf, "fetch", fails)
+    know(monkeypatch, shelf)
+    with pytest.raises(NotFoundError, match=r"w could not be fetched: .*no (zip|tar|member).*reach for the shelf"):
         fetch_weight("w")
 
 
