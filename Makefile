@@ -26,7 +26,7 @@ export CCACHE_NOHASHDIR := 1
 $(VENV)/.system: scripts/system_packages.sh
 	PYTHON=$(PYTHON) scripts/system_packages.sh
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --upgrade 'pip>=25.3'
+	$(PIP) install --upgrade 'pip>=24'
 	touch $@
 
 # The dependencies of the package itself, apart from the package: they change with pyproject.toml alone.
@@ -100,11 +100,13 @@ python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY) $(SCA
 	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(BIN)/python -m pytest -q
 
 # Photographs, and images with text, that packages have in their sources.
-$(SCANS)/.unpacked: $(VENV)/.dev-extra
+$(SCANS)/.unpacked: $(VENV)/.dev-extra Makefile
 	rm -rf $(SCANS) && mkdir -p $(SCANS)
 	$(PIP) download --no-deps --no-binary img2table,ocrmypdf -d $(SCANS) img2table==2.0.0 ocrmypdf==16.10.4
 	echo 'setuptools<80' > $(SCANS)/build-of-mvtb-images
-	$(PIP) download --no-deps --build-constraint $(SCANS)/build-of-mvtb-images -d $(SCANS) mvtb-images==1.1
+	$(PIP) install --upgrade 'pip>=25.3'
+	$(PIP) download --no-deps --no-binary mvtb-images --build-constraint $(SCANS)/build-of-mvtb-images \
+	  -d $(SCANS) mvtb-images==1.1
 	for source in $(SCANS)/*.tar.gz; do tar xzf $$source -C $(SCANS) && rm $$source; done
 	touch $@
 

@@ -179,7 +179,7 @@ def test_the_model_that_grounds_is_told() -> None:
 
 def test_the_model_that_grounds_is_the_one_that_the_op_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     missing, why = which_answers()
     assert missing is None
     assert "vista-fast weights get grounding-dino-tiny" in why

@@ -154,9 +154,9 @@ def test_there_are_five_canvases_and_every_image_fits_one(model: GroundingDino) 
 
 def test_without_padding_torch_runs_the_network() -> None:
     assert GroundingConfig(padding=False).library == "torch"
-    with pytest.raises(errors.InvalidArgumentError, match="without padding torch runs the network, got backend 'openv"):
+    with pytest.raises(errors.InvalidArgumentError, match="torch runs the network in f32, got backend 'openvino'"):
         GroundingConfig(backend="openvino", padding=False)
-    with pytest.raises(errors.InvalidArgumentError, match="f32 only, got precision 'bf16'"):
+    with pytest.raises(errors.InvalidArgumentError, match="got backend None and precision 'bf16'; leave them out"):
         GroundingConfig(precision="bf16", padding=False)
 
 
@@ -274,7 +274,7 @@ def test_a_model_is_found_by_folder_and_among_the_weights(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     assert find_grounding_dino() is None
     assert find_grounding_dino(folder) == folder
     with pytest.raises(errors.NotFoundError, match="vista-fast weights get grounding-dino-tiny"):
@@ -283,16 +283,18 @@ def test_a_model_is_found_by_folder_and_among_the_weights(
         find_grounding_dino("IDEA-Research/no-such-model")
     (tmp_path / "my-own").symlink_to(folder)
     assert find_grounding_dino("somebody/my-own") == tmp_path / "my-own"
+    (tmp_path / "grounding-dino-tiny").symlink_to(folder)
+    for name in ("somebody/grounding-dino-tiny", "/nowhere/grounding-dino-tiny"):
+        with pytest.raises(errors.NotFoundError, match=f"no Grounding DINO is at {name}"):
+            find_grounding_dino(name)
 
 
 def test_a_model_of_a_pinned_name_is_the_hubs_own(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     shutil.copytree(folder, tmp_path / "grounding-dino-base")
-    for name in WEIGHTS["grounding-dino-base"].beside:
-        (tmp_path / "grounding-dino-base" / name).touch()
     for wanted in (None, "IDEA-Research/grounding-dino-base"):
         with pytest.raises(
             errors.NotFoundError, match=r"model.safetensors has SHA-256 .* of grounding-dino-base has 5548f8"
@@ -304,6 +306,9 @@ def test_a_model_of_a_pinned_name_is_the_hubs_own(
     monkeypatch.setattr(store, "WEIGHTS", {**WEIGHTS, ours.name: ours})
     for wanted in (None, "IDEA-Research/grounding-dino-base"):
         assert find_grounding_dino(wanted) == tmp_path / "grounding-dino-base"
+    (tmp_path / "grounding-dino-base" / "tokenizer.json").unlink()
+    with pytest.raises(errors.NotFoundError, match=r"tokenizer.json, which belongs to .*, is not there"):
+        find_grounding_dino()
 
 
 def copied(folder: Path, target: Path, **settings: Any) -> Path:
@@ -331,7 +336,7 @@ def test_another_model_is_a_typed_error(folder: Path, tmp_path: Path) -> None:
 def test_a_broken_file_beside_the_weights_is_a_typed_error(folder: Path, tmp_path: Path, name: str, words: str) -> None:
     broken = copied(folder, tmp_path / "broken")
     (broken / name).write_text("{")
-    with pytest.raises(errors.InvalidArgumentError, match=f"{words}.*get the model again"):
+    with pytest.raises(errors.InvalidArgumentError, match=f"(?s){words}.*get the model again"):
         GroundingDino(broken)
 
 

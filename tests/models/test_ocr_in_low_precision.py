@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ MOST_DIFFERENT = 0.005
 
 
 @pytest.fixture(scope="module")
-def in_f32(sheets: list[npt.NDArray[np.uint8]], model_at: Callable[..., OcrModel]) -> Iterator[list[str]]:
+def in_f32(sheets: list[npt.NDArray[np.uint8]], model_at: Callable[..., OcrModel]) -> list[str]:
     return [text(sheet, model_at(320)) for sheet in sheets]
 
 

@@ -107,6 +107,6 @@ def test_what_belongs_beside_a_file_comes_with_it(endpoint: str, tmp_path: Path)
 def test_what_the_hub_does_not_have_is_a_typed_error_that_says_how(endpoint: str, tmp_path: Path) -> None:
     said, target = fetched(endpoint, tmp_path, "absent.onnx", "config.json")
     assert said[0] == "False"
-    assert "the hub does not give some/model" in said[1]
+    assert "the hub does not give absent.onnx of some/model" in said[1]
     assert said[-1] == f"hf download some/model absent.onnx config.json --revision {COMMIT}"
     assert not target.exists()

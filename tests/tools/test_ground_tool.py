@@ -168,7 +168,7 @@ async def test_an_engine_grounds_one_way_only(closed: vf.Toolbox) -> None:
 
 def test_a_model_that_is_not_here_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     with vf.Engine(threads=1) as engine:
         with pytest.raises(vf.errors.NotFoundError, match="vista-fast weights get"):
             vf.Toolbox.default(engine, ocr=None, grounding=GroundingConfig(model="IDEA-Research/no-such-model"))

@@ -15,15 +15,14 @@ from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_
 from vista_fast.out_of_memory import says_no_memory
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
+_DTYPES: dict[str, str] = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    **{f"tensor({kind}{bits})": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
+    "tensor(bool)": "bool",
 }
+"""Of what numpy has; other outputs, such as sequences, are objects."""
 
 
 def _provider(device: str) -> str | tuple[str, dict[str, int | str]]:
@@ -137,12 +136,8 @@ class OnnxRuntimeModel:
 
 
 def _spec(node: Any) -> TensorSpec:
-    if node.type not in _DTYPES:
-        raise InvalidArgumentError(
-            f"{node.name} of the network is {node.type}, which is none of {', '.join(_DTYPES)}; give a network of those"
-        )
     shape = tuple(size if isinstance(size, int) else None for size in node.shape)
-    return TensorSpec(node.name, shape, np.dtype(_DTYPES[node.type]))
+    return TensorSpec(node.name, shape, np.dtype(_DTYPES.get(node.type, "object")))
 
 
 def _torch_lets_go() -> bool:

@@ -64,7 +64,7 @@ class CaptionReader:
 
         Raises:
             InvalidArgumentError: there is none that can be read.
-            MissingExtraError: transformers is not installed.
+            MissingExtraError: torch or transformers is not installed.
         """
         tokenizer = transformers_class("AutoTokenizer")
         try:

@@ -76,10 +76,10 @@ class GroundingDino:
 
         Raises:
             InvalidArgumentError: the folder has another model, or a file of it can't be read.
-            MissingExtraError: transformers is not installed.
+            MissingExtraError: torch or transformers is not installed.
         """
         self.config = config = config or GroundingConfig()
-        self._max_tokens = max_tokens(folder)
+        self._max_tokens = _longest_caption(folder)
         self.sizing = sizing_of(folder, config)
         self.reader = CaptionReader(folder, self._max_tokens)
         self._folder = folder
@@ -135,7 +135,7 @@ class GroundingDino:
 
     def _opened(self, canvas: tuple[int, int]) -> Model:
         library, device = self.config.library, self.config.device
-        if self._eager is None and library != "torch":
+        if library != "torch":
             try:
                 path = exported(self._folder, canvas)
             except OpError:
@@ -149,8 +149,7 @@ class GroundingDino:
                     device=device,
                     profiles=grounding_profiles(canvas, self.config.max_batch, self._max_tokens),
                 )
-        if self._eager is None:
-            self._eager = eager_network(self._folder, self.config.runs_on)
+        self._eager = eager_network(self._folder, self.config.runs_on)
         return self._eager
 
     def _kept(
@@ -184,7 +183,7 @@ class GroundingDino:
 def sizing_of(folder: Path, config: GroundingConfig) -> Sizing:
     """How the model in a folder wants its images, but for what the config sets."""
     found = _image_settings(folder)
-    size = found.get("size", {})
+    size = found.get("size") or {}
     return Sizing(
         config.shortest_edge or size.get("shortest_edge", 800),
         config.longest_edge or size.get("longest_edge", 1333),
@@ -199,11 +198,11 @@ def _image_settings(folder: Path) -> dict[str, Any]:
     if alone.is_file():
         return _settings(alone)
     if together.is_file():
-        return dict(_settings(together).get("image_processor", {}))
+        return dict(_settings(together).get("image_processor") or {})
     return {}
 
 
-def max_tokens(folder: Path) -> int:
+def _longest_caption(folder: Path) -> int:
     """Tokens that the network in a folder takes at most. Raises InvalidArgumentError where that is no Grounding DINO:
     transformers would load another model's weights as far as they go."""
     settings = _settings(folder / "config.json")
@@ -212,11 +211,11 @@ def max_tokens(folder: Path) -> int:
             f"{folder} has a model of the type {settings.get('model_type')!r}, wanted {_TYPE!r}; give the folder of a "
             "Grounding DINO"
         )
-    return int(settings.get("max_text_len", 256))
+    return int(settings.get("max_text_len") or 256)
 
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (OSError, TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{path} can't be read ({error}); get the model again") from error

@@ -33,7 +33,7 @@ def eager_network(folder: Path, device: Device = "cpu") -> TorchModel:
             ``torch.backends.cudnn.allow_tf32`` is set, which is the program's to say.
 
     Raises:
-        InvalidArgumentError: torch has no such device.
+        InvalidArgumentError: torch has no such device, or weights are missing in the model's file.
         MissingExtraError: torch or transformers is not installed.
     """
     return TorchModel.of_module(_network(load_torch(folder)), SIGNATURE, device=device)

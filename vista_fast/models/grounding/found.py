@@ -10,6 +10,8 @@ from vista_fast.models.weights import weight_here, weights_folder
 
 PINNED = {f"IDEA-Research/{name}": name for name in ("grounding-dino-tiny", "grounding-dino-base")}
 """Those whose files are known by their SHA-256: by name on the hub, their names among the weights."""
+GET = f"vista-fast weights get {next(iter(PINNED.values()))}"
+"""The command that brings the smaller one."""
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -35,24 +37,26 @@ def find_grounding_dino(model: str | Path | None = None) -> Path | None:
             return folder
     if model is None:
         return None
+    command = f"vista-fast weights get {PINNED[str(model)]}" if str(model) in PINNED else GET
     raise NotFoundError(
         f"no Grounding DINO is at {model}: give a folder with config.json, a tokenizer and model.safetensors, or get "
-        f"one by `vista-fast weights get {next(iter(PINNED.values()))}`"
+        f"one by `{command}`"
     )
 
 
 def _folder(name: str) -> Path | None:
-    if is_complete(Path(name)):
+    if _is_complete(Path(name)):
         return Path(name)
     weight = PINNED.get(name, name)
     if weight in PINNED.values():
         path = weight_here(weight)
         return None if path is None else path.parent
-    here = (weights_folder() / Path(name).name, _in_hub_cache(name))
-    return next((folder for folder in here if folder is not None and is_complete(folder)), None)
+    own = Path(name).name
+    here = (None if own in PINNED.values() else weights_folder() / own, _in_hub_cache(name))
+    return next((folder for folder in here if folder is not None and _is_complete(folder)), None)
 
 
-def is_complete(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     """Whether the folder has a configuration and weights."""
     return (folder / "config.json").is_file() and any((folder / name).is_file() for name in _WEIGHT_FILES)
 

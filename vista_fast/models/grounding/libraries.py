@@ -14,7 +14,8 @@ def transformers_class(name: str) -> Any:
         import transformers
 
         return getattr(transformers, name)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter for a library of torch's that can't be loaded
         raise MissingExtraError(
-            f"Grounding DINO needs {error.name}, which is not installed: pip install 'vista-fast[grounding]'"
+            f"Grounding DINO needs {getattr(error, 'name', None) or error}, which is not installed: "
+            "pip install 'vista-fast[grounding]'"
         ) from error

@@ -20,7 +20,7 @@ from vista_fast.models.grounding import coco
 from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
-from vista_fast.models.grounding.found import find_grounding_dino
+from vista_fast.models.grounding.found import GET, find_grounding_dino
 from vista_fast.models.loading import LoadedOnce, on_device
 from vista_fast.models.onnx_files import onnx_package
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from vista_fast.engine import Engine
 
 DETECT, COCO = "grounding.detect", "grounding.coco"
-_GET = "vista-fast weights get grounding-dino-tiny"
 
 THRESHOLDS = {"box_threshold": 0.35, "text_threshold": 0.25, "nms_threshold": 0.8}
 """What ``grounding.detect`` takes beside the caption, with the values that hold where a call gives none."""
@@ -60,8 +59,8 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
     boxes are left, top, right, bottom in the image's pixels.
 
     Raises:
-        InvalidArgumentError: the engine already grounds with another config, or the library does not run on that device
-            here.
+        InvalidArgumentError: the engine already grounds with another config, the library does not run on that device
+            here, or the folder has another model or a file that can't be read.
         MissingExtraError: the libraries are not installed.
         NotFoundError: the model that the config names is not on this machine, or none is.
     """
@@ -97,7 +96,7 @@ def _register(engine: Engine, config: GroundingConfig) -> Grounder:
 
 def which_answers(config: GroundingConfig | None = None) -> tuple[str | None, str]:
     """The name of the model that ``register_grounding`` would take here, and why; None where there is none. Loads
-    nothing."""
+    nothing, but reads the files whose SHA-256 is known."""
     wanted = (config or GroundingConfig()).model
     try:
         folder = None if wanted == "coco" else find_grounding_dino(wanted)
@@ -105,10 +104,10 @@ def which_answers(config: GroundingConfig | None = None) -> tuple[str | None, st
             return _model_name(folder), f"it is in {folder}"
         coco.check_here()
     except (MissingExtraError, NotFoundError) as error:
-        return None, f"no Grounding DINO is here (`{_GET}` gets one), and {error}"
+        return None, f"no Grounding DINO is here (`{GET}` gets one), and {error}"
     if wanted == "coco":
         return coco.NAME, "it is asked for"
-    return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `{_GET}` gets one"
+    return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `{GET}` gets one"
 
 
 def _model_name(folder: Path) -> str:

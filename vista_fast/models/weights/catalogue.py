@@ -22,10 +22,8 @@ def _grounding_dino(size: str, revision: str, sha256: str, settings: str, megaby
     beside = {
         "config.json": settings,
         "preprocessor_config.json": "8454179ba95e2ad22947835aad7b45862a601fc0055ab88bf1ee70892d3aea60",
-        "special_tokens_map.json": "b6d346be366a7d1d48332dbc9fdf3bf8960b5d879522b7799ddba59e76237ee3",
         "tokenizer.json": "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
         "tokenizer_config.json": "d40ab645b68211910b9170d22433d43186a6ec8ee6fd10ba170524b25bf4fb56",
-        "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
     }
     name = f"grounding-dino-{size}"
     return Weight(
@@ -165,14 +163,14 @@ _ALL = (
         revision="a2bb814dd30d776dcf7e30523b00659f4f141c71",
         sha256="1a2412ef99bd74bcd3c2a246fa1e48581f8889a1300c9051974741314fc042f3",
         settings="eec82c5ab66e16df12a9a212e68ac011779927c2536cf9078658e35d85f0c67a",
-        megabytes=690.3,
+        megabytes=690.1,
     ),
     _grounding_dino(
         "base",
         revision="12bdfa3120f3e7ec7b434d90674b3396eccf88eb",
         sha256="5548f844c928c4b6f411fa8cbcc2bfa8dbbba437cb1d513975519f93c2a9ed21",
         settings="eda416dae6f49419ff831b1c190ec430a060b19aae688dbaf2425a075b650608",
-        megabytes=934.3,
+        megabytes=934.1,
     ),
 )
 

@@ -137,11 +137,12 @@ class HubFile:
             raise NotFoundError("huggingface_hub is not installed; pip install huggingface_hub")
         from huggingface_hub import hf_hub_download
 
-        for path, where in {self.path: target, **{path: target.with_name(path) for path in self.others}}.items():
+        beside = {path: target.with_name(Path(path).name) for path in self.others}
+        for path, where in ({self.path: target} | beside).items():
             try:
                 found = hf_hub_download(self.repository, path, revision=self.revision)
             except Exception as error:  # the library has its own classes, and those of its client
-                raise NotFoundError(f"the hub does not give {self.repository}: {error}") from error
+                raise NotFoundError(f"the hub does not give {path} of {self.repository}: {error}") from error
             with Path(found).open("rb") as file:
                 _write(file, where)
 

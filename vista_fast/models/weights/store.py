@@ -7,6 +7,7 @@ import os
 import tarfile
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
@@ -17,7 +18,7 @@ from vista_fast.models.weights.weight import Weight
 FOLDER = "VISTA_FAST_WEIGHTS"
 """The environment variable that names the local folder."""
 
-_BROKEN = (KeyError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile)
+_BROKEN = (EOFError, KeyError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 """What a source raises for an archive that is cut off, is none, or lacks the file."""
 
 _checked: dict[tuple[Path, int, int], str] = {}
@@ -54,26 +55,34 @@ def find_weight(name: str) -> Path:
 
 
 def weight_here(name: str) -> Path | None:
-    """The same, None where they are not here."""
+    """The same, None where they are not here. What lies beside a file in the local folder must be whole and right too.
+
+    Raises InvalidArgumentError and NotFoundError as ``find_weight``.
+    """
     weight = _named(name)
-    for path in (weights_folder() / weight.file, *(source.present() for source in weight.sources)):
+    local = weights_folder() / weight.file
+    if local.is_file():
+        return _right(weight, local)
+    for path in (source.present() for source in weight.sources):
         if path is not None and all(each.is_file() for each in _files(weight, path)):
             return _right(weight, path)
     return None
 
 
 def fetch_weight(name: str) -> Path:
-    """The same, fetched into the local folder from the first source that gives it when it is not here.
+    """The same, fetched into the local folder from the first source that gives it when it is not here, or not right.
 
     Raises:
         InvalidArgumentError: no weights have that name.
-        NotFoundError: no source gives the right file.
+        NotFoundError: no source gives the right file, or another model is in the folder of its name.
     """
+    weight = _named(name)
+    target = weights_folder() / weight.file
     try:
         return find_weight(name)
     except (MissingExtraError, NotFoundError):
-        weight = _named(name)
-    target = weights_folder() / weight.file
+        if weight.beside and target.is_file() and file_digest(target) != weight.sha256:
+            raise  # the folder may have a model of the user's own
     failures = []
     for source in weight.sources:
         try:
@@ -89,13 +98,14 @@ def file_digest(path: Path) -> str:
     state = path.stat()
     key = (path, state.st_size, state.st_mtime_ns)
     with _lock:
-        if key not in _checked:
-            with path.open("rb") as file:
-                digest = hashlib.sha256()
-                while block := file.read(1 << 20):
-                    digest.update(block)
-                _checked[key] = digest.hexdigest()
-        return _checked[key]
+        if key in _checked:
+            return _checked[key]
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    with _lock:
+        return _checked.setdefault(key, digest.hexdigest())
 
 
 def _named(name: str) -> Weight:
@@ -111,6 +121,8 @@ def _files(weight: Weight, path: Path) -> dict[Path, str]:
 
 def _right(weight: Weight, path: Path) -> Path:
     for each, wanted in _files(weight, path).items():
+        if not each.is_file():
+            raise NotFoundError(f"{each}, which belongs to {weight.name}, is not there; {_by_hand(weight)}")
         digest = file_digest(each)
         if digest != wanted:
             raise NotFoundError(

@@ -30,4 +30,4 @@ class Weight:
     licence: str
     purpose: str
     sources: tuple[Source, ...]
-    beside: Mapping[str, str] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict, hash=False)

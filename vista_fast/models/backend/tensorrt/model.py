@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vista_fast.errors import InvalidArgumentError, ResourceExhaustedError
 from vista_fast.models.backend.halving import run_halving
@@ -20,8 +20,6 @@ from vista_fast.models.backend.tensorrt.library import LibraryName
 
 if TYPE_CHECKING:
     import torch
-
-_Made = TypeVar("_Made")
 
 
 class TensorRtModel:
@@ -91,9 +89,22 @@ class TensorRtModel:
             OpError: the library fails at it.
             ResourceExhaustedError: it does not fit the device's memory; nothing is split here.
         """
+        check_names(self.inputs, batch)
+        try:
+            return self._on_device(batch)
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise
+            reason = str(error)
+        # Outside the handler, whose traceback would keep the failed run's memory.
+        self._release()
+        raise ResourceExhaustedError(
+            f"the device has no memory for what {', '.join(batch)} need: {reason}. Give fewer items, or free some of it"
+        )
+
+    def _on_device(self, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         from torch.utils.dlpack import from_dlpack
 
-        check_names(self.inputs, batch)
         tensors = {name: from_dlpack(given).contiguous() for name, given in batch.items()}
         for spec in self.inputs:
             tensor = tensors[spec.name]
@@ -104,28 +115,20 @@ class TensorRtModel:
             if tensor.dtype != torch_dtype(spec.dtype):
                 raise InvalidArgumentError(f"input {spec.name} is {tensor.dtype}; the network takes {shown(spec)}")
             check_tensor(spec, tensor.shape, spec.dtype)
-        try:
-            return self._freeing(lambda lane: lane.run_on_device(tensors))
-        except Exception as error:
-            if not _out_of_memory(error):
-                raise
-            shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items())
-            raise ResourceExhaustedError(
-                f"a network ran out of memory on {shapes}: {error}. Give fewer items, or free memory of the device"
-            ) from error
+        return self._lane().run_on_device(tensors)
 
     def _run(self, batch: dict[str, Array]) -> dict[str, Array]:
-        return self._freeing(lambda lane: lane.run(batch))
-
-    def _freeing(self, work: Callable[[Lane], _Made]) -> _Made:
-        """What the thread's lane makes. Where memory runs out, the lane's own is free before the error is seen."""
         try:
-            return work(self._lane())
+            return self._lane().run(batch)
         except Exception as error:
-            lane: Lane | None = getattr(self._local, "lane", None)
-            if lane is not None and _out_of_memory(error):
-                lane.release()
+            if _out_of_memory(error):
+                self._release()
             raise
+
+    def _release(self) -> None:
+        lane: Lane | None = getattr(self._local, "lane", None)
+        if lane is not None:
+            lane.release()
 
     def _lane(self) -> Lane:
         lane: Lane | None = getattr(self._local, "lane", None)
