@@ -6,7 +6,7 @@
 #
 # Uses $PYTHON, else .venv/bin/python, else python3; that Python needs the wheel with its gpu extra
 # (pip install '.[gpu,train]'), a torch built for CUDA and pytest, and may have torchvision and the dali extra as peers;
-# networks are compared where rapidocr has brought their weights (the ocr extra).
+# networks are compared whose weights are here (`vista-fast weights list`).
 # nvcc is taken from the path, or from `make cuda-compile`. Leaves with 0 when there is no GPU, having said so, and with
 # 2 when a test fails, a result disagrees, or something could not be compared at all that is here.
 set -euo pipefail
