@@ -76,12 +76,12 @@ TEST_P(ClassHeadOn, IsThatOfDoubles) {
     for (const int depth : {5, 120, 128}) {
       const auto weights = Uniform(static_cast<std::size_t>(classes) * depth, random);
       const auto bias = Uniform(classes, random);
-      const auto rows = Uniform(static_cast<std::size_t>(100) * depth, random);
+      const auto rows = Uniform(static_cast<std::size_t>(300) * depth, random);
       for (const int products : {1, 3}) {
         const ClassHead head = Make(weights, bias, products, kernels());
         EXPECT_EQ(head.depth(), depth);
         const std::vector<double> logits = Logits(rows, weights, bias, products);
-        for (const int count : {1, 33, 100}) {
+        for (const int count : {1, 33, 300}) {
           const Found found = RunOn(head, rows, count);
           for (int row = 0; row < count; ++row) {
             const double* const own = &logits[static_cast<std::size_t>(row) * classes];
