@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gpu_agreement import Agreement
+
+if TYPE_CHECKING:
+    from vista_fast.models.backend import Device
 
 Batch = dict[str, Any]
 """An array per input, by name."""
@@ -31,7 +34,7 @@ class Network:
     reader: str | None = None
 
 
-def compare_networks(seed: int, device: str, networks: Sequence[Network] | None = None) -> Iterator[Agreement]:
+def compare_networks(seed: int, device: Device, networks: Sequence[Network] | None = None) -> Iterator[Agreement]:
     """Each network (default: NETWORKS) on each library that runs on the device, with the fastest one on the CPU."""
     from vista_fast.errors import MissingExtraError, NotFoundError, VistaError
     from vista_fast.models import open_model
@@ -61,15 +64,15 @@ def compare_networks(seed: int, device: str, networks: Sequence[Network] | None 
                 yield Agreement(name, off, 1e-2)
 
 
-def backends_on(device: str) -> list[str]:
+def backends_on(device: Device) -> list[str]:
     """Those that are installed and run here, and a line about each other."""
     from vista_fast.errors import VistaError
     from vista_fast.models.backend import available_backends, check_backend
 
     able = []
-    for backend in available_backends(device):  # type: ignore[arg-type]
+    for backend in available_backends(device):
         try:
-            check_backend(backend, device)  # type: ignore[arg-type]
+            check_backend(backend, device)
         except VistaError as error:
             print(f"networks on {backend} not compared: {error}")
         else:
@@ -103,7 +106,7 @@ def _prompts(random: np.random.Generator) -> Batch:
     from vista_fast.models.segmentation.model import FEATURES
 
     return {
-        **{name: random.standard_normal(shape, np.float32) for name, shape in FEATURES.items()},  # type: ignore[arg-type]
+        **{name: random.standard_normal(shape, np.float32) for name, shape in FEATURES.items()},
         "point_coords": random.uniform(0, 1024, (4, 2, 2)).astype(np.float32),
         "point_labels": random.integers(0, 2, (4, 2)).astype(np.float32),
         "mask_input": np.zeros((4, 1, 256, 256), np.float32),

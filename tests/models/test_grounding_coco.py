@@ -31,6 +31,8 @@ LOOKS = {
 """Photographs of scikit-image and of mvtb-images: what is in each, and about where, as a person sees it."""
 MORE = ("chelsea.png", "coins.png", "horse.png", *(f"mvtbimages/{name}.png" for name in ("flowers1", "tomato_124")))
 """Photographs of things that are in part taken for others."""
+LEAST_OVERLAP = {"mvtbimages/eiffel2-1.png": 0.85, "mvtbimages/tomato_124.png": 0.95}
+"""Of boxes in bf16 and in f32, where things are small or unclear; 0.97 else."""
 EMPTY = ("mvtbimages/road.png", "mvtbimages/parks.png")
 """Photographs of nothing that has a class."""
 
@@ -85,7 +87,7 @@ def test_bf16_moves_scores_and_boxes_little(detector: CocoDetector, name: str) -
     for index in sure:
         same = [other for other, phrase in enumerate(found.phrases) if phrase == wanted.phrases[index]]
         nearest = max(same, key=lambda other: overlap(wanted.boxes[index], found.boxes[other]))
-        assert overlap(wanted.boxes[index], found.boxes[nearest]) > 0.85
+        assert overlap(wanted.boxes[index], found.boxes[nearest]) > LEAST_OVERLAP.get(name, 0.97)
         assert abs(found.scores[nearest] - wanted.scores[index]) < 0.02
 
 

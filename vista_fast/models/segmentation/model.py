@@ -20,7 +20,7 @@ from vista_fast.models.weights import find_weight
 Embedding: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
 """What the encoder says of an image: FEATURES; 16.8 MB."""
 
-FEATURES: Tensors = {
+FEATURES: Mapping[str, tuple[int, ...]] = {
     "image_embed": (1, 256, 64, 64),
     "high_res_feats_0": (1, 32, 256, 256),
     "high_res_feats_1": (1, 64, 128, 128),
