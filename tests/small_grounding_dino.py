@@ -64,6 +64,8 @@ def _spread_scores(model: Any) -> None:
     for name, weight in model.named_parameters():
         if name.endswith(("vision_param", "text_param")):
             weight.fill_(0.2)  # else words change the boxes in the sixth digit only
+        elif weight.ndim > 1 and not weight.any():
+            weight.normal_(std=0.1)  # else attention would not depend on what it sees, and boxes would not be refined
         elif weight.ndim > 1 and "embed" not in name:
             weight.mul_(2)
 

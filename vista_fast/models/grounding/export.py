@@ -16,6 +16,7 @@ import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, OpError
 from vista_fast.models.grounding.caption import Caption
+from vista_fast.models.grounding.export_layers import rewrite_layers
 from vista_fast.models.grounding.found import PINNED, weight_file
 from vista_fast.models.grounding.libraries import transformers_class
 from vista_fast.models.onnx_files import onnx_package, share_tensors
@@ -26,7 +27,7 @@ from vista_fast.models.weights.store import FOLDER
 if TYPE_CHECKING:
     import torch
 
-_REVISION = "2"
+_REVISION = "3"
 """Raised with every change of what is exported, so that files of before are not taken for it."""
 _OPSET = 17
 _WHOLE = {WEIGHTS[name].sha256 for name in PINNED.values()}
@@ -105,6 +106,7 @@ def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
 
     onnx_package()
     model = load_torch(folder)
+    rewrite_layers(model)
     batch, tokens = {0: "n"}, {0: "n", 1: "t"}
     axes = {"pixels": batch, "covered": batch, "logits": batch, "boxes": batch}
     axes |= dict.fromkeys(("input_ids", "attention_mask", "phrases", "positions"), tokens)
