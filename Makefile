@@ -13,12 +13,15 @@ NATIVE := $(shell find csrc -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt)
 PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -path '*/__pycache__/*' -print)
 CPP_TESTS := $(shell find tests/cpp -type f)
 CMAKE := $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -DVISTA_TESTS=ON -DVISTA_PYTHON=OFF -DVISTA_WERROR=ON
+# Several sources at once, where most of the work is their headers.
+IN_GROUPS := -DCMAKE_UNITY_BUILD=ON
 
 # Builds share what they compile alike: with the same compiler, by name, and flags, in whatever folder.
 export CXX
 export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_NOHASHDIR := 1
+export CCACHE_IGNOREOPTIONS := -Werror
 
 .PHONY: train test lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
@@ -43,11 +46,14 @@ $(VENV)/.dev-extra: $(VENV)/.train-extra pyproject.toml
 	touch $@
 
 $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
-	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PIP) install --no-deps --force-reinstall .
+	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PIP) install --no-deps --force-reinstall $(WARNINGS) .
 	touch $@
 
 train: $(VENV)/.package
 	$(BIN)/vista-fast train --preset $(PRESET) --run $(RUN) --resume
+
+# Warnings are errors in the tests alone: who builds the package may have any compiler.
+test python-test dali-test editable-test: WARNINGS := --config-settings=cmake.define.VISTA_WERROR=ON
 
 test: lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz-short
 
@@ -63,8 +69,8 @@ types: $(VENV)/.dev-extra
 build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt
 	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
 
-build/asan/build.ninja: CMAKE_FLAGS = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined
-build/tsan/build.ninja: CMAKE_FLAGS = -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=thread
+build/asan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined
+build/tsan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=thread
 
 build/%/.tested: build/%/build.ninja $(NATIVE) $(CPP_TESTS)
 	$(BIN)/ninja -C build/$* -j $(JOBS)
@@ -127,7 +133,7 @@ $(DALI)/.installed: $(VENV)/.dev-extra
 # to be loaded with it. Python itself leaks by design at its exit.
 ASAN_PYTHON := build/asan-python
 python-asan: $(VENV)/.dev-extra build/asan/$(HOST_LIBRARY)
-	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -S . -B $(ASAN_PYTHON) -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -S . -B $(ASAN_PYTHON) $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	  -DVISTA_SANITIZE=address,undefined -DVISTA_WERROR=ON -DPython_EXECUTABLE=$(BIN)/python \
 	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 	$(BIN)/ninja -C $(ASAN_PYTHON) -j $(JOBS)
@@ -158,7 +164,7 @@ $(EDITABLE)/.package: $(VENV)/.dev-extra $(NATIVE)
 	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  > "$$($(EDITABLE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
 	$(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed \
-	  --config-settings=cmake.define.VISTA_WERROR=ON -e .
+	  $(WARNINGS) -e .
 	touch $@
 
 wheel: $(VENV)/.dev-extra

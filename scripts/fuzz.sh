@@ -10,7 +10,7 @@ bin=$root/.venv/bin
 work=$root/build/fuzz
 
 "$bin/cmake" -G Ninja -DCMAKE_MAKE_PROGRAM="$bin/ninja" -S . -B "$work" -DVISTA_PYTHON=OFF -DVISTA_FUZZ=ON \
-  -DVISTA_WERROR=ON -DCMAKE_CXX_COMPILER=clang++ >/dev/null
+  -DVISTA_WERROR=ON -DCMAKE_UNITY_BUILD=ON -DCMAKE_CXX_COMPILER=clang++ >/dev/null
 "$bin/ninja" -C "$work"
 
 # run NAME SECONDS COMMAND...: libFuzzer's flags are the same for both languages.

@@ -31,7 +31,7 @@ SplitRows Allocate(int count, int pitch, int products) {
   return rows;
 }
 
-Status NoMemory() {
+Status NoMemoryForRows() {
   return {StatusCode::kResourceExhausted, "no memory to classify rows; give fewer at once"};
 }
 
@@ -109,7 +109,7 @@ Status ClassHead::Run(const float* rows, int count, std::int64_t ignored, int th
   args.products = products_;
   const int pitch = args.weights.depth_blocks * kDepth;
   const SplitRows all = Allocate(count, pitch, products_);
-  if (all.memory == nullptr) return NoMemory();
+  if (all.memory == nullptr) return NoMemoryForRows();
   args.high = all.high;
   args.low = all.low;
   kernels_->split(rows, count, depth_, products_, all.high, all.low);
@@ -141,7 +141,7 @@ Status ClassHead::Classify(const Bf16* high, const Bf16* low, ClassifyArgs args,
 
   const int number = static_cast<int>(wanted.size());
   const SplitRows some = Allocate(number, pitch, products_);
-  if (some.memory == nullptr) return NoMemory();
+  if (some.memory == nullptr) return NoMemoryForRows();
   for (int row = 0; row < number; ++row) {
     const std::ptrdiff_t from = static_cast<std::ptrdiff_t>(wanted[row]) * pitch;
     const std::ptrdiff_t to = static_cast<std::ptrdiff_t>(row) * pitch;

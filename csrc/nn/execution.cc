@@ -27,7 +27,7 @@ int PadBefore(int size, int out, int kernel, int stride) {
   return std::max(0, (out - 1) * stride + kernel - size) / 2;
 }
 
-Status NoMemory() {
+Status NoMemoryForSums() {
   return {StatusCode::kResourceExhausted, "no memory for a network's sums; free some"};
 }
 
@@ -49,7 +49,7 @@ Status ForEachAlone(int images, Team& team, const Run& run) {
       no_memory = true;
     }
   });
-  return no_memory ? NoMemory() : failure;
+  return no_memory ? NoMemoryForSums() : failure;
 }
 
 }  // namespace
@@ -401,7 +401,7 @@ Status Network::Run(const float* in, int batch, Extent image, float* out, int th
       return run(alone, batch - alone, team);
     });
   } catch (const std::bad_alloc&) {
-    return NoMemory();
+    return NoMemoryForSums();
   }
 }
 

@@ -120,13 +120,13 @@ py::object PlainNumber(py::handle object) {
   return IsNumpyScalar(item) ? py::object() : item;
 }
 
-Result<Value> ToValue(py::handle object, int depth);
+Result<Value> ToValueAt(py::handle object, int depth);
 
 Result<Value> ListToValue(py::handle sequence, int depth) {
   Value::List list;
   list.reserve(py::len(sequence));
   for (const py::handle item : py::reinterpret_borrow<py::sequence>(sequence)) {
-    Result<Value> value = ToValue(item, depth + 1);
+    Result<Value> value = ToValueAt(item, depth + 1);
     if (!value.ok()) return value.status();
     list.push_back(std::move(value).value());
   }
@@ -143,7 +143,7 @@ Result<Value> DictToValue(const py::dict& source, int depth) {
     }
     const Result<std::string_view> name = Text(key);
     if (!name.ok()) return name.status();
-    Result<Value> value = ToValue(item, depth + 1);
+    Result<Value> value = ToValueAt(item, depth + 1);
     if (!value.ok()) return value.status();
     dict.emplace_back(std::string(name.value()), std::move(value).value());
   }
@@ -161,7 +161,7 @@ Result<Value> ArrayToValue(py::handle object) {
       ObjectRef(Tensor::FromVector(view.value().dtype, view.value().shape, std::move(copy)))};
 }
 
-Result<Value> ToValue(py::handle object, int depth) {
+Result<Value> ToValueAt(py::handle object, int depth) {
   if (depth > kMaxValueDepth) return TooDeep();
   PyObject* raw = object.ptr();
   if (raw == Py_None) return Value{};
@@ -185,7 +185,7 @@ Result<Value> ToValue(py::handle object, int depth) {
   if (py::isinstance<Object>(object))
     return Value{ObjectRef(object.cast<std::shared_ptr<Object>>())};
   if (IsArray(object)) return ArrayToValue(object);
-  if (const py::object number = PlainNumber(object)) return ToValue(number, depth + 1);
+  if (const py::object number = PlainNumber(object)) return ToValueAt(number, depth + 1);
   return Status::InvalidArgument(
       "an argument is of type " + TypeName(object) +
       "; pass None, bool, int, float, str, bytes, list, tuple, dict, ndarray or Image");
@@ -383,7 +383,7 @@ std::optional<Value> Scalar(py::handle result) {
 
 }  // namespace
 
-Result<Value> ToValue(py::handle object) { return ToValue(object, 0); }
+Result<Value> ToValue(py::handle object) { return ToValueAt(object, 0); }
 
 Status AppendIdentity(py::handle object, std::string* out) {
   CanonicalWriter writer(out);

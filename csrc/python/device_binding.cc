@@ -43,7 +43,7 @@ std::shared_ptr<DevicePixels> MakePixels(std::string hash, std::uintptr_t addres
   return std::make_shared<DevicePixels>(std::move(hash), place, Owned(std::move(owner)));
 }
 
-const char* TypeName(const DeviceArray& array) {
+const char* ElementTypeName(const DeviceArray& array) {
   switch (array.type()) {
     case cuda::Float::kFloat16:
       return "float16";
@@ -132,7 +132,7 @@ void BindDevice(py::module_& module) {
   py::class_<DeviceArray, Object, std::shared_ptr<DeviceArray>>(module, "DeviceArray")
       .def_property_readonly(
           "shape", [](const DeviceArray& array) { return py::tuple(py::cast(array.shape())); })
-      .def_property_readonly("dtype", &TypeName)
+      .def_property_readonly("dtype", &ElementTypeName)
       .def_property_readonly("device", &DeviceArray::device)
       .def_property_readonly("bytes",
                              [](const DeviceArray& array) { return array.memory()->bytes(); })

@@ -13,18 +13,18 @@ constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr Size kImage = {100, 50};
 
-struct Case {
+struct BoxCase {
   std::array<double, 4> edges;
   Box box;
 };
 
 TEST(ResolveBox, RoundsOutwardThenClamps) {
-  const Case cases[] = {
+  const BoxCase cases[] = {
       {{0, 0, 100, 50}, {0, 0, 100, 50}},           {{10, 20, 30, 40}, {10, 20, 30, 40}},
       {{10.9, 20.9, 30.1, 40.1}, {10, 20, 31, 41}}, {{10.2, 20.2, 10.3, 20.3}, {10, 20, 11, 21}},
       {{-5, -0.5, 1000, 1e300}, {0, 0, 100, 50}},   {{99.5, 49.5, 100.5, 50.5}, {99, 49, 100, 50}},
   };
-  for (const Case& each : cases) {
+  for (const BoxCase& each : cases) {
     const Result<Box> box = ResolveBox(each.edges, kImage);
     ASSERT_TRUE(box.ok()) << box.status().message();
     EXPECT_EQ(box.value(), each.box);

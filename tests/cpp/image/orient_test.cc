@@ -11,14 +11,14 @@
 namespace vista {
 namespace {
 
-struct Case {
+struct OrientCase {
   Orientation orientation;
   // Where output pixel (x, y) comes from in a source of that size.
   std::function<std::pair<int, int>(int x, int y, Size source)> from;
 };
 
 TEST(Orient, MovesEveryPixelWhereItBelongs) {
-  const Case cases[] = {
+  const OrientCase cases[] = {
       {Orientation::kNone, [](int x, int y, Size) { return std::pair(x, y); }},
       {Orientation::kFlipHorizontally,
        [](int x, int y, Size s) { return std::pair(s.width - 1 - x, y); }},
@@ -34,7 +34,7 @@ TEST(Orient, MovesEveryPixelWhereItBelongs) {
   };
   for (const Size size : {Size{5, 3}, Size{33, 70}, Size{1, 9}}) {
     const Pixels source = testing::Noise(size.width, size.height, 7);
-    for (const Case& each : cases) {
+    for (const OrientCase& each : cases) {
       const Pixels out = std::move(Orient(source.view(), each.orientation)).value();
       const bool swapped = static_cast<int>(each.orientation) >= 5;
       ASSERT_EQ(out.size(), (swapped ? Size{size.height, size.width} : size));

@@ -12,21 +12,21 @@ namespace {
 
 using testing::Noise;
 
-struct Case {
+struct PreprocessCase {
   Size image;
   Size resized;
 };
 
 // The results of transformers' smart_resize(height, width, 28, 3136, 1003520).
 TEST(SmartResize, MatchesTransformers) {
-  const Case cases[] = {
+  const PreprocessCase cases[] = {
       {{1, 1}, {56, 56}},          {{10, 10}, {56, 56}},        {{28, 28}, {56, 56}},
       {{42, 70}, {56, 56}},        {{55, 57}, {56, 56}},        {{56, 56}, {56, 56}},
       {{112, 112}, {112, 112}},    {{640, 480}, {644, 476}},    {{1280, 960}, {1148, 840}},
       {{1920, 1080}, {1316, 728}}, {{4000, 3000}, {1148, 840}}, {{3000, 4000}, {840, 1148}},
       {{15, 3000}, {28, 2996}},    {{14, 42}, {56, 112}},       {{98, 70}, {112, 56}},
       {{1003, 1001}, {980, 980}},  {{20000, 100}, {14140, 56}}};
-  for (const Case& each : cases) {
+  for (const PreprocessCase& each : cases) {
     const Result<Size> size = SmartResize(each.image, 28, 56 * 56, 28 * 28 * 1280);
     ASSERT_TRUE(size.ok()) << size.status().message();
     EXPECT_EQ(size.value(), each.resized) << each.image.width << " x " << each.image.height;

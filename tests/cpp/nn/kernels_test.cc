@@ -29,7 +29,7 @@ float Wide(Bf16 x) {
   return value;
 }
 
-struct Case {
+struct RegionCase {
   int channels, hidden, outputs;  // hidden 0 for one matrix
   Window window;
   int height, width;
@@ -37,7 +37,8 @@ struct Case {
 };
 
 // One region from memory full of NaN, with a few bytes behind it that must stay.
-void CheckRegion(const Kernels& kernels, const Case& each, int products, std::mt19937& random) {
+void CheckRegion(const Kernels& kernels, const RegionCase& each, int products,
+                 std::mt19937& random) {
   const Window& w = each.window;
   const Grid in = testing::RandomGrid(1, each.height, each.width, each.channels, random);
   std::vector<float> data(in.values.begin(), in.values.end());
@@ -112,14 +113,14 @@ TEST_P(KernelsOn, ConvolveUsesNothingItHasNotWritten) {
   const Window line = {.height = 1, .width = 7, .left = 3, .right = 3};
   const Window column = {.height = 3, .width = 1, .top = 1, .bottom = 1};
   for (const int products : {1, 3}) {
-    for (const Case& each : {Case{33, 0, 20, {}, 3, 5, false},
-                             {3, 0, 24, three, 5, 9, true},
-                             {3, 0, 24, strided, 9, 21, true},
-                             {4, 0, 40, three, 4, 35, true},
-                             {12, 0, 33, strided, 7, 40, false},
-                             {24, 0, 16, line, 2, 7, false},
-                             {5, 0, 7, column, 6, 33, false},
-                             {3, 0, 5, {}, 3, 17, true}})
+    for (const RegionCase& each : {RegionCase{33, 0, 20, {}, 3, 5, false},
+                                   {3, 0, 24, three, 5, 9, true},
+                                   {3, 0, 24, strided, 9, 21, true},
+                                   {4, 0, 40, three, 4, 35, true},
+                                   {12, 0, 33, strided, 7, 40, false},
+                                   {24, 0, 16, line, 2, 7, false},
+                                   {5, 0, 7, column, 6, 33, false},
+                                   {3, 0, 5, {}, 3, 17, true}})
       CheckRegion(kernels(), each, products, random);
   }
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "moments.h"
 #include "sched/arrival_gaps.h"
 #include "sched/service_times.h"
 
@@ -13,8 +14,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-TimePoint At(int ms) { return TimePoint(milliseconds(ms)); }
 
 ServiceTimes Line(int fixed_ms, int per_call_ms) {
   ServiceTimes times;

@@ -5,17 +5,17 @@
 #include <optional>
 #include <string>
 
+#include "moments.h"
+
 namespace vista::sched {
 namespace {
 
 using std::chrono::milliseconds;
 
-TimePoint At(int ms) { return TimePoint(milliseconds(ms)); }
-
 constexpr BatchPolicy kPolicy = {4, milliseconds(10), false};
 constexpr BatchPolicy kLingering = {4, milliseconds(10), true};
 
-struct Case {
+struct PolicyCase {
   std::string name;
   BatchPolicy policy;
   QueueView view;
@@ -44,7 +44,7 @@ QueueView Draining(QueueView view) {
 }
 
 TEST(Decide, FollowsTheTable) {
-  const Case table[] = {
+  const PolicyCase table[] = {
       {"nothing waits", kPolicy, Waiting(0, 0, 3), At(100), {}, kNever},
       {"nothing waits, lingering", kLingering, Waiting(0, 0), At(100), {}, kNever},
       {"full", kPolicy, Waiting(4, 0, 3), At(0), CloseReason::kFull},
@@ -89,7 +89,7 @@ TEST(Decide, FollowsTheTable) {
        At(0),
        CloseReason::kDelay},
   };
-  for (const Case& each : table) {
+  for (const PolicyCase& each : table) {
     const Decision decision = Decide(each.policy, each.view, each.now);
     EXPECT_EQ(decision.close, each.closes.has_value()) << each.name;
     if (each.closes && decision.close) {
