@@ -5,8 +5,6 @@ TORCH ?= torch==2.13.0
 PRESET ?= tiny
 RUN ?= runs/$(PRESET)
 JOBS ?= $(shell nproc)
-# Processes that share the Python tests; each needs up to 4 GB.
-WORKERS ?= 2
 
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
@@ -24,10 +22,12 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_NOHASHDIR := 1
 export CCACHE_IGNOREOPTIONS := -Werror
-# Another version of cmake would order the flags otherwise.
-BUILD := PATH="$(BIN):$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS)
+# Flags are in the order of the tests' cmake. What is compiled where warnings are no errors is not kept for the tests.
+CMAKE_BIN = $(shell $(BIN)/python -c 'import cmake; print(cmake.CMAKE_BIN_DIR)' 2>/dev/null)
+BUILD = PATH="$(addsuffix :,$(CMAKE_BIN))$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) \
+  $(if $(WARNINGS),,CCACHE_READONLY=1)
 
-.PHONY: train test lint types cpp-test cuda-compile sanitizers python-test dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
+.PHONY: train test lint types cpp-test cuda-compile sanitizers python-test python-test-models python-test-others dali-test python-asan editable-test fuzz fuzz-short wheel wheel-test clean
 .DEFAULT_GOAL := train
 
 $(VENV)/.system: scripts/system_packages.sh
@@ -106,9 +106,14 @@ sanitizers: build/asan/.tested build/tsan/.tested
 HOST_LIBRARY := tests/cpp/cuda/host_library.so
 SCANS := $(CURDIR)/build/scans
 python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY) $(SCANS)/.unpacked
+	$(MAKE) -j 2 --output-sync=line python-test-models python-test-others
+
+# Two processes of about the same time, each on cores of its own.
+python-test-models: PYTEST = VISTA_TEST_SHARE=0/2 $(BIN)/python -m pytest -q -p no:cacheprovider models kernels
+python-test-others: PYTEST = VISTA_TEST_SHARE=1/2 $(BIN)/python -m pytest -q -p no:cacheprovider --ignore=models --ignore=kernels
+python-test-models python-test-others:
 	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so VISTA_TEST_SCANS=$(SCANS) \
-	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) \
-	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
+	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(PYTEST)
 
 # Photographs, and images with text, that packages have in their sources.
 $(SCANS)/.unpacked: $(VENV)/.dev-extra Makefile
@@ -148,8 +153,7 @@ python-asan: $(VENV)/.dev-extra build/asan/$(HOST_LIBRARY)
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
 	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/asan/$(HOST_LIBRARY) \
-	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -p no:cacheprovider \
-	  devices engine image integrations rollout report
+	  $(BIN)/python -m pytest -q -p no:cacheprovider devices engine image integrations rollout report
 
 # Each target for FUZZ_SECONDS; "fuzz-short" is part of the tests.
 FUZZ_SECONDS ?= 600

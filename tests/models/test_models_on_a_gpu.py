@@ -277,7 +277,6 @@ def test_grounding_finds_what_it_finds_on_the_cpu(
         pytest.importorskip(module)
     runs_here(backend)
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "weights"))
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # on by default, and off in the other backends
     import vista_fast as vf
     from vista_fast.models.grounding import GroundingConfig, register_grounding
 

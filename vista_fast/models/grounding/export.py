@@ -65,9 +65,9 @@ def load_torch(folder: Path) -> Any:
         InvalidArgumentError: its file lacks weights of the network, which transformers would draw by chance.
         MissingExtraError: torch or transformers is not installed.
     """
-    # The custom kernel of deformable attention, where there is one, can't be traced.
+    # The custom kernel of deformable attention, where there is one, can't be traced. Weights may be stored in f16.
     model, found = transformers_class("GroundingDinoForObjectDetection").from_pretrained(
-        folder, local_files_only=True, disable_custom_kernels=True, output_loading_info=True
+        folder, local_files_only=True, disable_custom_kernels=True, output_loading_info=True, dtype="float32"
     )
     # The hub's own files are whole, whatever a release of transformers may list.
     if found["missing_keys"] and file_digest(weight_file(folder)) not in _WHOLE:
@@ -106,13 +106,13 @@ def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
 
     onnx_package()
     model = load_torch(folder)
-    rewrite_layers(model)
     batch, tokens = {0: "n"}, {0: "n", 1: "t"}
     axes = {"pixels": batch, "covered": batch, "logits": batch, "boxes": batch}
     axes |= dict.fromkeys(("input_ids", "attention_mask", "phrases", "positions"), tokens)
     try:
         with torch.inference_mode(), warnings.catch_warnings(), _expanding(), _traceable_captions() as given:
             warnings.simplefilter("ignore")
+            rewrite_layers(model)
             torch.onnx.export(
                 _network(model, canvas, given),
                 _example(canvas),

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def rewrite_layers(model: Any) -> None:
-    """Has the deformable attentions and the scores of tokens of a GroundingDinoForObjectDetection computed as above."""
+    """Replaces ``forward`` of the deformable attentions and of the scores of tokens, in this model alone.
+
+    Args:
+        model: a GroundingDinoForObjectDetection.
+    """
     from transformers.models.grounding_dino import modeling_grounding_dino as modeling
 
     for module in model.modules():
@@ -25,10 +29,8 @@ def rewrite_layers(model: Any) -> None:
             _replace_forward(module, _deformable_attention)
         elif isinstance(module, modeling.GroundingDinoContrastiveEmbedding):
             _replace_forward(module, _padded_token_scores)
-    # Of these the network takes the best of each pixel alone.
-    of_pixels = getattr(model.model, "encoder_output_class_embed", None)
-    if of_pixels is not None:
-        _replace_forward(of_pixels, _token_scores)
+    # Of a pixel's scores the best alone is read, which padding is not.
+    _replace_forward(model.model.encoder_output_class_embed, _token_scores)
 
 
 def _replace_forward(layer: Any, forward: Callable[..., Any]) -> None:
@@ -50,7 +52,19 @@ def _deformable_attention(
 ) -> tuple[torch.Tensor, None]:
     """Equation 3 of Deformable DETR (arXiv 2010.04159), under the names that transformers calls it by.
 
-    Shapes below: n images, h heads of c channels, l levels, p points of each, q queries.
+    Shapes: n images, h heads of c channels, l levels, p points of each, q queries.
+
+    Args:
+        layer: the GroundingDinoMultiscaleDeformableAttention.
+        hidden_states: [n, q, h c].
+        attention_mask: bool [n, pixels of all levels], False for padding.
+        encoder_hidden_states: [n, pixels of all levels, h c].
+        position_embeddings: [n, q, h c], added to ``hidden_states``.
+        reference_points: [n, q, l, 2], or boxes [n, q, l, 4] as centre and size, in fractions of the image.
+        spatial_shapes_list: height and width of each level, in pixels.
+
+    Returns:
+        [n, q, h c], and None in place of the weights, which nothing reads.
     """
     import torch
 
@@ -94,8 +108,8 @@ def _around_points(
     import torch
 
     count, queries, heads, levels, points = shape
-    pixel = torch.tensor([[2 / width, 2 / height] for height, width in sides])
-    pixel = pixel.view(1, levels, 1, 2).expand(heads, levels, points, 2).reshape(-1)
+    pixel = torch.tensor([[2 / width, 2 / height] for height, width in sides], dtype=offsets.dtype)
+    pixel = pixel.to(offsets.device).view(1, levels, 1, 2).expand(heads, levels, points, 2).reshape(-1)
     offsets = (offsets * pixel).view(count, queries, heads, levels, points, 2).permute(0, 2, 3, 4, 1, 5)
     centres = (2 * reference_points - 1).transpose(1, 2)
     # Pairs lie flat while they are added, or the sum would be taken two numbers at a time.
@@ -106,7 +120,8 @@ def _around_points(
 def _in_boxes(
     offsets: torch.Tensor, reference_boxes: torch.Tensor, shape: tuple[int, int, int, int, int]
 ) -> torch.Tensor:
-    """The same for offsets in half sides of boxes [n, q, l, 4], by the number of points."""
+    """The same around the centres of boxes [n, q, l, 4]: an offset counts half sides of the box, divided by the number
+    of points."""
     count, queries, heads, levels, points = shape
     offsets = offsets.view(count, queries, heads, levels, points, 2).permute(0, 2, 3, 4, 1, 5)
     boxes = reference_boxes.transpose(1, 2)[:, None, :, None]
@@ -123,7 +138,7 @@ def _token_scores(
 
 
 def _padded_token_scores(layer: Any, *states: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
-    """The same [n, q, longest caption], minus infinity at the end."""
+    """The same [n, q, max_text_len], minus infinity at the end."""
     import torch
 
     scores = _token_scores(layer, *states, **named)
