@@ -73,7 +73,8 @@ types: $(VENV)/.dev-extra
 build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt
 	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
 
-build/asan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined
+build/asan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined \
+  -DVISTA_PYTHON=ON -DPython_EXECUTABLE=$(BIN)/python -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
 build/tsan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=thread
 
 build/%/.tested: build/%/build.ninja $(NATIVE) $(CPP_TESTS)
@@ -141,17 +142,14 @@ $(DALI)/.installed: $(VENV)/.dev-extra
 
 # The parts that use the compiled core, once under the address sanitizer, but for those that run OpenVINO, which refuses
 # to be loaded with it. Python itself leaks by design at its exit.
-ASAN_PYTHON := build/asan-python
-python-asan: $(VENV)/.dev-extra build/asan/$(HOST_LIBRARY)
-	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(BIN)/ninja -S . -B $(ASAN_PYTHON) $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-	  -DVISTA_SANITIZE=address,undefined -DVISTA_WERROR=ON -DPython_EXECUTABLE=$(BIN)/python \
-	  -Dpybind11_DIR=$$($(BIN)/python -m pybind11 --cmakedir)
-	$(BIN)/ninja -C $(ASAN_PYTHON) -j $(JOBS)
-	rm -rf $(ASAN_PYTHON)/path && mkdir $(ASAN_PYTHON)/path && cp -r vista_fast $(ASAN_PYTHON)/path/
-	cp -r kernels $(ASAN_PYTHON)/path/vista_fast/
-	rm -f $(ASAN_PYTHON)/path/vista_fast/_core*.so && cp $(ASAN_PYTHON)/csrc/python/_core*.so $(ASAN_PYTHON)/path/vista_fast/
+ASAN_PATH := build/asan/path
+python-asan: build/asan/build.ninja
+	$(BIN)/ninja -C build/asan -j $(JOBS) _core vista_host_library
+	rm -rf $(ASAN_PATH) && mkdir $(ASAN_PATH) && cp -r vista_fast $(ASAN_PATH)/
+	cp -r kernels $(ASAN_PATH)/vista_fast/
+	rm -f $(ASAN_PATH)/vista_fast/_core*.so && cp build/asan/csrc/python/_core*.so $(ASAN_PATH)/vista_fast/
 	cd tests && LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PYTHON)/path \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/$(ASAN_PATH) \
 	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/asan/$(HOST_LIBRARY) \
 	  $(BIN)/python -m pytest -q -p no:cacheprovider devices engine image integrations rollout report
 
