@@ -70,7 +70,7 @@ types: $(VENV)/.dev-extra
 	$(BIN)/mypy
 	$(BIN)/mypy -p kernels
 
-build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt
+build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt Makefile
 	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
 
 build/asan/build.ninja: CMAKE_FLAGS = $(IN_GROUPS) -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVISTA_SANITIZE=address,undefined \
