@@ -70,6 +70,7 @@ types: $(VENV)/.dev-extra
 	$(BIN)/mypy
 	$(BIN)/mypy -p kernels
 
+.PRECIOUS: build/%/build.ninja
 build/%/build.ninja: $(VENV)/.dev-extra CMakeLists.txt Makefile
 	$(CMAKE) -S . -B build/$* $(CMAKE_FLAGS)
 
