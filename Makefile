@@ -22,7 +22,8 @@ export CMAKE_CXX_COMPILER_LAUNCHER = $(shell command -v ccache)
 export CCACHE_DIR := $(CURDIR)/build/ccache
 export CCACHE_NOHASHDIR := 1
 export CCACHE_IGNOREOPTIONS := -Werror
-# Flags are in the order of the tests' cmake. What is compiled where warnings are no errors is not kept for the tests.
+# The package is built with the cmake of the tests, because another one orders the flags otherwise. Where warnings are no
+# errors nothing is stored: the tests would take it, and miss the warning.
 CMAKE_BIN = $(shell $(BIN)/python -c 'import cmake; print(cmake.CMAKE_BIN_DIR)' 2>/dev/null)
 BUILD = PATH="$(addsuffix :,$(CMAKE_BIN))$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) \
   $(if $(WARNINGS),,CCACHE_READONLY=1)

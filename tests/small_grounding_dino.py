@@ -65,9 +65,8 @@ def _spread_scores(model: Any) -> None:
         if name.endswith(("vision_param", "text_param")):
             weight.fill_(0.2)  # else words change the boxes in the sixth digit only
         elif weight.ndim > 1 and not weight.any():
-            weight.normal_(
-                std=0.1
-            )  # else places would not matter, attention would see all alike, boxes stay as proposed
+            # Else places would not matter, attention would see all alike, and boxes would stay as proposed.
+            weight.normal_(std=0.1)
         elif weight.ndim > 1 and "embed" not in name:
             weight.mul_(2)
 
