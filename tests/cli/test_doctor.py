@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,19 @@ def test_a_setting_that_can_not_be_met_is_missing(setting: str, why: str) -> Non
     first = chosen(setting=setting)[1]
     assert first.state == "missing"
     assert why in first.why
+
+
+def test_a_setting_that_does_not_run_here_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for setting, why in (("torch", "'torch' opens files of its own only"), ("tensorrt_rtx", "'tensorrt_rtx' runs on")):
+        monkeypatch.setenv("VISTA_FAST_BACKEND", setting)
+        assert main(["doctor", "--json"]) == 1
+        found = json.loads(capsys.readouterr().out)["choices"]
+        first = next(each for each in found if each["job"] == "networks of tools (OCR)")
+        assert first["state"] == "missing"
+        assert first["why"].startswith(f"VISTA_FAST_BACKEND names it, but backend {why}")
 
 
 def test_tensorrt_waits_for_a_gpu() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models import Model, available_backends, find_backend, open_model
-from vista_fast.models.backend import Device, check_signature, run_single
+from vista_fast.models.backend import Device, Precision, check_backend, check_signature, native_precision, run_single
 from vista_fast.models.backend.choice import EXTRAS, RUNS_ON, choose
 from vista_fast.models.backend.registry import has_gpu
 from vista_fast.models.ocr.weights import detection_weights, recognition_weights
@@ -183,14 +183,28 @@ def test_a_device_that_a_library_does_not_run_on_is_refused() -> None:
             find_backend(name)(detection_weights(), threads=1, precision="f32", device="cuda")
 
 
-def test_openvino_refuses_f16() -> None:
-    with pytest.raises(InvalidArgumentError, match="f16"):
-        find_backend("openvino")(detection_weights(), threads=1, precision="f16")
+@pytest.mark.parametrize(
+    ("name", "precision", "able"),
+    [("openvino", "f16", "tensorrt, tensorrt_rtx, torch"), ("onnxruntime", "bf16", "openvino, tensorrt")],
+)
+def test_a_precision_that_a_library_lacks_is_refused(name: str, precision: Precision, able: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=rf"'{name}' runs .*, got precision '{precision}', .*one of {able}"):
+        find_backend(name)(detection_weights(), threads=1, precision=precision)
+    with pytest.raises(InvalidArgumentError, match=f"got precision '{precision}'"):
+        check_backend(name, "cpu", precision)
 
 
-def test_onnxruntime_refuses_bf16() -> None:
-    with pytest.raises(InvalidArgumentError, match="bf16"):
-        find_backend("onnxruntime")(detection_weights(), threads=1, precision="bf16")
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_precision_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="precision must be one of f32, f16, bf16, mixed, got 'fp32'"):
+        find_backend(name)(detection_weights(), threads=1, precision="fp32")  # type: ignore[arg-type]
+
+
+def test_the_precision_of_training_is_one_that_the_chosen_backend_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "onnxruntime")
+    assert native_precision() == "f32"
+    monkeypatch.delenv("VISTA_FAST_BACKEND")
+    check_backend("openvino", "cpu", native_precision())
 
 
 _INTERRUPTED_AFTER_UNLOADING = """

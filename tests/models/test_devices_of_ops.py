@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,59 @@ def test_ops_are_not_made_for_a_device_that_is_not_here(engine: vf.Engine, folde
         register_grounding(engine, GroundingConfig(model=folder, backend="torch", device="cuda"))
 
 
+REGISTER = [
+    (ocr.register_ocr, OcrConfig),
+    (segmentation.register_segmentation, SegmentationConfig),
+    (documents.register_documents, DocumentConfig),
+    (register_grounding, partial(GroundingConfig, model="coco")),
+]
+
+
+@needs_no_gpu
+@pytest.mark.parametrize(("register", "config"), REGISTER)
+def test_a_library_of_gpus_is_refused_where_there_is_none_when_the_ops_are_made(
+    engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, register: Callable[..., Any], config: Callable[..., Any]
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="'tensorrt_rtx' runs on a GPU, and torch sees none here"):
+        register(engine, config(backend="tensorrt_rtx"))
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "tensorrt_rtx")
+    with pytest.raises(InvalidArgumentError, match="'tensorrt_rtx' runs on a GPU, and torch sees none here"):
+        register(engine, config())
+
+
+@pytest.mark.parametrize(("register", "config"), REGISTER[:3])
+def test_a_setting_that_does_not_open_their_files_is_refused_when_the_ops_are_made(
+    engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, register: Callable[..., Any], config: Callable[..., Any]
+) -> None:
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "torch")
+    with pytest.raises(InvalidArgumentError, match=r"'torch' opens files of its own only.* or in VISTA_FAST_BACKEND"):
+        register(engine, config())
+
+
+@pytest.mark.parametrize(("register", "config"), [REGISTER[0], REGISTER[3]])
+def test_a_precision_that_the_chosen_library_lacks_is_refused_when_the_ops_are_made(
+    engine: vf.Engine, monkeypatch: pytest.MonkeyPatch, register: Callable[..., Any], config: Callable[..., Any]
+) -> None:
+    with pytest.raises(InvalidArgumentError, match="'openvino' runs f32, bf16, mixed, got precision 'f16'"):
+        register(engine, config(precision="f16"))
+    monkeypatch.setenv("VISTA_FAST_BACKEND", "onnxruntime")
+    with pytest.raises(InvalidArgumentError, match="'onnxruntime' runs f32, got precision 'bf16'"):
+        register(engine, config(precision="bf16"))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        partial(OcrConfig, precision="fp32"),
+        partial(OcrConfig, detector_precision="fp32"),
+        partial(GroundingConfig, precision="fp32"),
+    ],
+)
+def test_a_precision_that_there_is_not_makes_no_config(config: Callable[[], object]) -> None:
+    with pytest.raises(InvalidArgumentError, match="precision must be one of f32, f16, bf16, mixed, got 'fp32'"):
+        config()
+
+
 @needs_no_gpu
 def test_a_library_for_gpus_without_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "check_provider", lambda *_: None)
@@ -163,7 +217,7 @@ def test_versions_tell_devices_apart(engine: vf.Engine, folder: Path, monkeypatc
         fetch_weight(name)
     monkeypatch.setattr(ocr, "check_installed", lambda config: None)
     for module in (documents, grounding, segmentation):
-        monkeypatch.setattr(module, "check_backend", lambda *_: None)
+        monkeypatch.setattr(module, "check_backend", lambda *_, **__: None)
     for register, config in (
         (ocr._register, OcrConfig),
         (segmentation._register, SegmentationConfig),

@@ -372,14 +372,19 @@ def test_what_is_not_installed_is_told_when_it_is_registered(
         register_grounding(engine, GroundingConfig(model=folder, backend="onnxruntime"))
 
 
-def test_a_file_that_is_no_network_aborts_the_call(
+def test_an_export_that_is_damaged_is_made_anew(
     folder: Path, model: GroundingDino, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canvas, _ = model.batch_key(192, 128, "leaf")
     name = exported(folder, canvas).name
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path))
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / name).write_bytes(b"not a network")
-    ours = GroundingDino(folder, GroundingConfig(backend="onnxruntime"))
+    damaged = tmp_path / "exports" / name
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"not a network")
+    query = Query(np.full((128, 192, 3), 90, np.uint8), "leaf", box_threshold=0.0)
+    (found,) = GroundingDino(folder, GroundingConfig(backend="onnxruntime")).detect([query])
+    (expected,) = model.detect([query])
+    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+    damaged.write_bytes(b"not a network")
     with pytest.raises(errors.AbortedError, match="could not be loaded on onnxruntime"):
-        ours.detect([Query(np.zeros((128, 192, 3), np.uint8), "leaf")])
+        GroundingDino(folder, GroundingConfig(backend="onnxruntime")).detect([query])

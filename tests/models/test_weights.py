@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from vista_fast.cli import weights as weights_command
 from vista_fast.cli.main import main
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
 from vista_fast.models.weights import (
@@ -150,6 +151,13 @@ def test_the_command_lists_and_gets(capsys: pytest.CaptureFixture[str], monkeypa
     listed = capsys.readouterr().out
     assert all(name in listed for name in WEIGHTS)
     know(monkeypatch, Shelf(RIGHT))
+    monkeypatch.setattr(weights_command, "WEIGHTS", store.WEIGHTS)
+    assert main(["weights", "list"]) == 0
+    assert capsys.readouterr().out.endswith("not here\n")
+    weights_folder().mkdir()
+    (weights_folder() / "w.onnx").write_bytes(WRONG)
+    assert main(["weights", "list"]) == 0
+    assert f"w.onnx has SHA-256 {digest(WRONG)[:16]}" in capsys.readouterr().out
     assert main(["weights", "get", "w"]) == 0
     assert capsys.readouterr().out.strip() == str(weights_folder() / "w.onnx")
     assert main(["weights", "get"]) != 0

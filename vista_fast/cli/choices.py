@@ -31,7 +31,8 @@ class Found:
     compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
     VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why;
     ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does; ``own_kernels``
-    says whether convolutions run in kernels of our own within OpenVINO's networks."""
+    says whether convolutions run in kernels of our own within OpenVINO's networks; ``refused`` is why the backend that
+    is chosen for the networks of tools does not run them here, None where it does."""
 
     machine: Machine
     versions: Mapping[str, str]
@@ -41,6 +42,7 @@ class Found:
     grounder: tuple[str | None, str] = (None, "it was not looked for")
     on_cuda: str | None = None
     own_kernels: bool = False
+    refused: str | None = None
 
     @property
     def backends(self) -> dict[str, str]:
@@ -130,10 +132,13 @@ _TITLES = {
 
 def _backend(found: Found, job: str, name: str, chosen: Chosen) -> Choice:
     what = f"{_TITLES[name]} {found.backends[name]}"
+    if name == chosen.name and found.refused is not None:
+        return Choice(job, what, "missing", f"{chosen.why}, but {found.refused}")
     if name == chosen.name:
+        if name != "openvino":
+            return Choice(job, what, "used", f"{chosen.why}; f32")
         ours = "; PP-OCR's convolutions run in our own kernels for AMX" if found.own_kernels else ""
-        why = f"{chosen.why}; f32, in training bf16 where the CPU has it"
-        return Choice(job, what, "used", why + (ours if name == "openvino" else ""))
+        return Choice(job, what, "used", f"{chosen.why}; f32, in training bf16 where the CPU has it{ours}")
     return Choice(job, what, "not used", _why_not(found, name, chosen))
 
 

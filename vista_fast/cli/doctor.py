@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
-from vista_fast.errors import VistaError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, VistaError
 from vista_fast.models.backend import check_backend, chosen_backend, uses_own_kernels
 from vista_fast.models.backend.choice import SETTING
 from vista_fast.models.grounding.ops import which_answers
@@ -45,6 +45,7 @@ def examine() -> dict[str, Any]:
         which_answers(),
         _backend_on_cuda() if here.gpus else None,
         core_problem is None and uses_own_kernels(),
+        _refusal(),
     )
     rows = choices.choices(found)
     extras = {
@@ -72,6 +73,17 @@ def _backend_on_cuda() -> str | None:
     except VistaError:
         return None
     return name
+
+
+def _refusal() -> str | None:
+    """Why the backend that tools take does not run their networks here. One that is not installed is told of apart."""
+    try:
+        check_backend(chosen_backend(), opens="the networks of tools")
+    except InvalidArgumentError as error:
+        return str(error)
+    except MissingExtraError:
+        pass
+    return None
 
 
 def thread_split(here: machine.Machine) -> dict[str, int]:

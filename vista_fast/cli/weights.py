@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
-from vista_fast.models.weights import WEIGHTS, fetch_weight, find_weight
+from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.models.weights import WEIGHTS, fetch_weight, weight_here
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 def _list() -> None:
     for weight in WEIGHTS.values():
         try:
-            where = str(find_weight(weight.name))
-        except (MissingExtraError, NotFoundError):
-            where = "not here"
+            where = str(weight_here(weight.name) or "not here")
+        except NotFoundError as error:
+            where = str(error)
         print(f"{weight.name:<26} {weight.purpose:<16} {weight.megabytes:6.1f} MB  {weight.licence:<11} {where}")

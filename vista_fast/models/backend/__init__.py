@@ -1,6 +1,6 @@
 """One interface over the libraries that run networks: open a model file, get a Model on numpy arrays."""
 
-from vista_fast.models.backend.choice import BackendName, Device, check_choice, device_of
+from vista_fast.models.backend.choice import BackendName, Device, check_choice, check_precision, device_of
 from vista_fast.models.backend.classifier import Classifier
 from vista_fast.models.backend.model import (
     Array,
@@ -47,6 +47,7 @@ __all__ = [
     "available_backends",
     "check_backend",
     "check_choice",
+    "check_precision",
     "check_signature",
     "chosen_backend",
     "compile_engine",

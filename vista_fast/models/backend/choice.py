@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.model import Precision
 
 Device: TypeAlias = Literal["cpu", "cuda"]
 BackendName: TypeAlias = Literal["openvino", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch"]
@@ -23,6 +24,15 @@ RUNS_ON: dict[str, tuple[Device, ...]] = {
     "torch": ("cpu", "cuda"),
 }
 """Every backend and its devices; the fastest of a device first."""
+
+RUNS_IN: dict[str, tuple[Precision, ...]] = {
+    "openvino": ("f32", "bf16", "mixed"),
+    "tensorrt": ("f32", "f16", "bf16"),
+    "tensorrt_rtx": ("f32", "f16", "bf16"),
+    "onnxruntime": ("f32",),
+    "torch": ("f32", "f16", "bf16"),
+}
+"""Every backend and the precisions that it has."""
 
 EXTRAS = {
     "openvino": "ocr",
@@ -80,8 +90,8 @@ def check_choice(backend: str | None, device: str | None, *, opens: str = "") ->
     """
     if opens and backend == "torch":
         raise InvalidArgumentError(
-            f"backend 'torch' opens files of its own only, not {opens}; choose one of {', '.join(candidates('cpu'))} "
-            f"on the CPU, or one of {', '.join(candidates('cuda'))} on a GPU"
+            f"backend 'torch' opens files of its own only, not {opens}; choose as backend or in {SETTING} one of "
+            f"{', '.join(candidates('cpu'))} on the CPU, or one of {', '.join(candidates('cuda'))} on a GPU"
         )
     if backend is not None and backend not in RUNS_ON:
         known = ", ".join(get_args(BackendName))
@@ -95,6 +105,22 @@ def check_choice(backend: str | None, device: str | None, *, opens: str = "") ->
         raise InvalidArgumentError(
             f"backend {backend!r} does not run on device {device!r}; choose one of {able} as backend or in "
             f"{SETTING}, or {RUNS_ON[backend][0]!r} as device, which None takes too"
+        )
+
+
+def check_precision(backend: str | None, precision: str) -> None:
+    """That there is this precision, and that the backend has it; None is any backend.
+
+    Raises InvalidArgumentError.
+    """
+    known: tuple[str, ...] = get_args(Precision)
+    if precision not in known:
+        raise InvalidArgumentError(f"precision must be one of {', '.join(known)}, got {precision!r}")
+    if backend is not None and precision not in RUNS_IN[backend]:
+        able = ", ".join(name for name, precisions in RUNS_IN.items() if precision in precisions)
+        raise InvalidArgumentError(
+            f"backend {backend!r} runs {', '.join(RUNS_IN[backend])}, got precision {precision!r}, which one of {able} "
+            f"has; choose it as backend or in {SETTING}, or another precision"
         )
 
 

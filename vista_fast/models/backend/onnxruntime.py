@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.choice import check_precision
 from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing, not_loaded
 from vista_fast.out_of_memory import says_no_memory
@@ -46,15 +47,10 @@ def _provider(device: str) -> str | tuple[str, dict[str, int | str]]:
     }
 
 
-def check_provider(device: str, precision: Precision = "f32") -> None:
-    """Raises InvalidArgumentError when this build of ONNX Runtime does not run on a device, or not so precisely."""
+def check_provider(device: str) -> None:
+    """Raises InvalidArgumentError when this build of ONNX Runtime does not run on a device."""
     import onnxruntime
 
-    if precision != "f32":
-        raise InvalidArgumentError(
-            f"onnxruntime runs f32 only here, got precision {precision!r}; choose 'f32', or openvino (bf16) or "
-            "tensorrt (f16, bf16) as backend"
-        )
     if device not in _PROVIDERS or _PROVIDERS[device] not in onnxruntime.get_available_providers():
         raise InvalidArgumentError(
             f"this onnxruntime does not run on {device!r}; put its build for CUDA in its place (pip uninstall "
@@ -83,7 +79,8 @@ class OnnxRuntimeModel:
         """
         import onnxruntime
 
-        check_provider(device, precision)
+        check_precision("onnxruntime", precision)
+        check_provider(device)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.choice import check_precision
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing, not_loaded
 from vista_fast.models.backend.openvino_graph import rearrange, without_softmax
 from vista_fast.models.backend.openvino_split import split
@@ -59,11 +60,7 @@ class OpenVinoModel:
         any case, where the file has it."""
         if device != "cpu":
             raise InvalidArgumentError(f"openvino runs on CPU here, got device {device!r}; use onnxruntime for it")
-        if precision == "f16":
-            raise InvalidArgumentError(
-                "openvino runs f32, bf16 or mixed on CPUs, got precision 'f16'; choose one of them, or tensorrt on a "
-                "GPU"
-            )
+        check_precision("openvino", precision)
         existing(path)
         try:
             model = openvino_core().read_model(path)

@@ -16,6 +16,7 @@ from vista_fast.models.backend.choice import (
     Device,
     candidates,
     check_choice,
+    check_precision,
     choose,
     device_of,
     how_to_install,
@@ -146,19 +147,19 @@ def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx", witho
     return name
 
 
-def check_backend(name: str, device: Device | None = None, precision: Precision = "f32") -> None:
-    """That a backend can run networks here, on the device if one is given; loads none. Of precisions it knows that ONNX
-    Runtime has but one.
+def check_backend(name: str, device: Device | None = None, precision: Precision = "f32", *, opens: str = "") -> None:
+    """That a backend can run networks here, on the device or, where none is given, on its own; loads none. ``opens``
+    says what it is to open, where that is an ONNX file.
 
     Raises:
-        InvalidArgumentError: no backend has that name, or it does not run on that device here, or so precisely.
+        InvalidArgumentError: no backend has that name, or it does not run on that device here, or not in that
+            precision, or does not open such files.
         MissingExtraError: its library is not installed.
     """
     find_backend(name)
-    check_choice(name, device)
-    if name == "onnxruntime":
-        check_provider("cpu", precision)
-    if device != "cuda":
+    check_choice(name, device, opens=opens)
+    check_precision(name, precision)
+    if device_of(name, device) == "cpu":
         return
     if name == "torch":
         torch_device("cuda")
@@ -208,8 +209,9 @@ def usable_cores() -> int:
 
 
 def native_precision() -> Precision:
-    """The fastest precision that this CPU computes in by itself, under OpenVINO."""
-    if find_spec("openvino") is None:
+    """The fastest precision that this CPU computes in by itself, in the backend that is chosen: OpenVINO alone has more
+    than one."""
+    if chosen_backend("cpu") != "openvino" or not is_installed("openvino"):
         return "f32"
     able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "bf16" if "BF16" in able else "f32"

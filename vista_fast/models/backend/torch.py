@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vista_fast.errors import InvalidArgumentError, OpError
+from vista_fast.models.backend.choice import check_precision
 from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import Array, Precision, TensorSpec, check_batch, existing
 from vista_fast.out_of_memory import is_out_of_memory
@@ -164,8 +165,7 @@ class TorchModel:
 
 def _place(precision: Precision, device: str) -> torch.device:
     """The device to run on; of a GPU the one that is current now, because the threads that run may have another."""
-    if precision == "mixed":
-        raise InvalidArgumentError("torch runs f32, f16 or bf16, got precision 'mixed'; use openvino for it")
+    check_precision("torch", precision)
     return torch_device(device)
 
 

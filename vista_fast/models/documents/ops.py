@@ -46,7 +46,7 @@ def register_documents(engine: Engine, config: DocumentConfig) -> None:
 def _register(engine: Engine, config: DocumentConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
-    check_backend(config.library, config.device)
+    check_backend(config.library, config.device, opens="the layout's network")
     try:
         check_backend(LIBRARY, config.device)
     except InvalidArgumentError as error:

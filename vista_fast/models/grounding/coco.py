@@ -7,6 +7,7 @@ finds large and middling things in photographs (22.9 mAP on COCO), and knows not
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, Pixels
 from vista_fast.models.grounding.tfjs import REVISION, to_onnx
 from vista_fast.models.grounding.vocabulary import COCO_CLASSES
+from vista_fast.models.made_network import open_made
 from vista_fast.models.onnx_files import onnx_package
 from vista_fast.models.part_file import part_file
 from vista_fast.models.weights import exports_folder, find_weight
@@ -58,13 +60,16 @@ class CocoDetector:
             MissingExtraError: a library is not installed.
         """
         config = config or GroundingConfig()
-        self._network: Model = open_model(
-            network_file(),
-            backend=config.coco_library,
-            threads=config.threads or threads,
-            precision=config.precision,
-            device=config.device,
-            profiles=coco_profiles(config.max_batch),
+        self._network: Model = open_made(
+            network_file,
+            partial(
+                open_model,
+                backend=config.coco_library,
+                threads=config.threads or threads,
+                precision=config.precision,
+                device=config.device,
+                profiles=coco_profiles(config.max_batch),
+            ),
         )
 
     def detect(self, images: Sequence[Pixels]) -> list[Detections]:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import BackendName, Device, Precision, check_choice, chosen_backend, device_of
+from vista_fast.models.backend import (
+    BackendName,
+    Device,
+    Precision,
+    check_choice,
+    check_precision,
+    chosen_backend,
+    device_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,7 @@ class GroundingConfig:
 
     def __post_init__(self) -> None:
         check_choice(self.backend, self.device)
+        check_precision(self.backend, self.precision)
         for name in ("threads", "shortest_edge", "longest_edge", "max_batch"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.errors import AbortedError, InvalidArgumentError, OpError
+from vista_fast.errors import AbortedError, InvalidArgumentError
 from vista_fast.models.backend import Model, open_model, usable_cores
 from vista_fast.models.grounding.boxes import Boxes, Scores, corners, sigmoid, without_doubles
 from vista_fast.models.grounding.canvas import Sizing
 from vista_fast.models.grounding.caption import CaptionReader
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.eager import eager_network
-from vista_fast.models.grounding.export import INPUTS, exported
+from vista_fast.models.grounding.export import INPUTS, ExportError, exported
 from vista_fast.models.grounding.profiles import grounding_profiles
 from vista_fast.models.loading import current_gpu
+from vista_fast.models.made_network import open_made
 
 Pixels = npt.NDArray[np.uint8]
 """[H, W, 3] RGB."""
@@ -136,19 +139,16 @@ class GroundingDino:
     def _opened(self, canvas: tuple[int, int]) -> Model:
         library, device = self.config.library, self.config.device
         if library != "torch":
-            try:
-                path = exported(self._folder, canvas)
-            except OpError:
-                path = None
-            if path is not None:
-                return open_model(
-                    path,
-                    backend=library,
-                    threads=self._threads,
-                    precision=self.config.precision,
-                    device=device,
-                    profiles=grounding_profiles(canvas, self.config.max_batch, self._max_tokens),
-                )
+            load = partial(
+                open_model,
+                backend=library,
+                threads=self._threads,
+                precision=self.config.precision,
+                device=device,
+                profiles=grounding_profiles(canvas, self.config.max_batch, self._max_tokens),
+            )
+            with contextlib.suppress(ExportError):
+                return open_made(partial(exported, self._folder, canvas), load)
         self._eager = eager_network(self._folder, self.config.runs_on)
         return self._eager
 

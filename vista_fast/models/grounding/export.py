@@ -37,6 +37,10 @@ OUTPUTS = ("logits", "boxes")
 _exporting = threading.Lock()
 
 
+class ExportError(OpError):
+    """There is no ONNX file of a model; transformers' own may run."""
+
+
 def exported(folder: Path, canvas: tuple[int, int]) -> Path:
     """The ONNX file of the model in a folder for canvases of that height and width, exported now if it is not there.
 
@@ -45,7 +49,7 @@ def exported(folder: Path, canvas: tuple[int, int]) -> Path:
 
     Raises:
         InvalidArgumentError: weights are missing in the model's file.
-        OpError: torch can't export a model of this configuration, or it can't be stored.
+        ExportError: torch can't export a model of this configuration, or it can't be stored.
         MissingExtraError: torch, transformers or onnx is not installed.
     """
     path = exports_folder() / f"{_digest(folder)}-{canvas[0]}x{canvas[1]}.onnx"
@@ -125,7 +129,7 @@ def _export(folder: Path, canvas: tuple[int, int], target: Path) -> None:
             )
         share_tensors(target)
     except Exception as error:  # the exporter has classes of its own, and passes on those of the model
-        raise OpError(f"the model in {folder} can't be exported to ONNX: {error}; use backend 'torch'") from error
+        raise ExportError(f"the model in {folder} can't be exported to ONNX: {error}; use backend 'torch'") from error
 
 
 def _network(model: Any, canvas: tuple[int, int], given: dict[str, Any]) -> torch.nn.Module:
@@ -218,7 +222,7 @@ def _one_process(lock: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = lock.open("w")
     except OSError as error:
-        raise OpError(
+        raise ExportError(
             f"the export can't be stored in {lock.parent}: {error}; set {FOLDER} to a folder that can be written to, "
             "or use backend 'torch'"
         ) from error

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import BackendName, Device, Precision, check_choice, chosen_backend, device_of
+from vista_fast.models.backend import (
+    BackendName,
+    Device,
+    Precision,
+    check_choice,
+    check_precision,
+    chosen_backend,
+    device_of,
+)
 from vista_fast.models.ocr.weights import DETECTOR, RECOGNISER
 
 
@@ -95,6 +103,8 @@ class OcrConfig:
 
     def __post_init__(self) -> None:
         check_choice(self.backend, self.device, opens="the networks of OCR")
+        for precision in filter(None, (self.precision, self.detector_precision)):
+            check_precision(self.backend, precision)
         if self.limit_type not in ("min", "max"):
             raise InvalidArgumentError(f'limit_type must be "min" or "max", got {self.limit_type!r}')
         if self.limit_side_len < 32:

@@ -99,7 +99,7 @@ def _check(model: Model, path: Path, given: Dimensions, output: Dimensions) -> N
 def check_installed(config: OcrConfig) -> None:
     """Raise InvalidArgumentError, MissingExtraError or NotFoundError when text can't be read here; loads no network."""
     for precision in (config.detects_in, config.precision):
-        check_backend(config.library, config.device, precision)
+        check_backend(config.library, config.device, precision, opens="the networks of OCR")
     detection_weights(config.detector)
     recognition_weights(config.recogniser)
     character_file(config.recogniser, config.characters)

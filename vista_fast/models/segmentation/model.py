@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.models.backend import Device, Tensors, check_signature, open_model
+from vista_fast.models.made_network import open_made
 from vista_fast.models.segmentation.config import SegmentationConfig
 from vista_fast.models.segmentation.plain import READER, plain_encoder
 from vista_fast.models.segmentation.profiles import MASK_SIDE, decoder_profiles
@@ -59,12 +61,8 @@ class SegmentationModel:
         budget = config.threads or threads
         encoder, decoder = encoder_weights(), decoder_weights()
         library, device = encoder_place(config)
-        self._encoder = open_model(
-            encoder if device == "cpu" else plain_encoder(encoder),
-            backend=library,
-            threads=budget,
-            device=device,
-        )
+        load = partial(open_model, backend=library, threads=budget, device=device)
+        self._encoder = load(encoder) if device == "cpu" else open_made(partial(plain_encoder, encoder), load)
         self._decoder = open_model(
             decoder, backend=config.library, threads=budget, device=config.device, profiles=decoder_profiles()
         )

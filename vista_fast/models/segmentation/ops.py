@@ -60,7 +60,7 @@ def _register(engine: Engine, config: SegmentationConfig) -> None:
     from vista_fast.engine import BatchPolicy, Op
 
     check_backend(READER)
-    check_backend(config.library, config.device)
+    check_backend(config.library, config.device, opens="SAM 2's networks")
     encoder_weights()
     decoder_weights()
     threads = engine.threads

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.models.backend.choice import check_precision
 from vista_fast.models.backend.model import Precision
 from vista_fast.models.backend.profile import Profile
 from vista_fast.models.backend.tensorrt.build import build_engine
@@ -76,8 +76,7 @@ def recipe(
     cache: EngineCache | None,
 ) -> Recipe:
     """The same as ``compile_engine`` takes, checked, and nothing built."""
-    if precision not in ("f32", "f16", "bf16"):
-        raise InvalidArgumentError(f"{library} runs f32, f16 or bf16, got precision {precision!r}")
+    check_precision(library, precision)
     loaded = load_library(library)
     built_for = target_of(loaded, target)
     network = read_network(path)

@@ -17,6 +17,7 @@ from vista_fast.models.backend.tensorrt.engine import Engine
 from vista_fast.models.backend.tensorrt.execution import torch_dtype
 from vista_fast.models.backend.tensorrt.lane import Lane
 from vista_fast.models.backend.tensorrt.library import LibraryName
+from vista_fast.out_of_memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,7 @@ class TensorRtModel:
         """
         arrays = check_batch(self.inputs, batch)
         named = {spec.name: array for spec, array in zip(self.inputs, arrays, strict=True)}
-        return run_halving(self._run, named, self.inputs, self.outputs, _out_of_memory)
+        return run_halving(self._run, named, self.inputs, self.outputs, is_out_of_memory)
 
     def run_on_device(self, batch: Mapping[str, Any], /) -> dict[str, torch.Tensor]:
         """The same without the host: one object with ``__dlpack__`` on the device per input; the outputs are tensors
@@ -93,7 +94,7 @@ class TensorRtModel:
         try:
             return self._on_device(batch)
         except Exception as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             reason = str(error)
         # Outside the handler, whose traceback would keep the failed run's memory.
@@ -121,7 +122,7 @@ class TensorRtModel:
         try:
             return self._lane().run(batch)
         except Exception as error:
-            if _out_of_memory(error):
+            if is_out_of_memory(error):
                 self._release()
             raise
 
@@ -135,9 +136,3 @@ class TensorRtModel:
         if lane is None:
             lane = self._local.lane = Lane(self._engine)
         return lane
-
-
-def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError))
