@@ -124,6 +124,16 @@ def test_calls_run_where_their_image_lives(ops) -> None:
     assert isinstance(at_home, vf.Image)
 
 
+def test_resize_is_the_zoom_of_the_whole_image_there(ops) -> None:
+    engine, store = ops
+    host = engine.image(noise())
+    resized = engine.call("image.resize", store.put(host), size=(20, 10), filter="bilinear")
+    assert isinstance(resized, DeviceImage)
+    assert engine.call("image.zoom", store.put(host), size=(20, 10), filter="bilinear") is resized
+    want = np.asarray(engine.call("image.resize", host, size=(20, 10), filter="bilinear")).astype(int)
+    assert np.abs(np.asarray(resized.to_host()) - want).max() <= 24
+
+
 def test_an_image_too_large_to_be_held_is_worked_on_all_the_same() -> None:
     with vf.Engine(threads=1) as engine:
         store = DeviceStore("cpu", budget_bytes=100)
@@ -143,6 +153,14 @@ def test_an_image_too_large_to_be_held_is_worked_on_all_the_same() -> None:
             "or bicubic.*to_host",
         ),
         ("dali.zoom", {"image": noise(4, 4), "boxes": []}, InvalidArgumentError, "unknown arguments"),
+        ("dali.resize", {"image": noise(4, 4)}, InvalidArgumentError, "size is missing; give"),
+        (
+            "dali.resize",
+            {"image": noise(4, 4), "size": (2, 2), "source": (0.5, 0, 3, 4)},
+            InvalidArgumentError,
+            "leave it out, cut whole pixels by image.zoom",
+        ),
+        ("dali.resize", {"image": noise(4, 4), "size": (2, 2), "box": None}, InvalidArgumentError, "unknown arguments"),
         ("dali.normalise", {"image": noise(4, 4), "std": (1, 0, 1)}, InvalidArgumentError, "above 0"),
         ("dali.decode", {"encoded": b""}, InvalidArgumentError, "no bytes"),
         ("dali.decode", {"encoded": b"not an image at all"}, InvalidArgumentError, "can't decode"),

@@ -8,7 +8,7 @@ store       ``DeviceStore``: the images that a device holds, least recently used
 region      boxes of numbers as boxes of pixels, by the rule of the native Ops
 calls       the arguments of calls over such images
 dali        ``DaliExecutor``: batches of decode, zoom and normalise in DALI pipelines
-ops         ``register_dali``: the Ops ``dali.decode``, ``dali.zoom``, ``dali.normalise`` over a store
+ops         ``register_dali``: the Ops ``dali.decode``, ``dali.zoom``, ``dali.resize``, ``dali.normalise`` over a store
 in_core     the native Op ``cuda.preprocess``, where the CUDA kernels were built
 preprocess  ``register_preprocess``: the Op ``device.preprocess``, Qwen-VL's patches in one launch
 ==========  ============================================================================================

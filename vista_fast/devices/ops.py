@@ -1,9 +1,10 @@
-"""The Ops ``dali.decode``, ``dali.zoom`` and ``dali.normalise``."""
+"""The Ops ``dali.decode``, ``dali.zoom``, ``dali.resize`` and ``dali.normalise``."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vista_fast._core import encoded_hash
@@ -12,7 +13,7 @@ from vista_fast.devices.dali import DaliExecutor, Filter
 from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_size
 from vista_fast.devices.store import DeviceStore
-from vista_fast.errors import InvalidArgumentError
+from vista_fast.errors import InvalidArgumentError, VistaError
 from vista_fast.out_of_memory import make_in_halves
 
 if TYPE_CHECKING:
@@ -33,10 +34,12 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
       bytes, on a GPU, whose decoder may differ by grey levels, of one of its own.
     - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear" or
       "bicubic". ``image`` is a DeviceImage, or an Image, which is copied to the device.
+    - ``dali.resize(image, size, filter="bicubic")`` → DeviceImage: as ``image.resize`` of the whole image, likewise.
     - ``dali.normalise(image, box=None, size=None, filter="bicubic", mean=ImageNet's, std=ImageNet's)`` →
       DeviceTensor float32 [3, height, width].
 
-    ``image.zoom`` of a DeviceImage is ``dali.zoom`` from then on: a call runs where its image lives.
+    ``image.zoom`` of a DeviceImage is ``dali.zoom`` from then on, and ``image.resize`` is ``dali.resize``: a call runs
+    where its image lives.
 
     Pictures that come of it are held by the store, not by the engine's cache, whose bytes are the host's: an equal
     call gets the held one. DaliExecutor says how results differ from the native Ops'. Of a batch that does not fit the
@@ -51,14 +54,16 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
     executor = DaliExecutor(store.device, max_batch, threads=engine.threads)
     runs: dict[str, Callable[[list[dict[str, Any]]], Sequence[Any]]] = {
         "dali.decode": lambda calls: _decode(executor, store, calls),
-        "dali.zoom": lambda calls: _zoom(executor, store, calls),
+        "dali.zoom": lambda calls: _made(executor, store, parse_each(partial(_zoomed, store), calls)),
+        "dali.resize": lambda calls: _made(executor, store, parse_each(partial(_resized, store), calls)),
         "dali.normalise": lambda calls: _normalise(executor, store, calls),
     }
     policy = BatchPolicy(max_batch=max_batch, max_delay=0.002)
     for name, run in runs.items():
         op = Op(name, executor.version, policy=policy, run=run, key=_key, cacheable=False, image_types=(DeviceImage,))
         engine.register(op)
-    engine.redirect("image.zoom", DeviceImage, "dali.zoom")
+    for name in ("zoom", "resize"):
+        engine.redirect(f"image.{name}", DeviceImage, f"dali.{name}")
 
 
 def _key(call: Mapping[str, Any]) -> str:
@@ -84,8 +89,23 @@ def _decoded_hash(executor: DaliExecutor, encoded: bytes) -> str:
     return hashlib.blake2b(made, digest_size=16, person=b"vista_fast dali").hexdigest()
 
 
-def _zoom(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:
-    parsed = parse_each(lambda call: _Crop(store, call, {"box", "size", "filter"}), calls)
+def _zoomed(store: DeviceStore, call: Mapping[str, Any]) -> _Crop:
+    return _Crop(store, call, {"box", "size", "filter"})
+
+
+def _resized(store: DeviceStore, call: Mapping[str, Any]) -> _Crop:
+    if call.get("source") is not None:
+        raise InvalidArgumentError(
+            f"source is {call['source']!r}, and DALI resizes whole images: leave it out, cut whole pixels by "
+            "image.zoom's box, or pass image.to_host()"
+        )
+    if call.get("size") is None:
+        raise InvalidArgumentError("size is missing; give (width, height) in pixels")
+    return _Crop(store, call, {"source", "size", "filter"})
+
+
+def _made(executor: DaliExecutor, store: DeviceStore, parsed: Sequence[_Crop | VistaError]) -> list[Any]:
+    """The picture of each crop, and the errors where they stand."""
     crops = [crop for crop in parsed if isinstance(crop, _Crop)]
     hashes = [crop.hash_by(executor.version) for crop in crops]
     images = _held_or_made(
