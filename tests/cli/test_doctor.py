@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vista_fast.cli import doctor, installed
-from vista_fast.cli.choices import Choice, Found, choices
+from vista_fast.cli.choices import Choice, Found, choices, cuda_of
 from vista_fast.cli.machine import Gpu, Machine, describe
 from vista_fast.cli.main import main
 from vista_fast.models.backend import registry
@@ -214,6 +214,36 @@ def test_triton_is_not_missed_by_commands_that_do_not_use_it() -> None:
 
 def test_the_policy_is_not_claimed_to_use_a_gpu() -> None:
     assert row(chosen(GPU_BOX, cuda="13.0"), "torch").why.startswith("CPU")
+
+
+def test_a_torchvision_that_transformers_can_not_import_is_told_of() -> None:
+    found = Found(CPU_BOX, FULL, None, None, torchvision_cuda="130")
+    assert row(choices(found), "torch 2.13").state == "missing"
+    assert "pip uninstall torchvision" in row(choices(found), "torch 2.13").why
+    assert row(choices(replace(found, torch_cuda="13.0")), "torch 2.13").state == "used"
+
+
+@pytest.mark.parametrize(
+    ("text", "cuda"),
+    [
+        ("__version__ = '2.13.0+cpu'\ncuda: Optional[str] = None\n", None),
+        ("__version__ = '2.13.0+cu130'\ncuda: Optional[str] = '13.0'\n", "13.0"),
+        ("__version__ = '2.13.0'\ncuda: Optional[str] = '13.0'\n", "13.0"),
+        ("__version__ = '0.28.0+cu130'\n", "130"),
+        ("__version__ = '0.28.0'\n", None),
+    ],
+)
+def test_what_a_package_was_built_for_is_read_from_its_files(
+    text: str, cuda: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "torchtest"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert cuda_of("torchtest") is None
+    (package / "version.py").write_text(text)
+    assert cuda_of("torchtest") == cuda
+    assert cuda_of("torchtest_that_is_not_here") is None
 
 
 def test_a_library_with_nothing_to_do_is_said_to_be_there() -> None:

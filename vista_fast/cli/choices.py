@@ -32,7 +32,8 @@ class Found:
     VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why;
     ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does; ``own_kernels``
     says whether convolutions run in kernels of our own within OpenVINO's networks; ``refused`` is why the backend that
-    is chosen for the networks of tools does not run them here, None where it does."""
+    is chosen for the networks of tools does not run them here, None where it does; ``torchvision_cuda`` is the CUDA
+    that torchvision was built for."""
 
     machine: Machine
     versions: Mapping[str, str]
@@ -43,6 +44,7 @@ class Found:
     on_cuda: str | None = None
     own_kernels: bool = False
     refused: str | None = None
+    torchvision_cuda: str | None = None
 
     @property
     def backends(self) -> dict[str, str]:
@@ -91,14 +93,19 @@ def choices(found: Found) -> list[Choice]:
     ]
 
 
-def torch_cuda() -> str | None:
-    """The CUDA version that the installed torch was built for, read from its files; None without torch or CUDA."""
-    spec = find_spec("torch")
+def cuda_of(package: str) -> str | None:
+    """The CUDA version that the installed torch or torchvision was built for, read from its files; None without it or
+    CUDA."""
+    spec = find_spec(package)
     if spec is None or spec.origin is None:
         return None
-    text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
-    match = re.search(r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", text, re.MULTILINE)
-    return match.group(1) if match else None
+    file = Path(spec.origin).with_name("version.py")
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    said = (re.search(pattern, text, re.MULTILINE) for pattern in _SAYS_CUDA)
+    return next((match.group(1) for match in said if match), None)
+
+
+_SAYS_CUDA = (r"^cuda\b[^=]*=\s*['\"]([\d.]+)['\"]", r"^__version__\b.*\+cu(\d+)['\"]")
 
 
 def _core(found: Found) -> Choice:
@@ -180,7 +187,11 @@ def _grounding(found: Found) -> Choice:
 def _generators(found: Found) -> list[Choice]:
     job = "policy"
     torch, transformers = found.versions.get("torch"), found.versions.get("transformers")
-    if torch and transformers:
+    if torch and transformers and found.torchvision_cuda and not found.torch_cuda:
+        why = "torchvision is built for CUDA and torch is not, so that transformers can't be imported: "
+        why += "pip uninstall torchvision"
+        rows = [Choice(job, f"torch {torch}, transformers {transformers}", "missing", why)]
+    elif torch and transformers:
         device = "CPU: the small policy of this version trains there" if found.machine.gpus else "CPU"
         rows = [Choice(job, f"torch {torch}, transformers {transformers}", "used", device)]
     else:

@@ -40,12 +40,13 @@ def examine() -> dict[str, Any]:
         here,
         versions,
         core_problem,
-        choices.torch_cuda(),
+        choices.cuda_of("torch"),
         os.environ.get(SETTING),
         which_answers(),
         _backend_on_cuda() if here.gpus else None,
         core_problem is None and uses_own_kernels(),
         _refusal(),
+        choices.cuda_of("torchvision"),
     )
     rows = choices.choices(found)
     extras = {

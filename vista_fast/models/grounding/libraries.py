@@ -8,14 +8,19 @@ from vista_fast.errors import MissingExtraError
 
 
 def transformers_class(name: str) -> Any:
-    """A class of transformers. Raises MissingExtraError where it or torch is not installed."""
+    """A class of transformers. Raises MissingExtraError where it or torch is not installed, or can't be imported."""
     try:
         import torch  # noqa: F401
         import transformers
 
         return getattr(transformers, name)
     except (ImportError, OSError) as error:  # the latter for a library of torch's that can't be loaded
+        missing = getattr(error, "name", None)
+        if missing is None:
+            raise MissingExtraError(
+                f"Grounding DINO needs torch and transformers, which can't be imported ({error.__cause__ or error}); "
+                "`vista-fast doctor` says what stands against it"
+            ) from error
         raise MissingExtraError(
-            f"Grounding DINO needs {getattr(error, 'name', None) or error}, which is not installed: "
-            "pip install 'vista-fast[grounding]'"
+            f"Grounding DINO needs {missing}, which is not installed: pip install 'vista-fast[grounding]'"
         ) from error
