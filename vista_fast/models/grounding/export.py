@@ -27,7 +27,7 @@ from vista_fast.models.weights.store import FOLDER
 if TYPE_CHECKING:
     import torch
 
-_REVISION = "3"
+_REVISION = "4"
 """Raised with every change of what is exported, so that files of before are not taken for it."""
 _OPSET = 17
 _WHOLE = {WEIGHTS[name].sha256 for name in PINNED.values()}

@@ -2,7 +2,8 @@
 
 What transformers writes keeps pairs of coordinates and the few points of a query in the last axes, over which no vector
 unit is filled, and gives the scores of every pixel the length of the longest caption. Here queries are the last axis,
-levels are summed one by one, and only the scores that leave the network are that long.
+levels are summed one by one, and only the scores that leave the network are that long. Which pixels are proposals is
+asked without a division, which some libraries round otherwise: a canvas of 800 rows has pixels just at the limit.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rewrite_layers(model: Any) -> None:
-    """Replaces ``forward`` of the deformable attentions and of the scores of tokens, in this model alone.
+    """Replaces the deformable attentions, the scores of tokens and the proposals, in this model alone.
 
     Args:
         model: a GroundingDinoForObjectDetection.
@@ -31,6 +32,7 @@ def rewrite_layers(model: Any) -> None:
             _replace_forward(module, _padded_token_scores)
     # Of a pixel's scores the best alone is read, which padding is not.
     _replace_forward(model.model.encoder_output_class_embed, _token_scores)
+    model.model.generate_encoder_output_proposals = MethodType(_proposals, model.model)
 
 
 def _replace_forward(layer: Any, forward: Callable[..., Any]) -> None:
@@ -127,6 +129,43 @@ def _in_boxes(
     boxes = reference_boxes.transpose(1, 2)[:, None, :, None]
     grid = offsets * (boxes[..., 2:] / points) + (2 * boxes[..., :2] - 1)
     return grid.reshape(count * heads, levels, points, queries, 2)
+
+
+def _proposals(
+    model: Any, enc_output: torch.Tensor, padding_mask: torch.Tensor, spatial_shapes_list: Sequence[tuple[int, int]]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A box about each pixel that the image covers, but for those whose centre is within 1 % of an edge.
+
+    Args:
+        model: the GroundingDinoModel.
+        enc_output: [n, pixels of all levels, c].
+        padding_mask: bool [n, pixels of all levels], True for padding.
+        spatial_shapes_list: height and width of each level, in pixels.
+
+    Returns:
+        What the heads read of each pixel [n, pixels, c], and the boxes [n, pixels, 4] before their sigmoid, as centre
+        and size; infinite where there is none.
+    """
+    import torch
+
+    boxes, inside = [], []
+    lengths = [int(height) * int(width) for height, width in spatial_shapes_list]
+    for level, ((height, width), mask) in enumerate(
+        zip(spatial_shapes_list, torch.split(padding_mask, lengths, dim=1), strict=True)
+    ):
+        covered = ~mask.view(-1, height, width)
+        sides = torch.stack([covered[:, 0].sum(1), covered[:, :, 0].sum(1)], dim=1)[:, None].to(enc_output.dtype)
+        rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        centres = (torch.stack([columns, rows], dim=-1).view(1, -1, 2) + 0.5).to(enc_output)
+        # 0.01 < centre / side < 0.99 in whole numbers, which every library has exactly.
+        inside.append(((centres * 100 > sides) & (centres * 100 < sides * 99)).all(-1, keepdim=True))
+        size = 0.05 * 2.0**level
+        boxes.append(torch.nn.functional.pad(centres / sides, (0, 2), value=size))
+        assert size < 0.99
+    left_out = padding_mask.unsqueeze(-1) | ~torch.cat(inside, dim=1)
+    fractions = torch.cat(boxes, dim=1)
+    proposals = torch.log(fractions / (1 - fractions)).masked_fill(left_out, float("inf"))
+    return model.enc_output_norm(model.enc_output(enc_output.masked_fill(left_out, 0.0))), proposals
 
 
 def _token_scores(
