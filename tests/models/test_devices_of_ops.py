@@ -86,7 +86,11 @@ def test_what_can_not_be_is_refused(config: Callable[..., Any], chosen: dict[str
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_no_device_takes_what_the_backend_runs_on_first(config: Callable[..., Any]) -> None:
-    assert (config().device, config().library, config().runs_on) == (None, "openvino", "cpu")
+    library = "onnxruntime" if config is SegmentationConfig else "openvino"
+    assert (config().device, config().library, config().runs_on) == (None, library, "cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VISTA_FAST_BACKEND", "openvino")
+        assert config().library == "openvino"
     assert config(backend="onnxruntime").runs_on == config(backend="onnxruntime", device="cpu").runs_on == "cpu"
     assert config(backend="onnxruntime", device="cuda").runs_on == config(backend="tensorrt").runs_on == "cuda"
     assert config(device="cpu") != config()

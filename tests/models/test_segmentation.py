@@ -44,6 +44,11 @@ def model(engine: vf.Engine) -> SegmentationModel:
     return SegmentationModel()
 
 
+@pytest.fixture(scope="module")
+def openvino(engine: vf.Engine) -> SegmentationModel:
+    return SegmentationModel(SegmentationConfig(backend="openvino"))
+
+
 class OnnxRuntime:
     """The networks by themselves. The image is resized and normalised, and masks are enlarged, with torch."""
 
@@ -107,6 +112,15 @@ def test_masks_are_those_of_onnxruntime(
     masks, scores = onnx_runtime.segment(photograph, PROMPTS[prompt])
     np.testing.assert_allclose(found["scores"], scores, atol=1e-4)
     for logits, mask in zip(found["logits"], masks, strict=True):
+        assert overlap(mask_at(logits, SIZE), mask) > 0.999
+
+
+@pytest.mark.parametrize("prompt", list(PROMPTS))
+def test_openvino_decodes_the_same_masks(openvino: SegmentationModel, onnx_runtime: OnnxRuntime, prompt: str) -> None:
+    masks, scores = onnx_runtime.segment(FLOWER, PROMPTS[prompt])
+    (found,) = openvino.decode(onnx_runtime.encode(FLOWER), SIZE, [Prompt.of(SIZE, **PROMPTS[prompt])])
+    np.testing.assert_allclose(found.scores, scores, atol=1e-4)
+    for logits, mask in zip(found.logits, masks, strict=True):
         assert overlap(mask_at(logits, SIZE), mask) > 0.999
 
 

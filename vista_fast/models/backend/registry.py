@@ -127,10 +127,13 @@ def open_model(
     return load(path, threads=threads or usable_cores(), precision=precision, device=device_of(backend, device), **more)
 
 
-def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx", without_torch: bool = False) -> str:
+def chosen_backend(
+    device: Device | None = None, *, suffix: str = ".onnx", without_torch: bool = False, on_cpu: str | None = None
+) -> str:
     """The name of the backend that ``open_model`` takes for a file of that ending where none is named.
 
-    ``without_torch`` passes over VISTA_FAST_BACKEND where it names torch, which opens files of its own only.
+    ``without_torch`` passes over VISTA_FAST_BACKEND where it names torch, which opens files of its own only. ``on_cpu``
+    is the fastest on the CPU for a certain network, and taken there where it is installed and the variable names none.
 
     Raises:
         InvalidArgumentError: VISTA_FAST_BACKEND names no backend.
@@ -139,6 +142,8 @@ def chosen_backend(device: Device | None = None, *, suffix: str = ".onnx", witho
     setting = os.environ.get(SETTING)
     if without_torch and setting == "torch":
         setting = None
+    if on_cpu is not None and device != "cuda" and not setting and is_installed(on_cpu):
+        return on_cpu
     asks_gpu = device == "cuda" and not setting and suffix == ".onnx"
     installed = [name for name in RUNS_ON if is_installed(name) and (not asks_gpu or _runs_on_this_gpu(name))]
     name = choose(installed, device=device or "cpu", suffix=suffix, setting=setting, gpu=has_gpu()).name

@@ -17,9 +17,9 @@ class SegmentationConfig:
     the decoder's library runs.
 
     Attributes:
-        backend: library that runs the decoder: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU, or
-            "onnxruntime" on both; None takes the fastest of the device's that is installed. "torch" opens files of its
-            own only, and not this one.
+        backend: library that runs the decoder: "onnxruntime" or "openvino" on the CPU, "tensorrt", "tensorrt_rtx" or
+            "onnxruntime" on a GPU; None takes the fastest of the device's that is installed, on the CPU ONNX Runtime.
+            "torch" opens files of its own only, and not this one.
         device: where both networks run: "cpu" or "cuda", the GPU that is torch's current one when the Ops are
             registered; None takes the CPU, but "cuda" for the decoder on a backend that knows no other.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
@@ -35,7 +35,7 @@ class SegmentationConfig:
     @property
     def library(self) -> str:
         """The name of the library that runs the decoder here."""
-        return self.backend or chosen_backend(self.device)
+        return self.backend or chosen_backend(self.device, on_cpu="onnxruntime")
 
     @property
     def runs_on(self) -> Device:

@@ -39,7 +39,10 @@ def build_engine(
         config.add_optimization_profile(_optimisation_profile(builder, network, definition, profile))
     engine: Any = builder.build_serialized_network(definition, config)  # a buffer, which its signature does not say
     if engine is None:
-        raise InvalidArgumentError(f"{library.name} can't build {network.path} for {target}: {library.log.take()}")
+        raise InvalidArgumentError(
+            f"{library.name} can't build {network.path} in {precision} for {target}: {library.log.take()}; choose "
+            "another precision, or use onnxruntime for it"
+        )
     return bytes(memoryview(engine))
 
 
