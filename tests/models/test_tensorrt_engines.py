@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,18 +20,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, StorageError
 from vista_fast.models import find_backend
-from vista_fast.models.backend import EngineCache, Precision, Profile, TensorRtModel, compile_engine
+from vista_fast.models.backend import EngineCache, Model, Precision, Profile, TensorRtModel, compile_engine, registry
+from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
 from vista_fast.models.backend.tensorrt import EngineKey
 from vista_fast.models.backend.tensorrt import library as library_module
 from vista_fast.models.backend.tensorrt.compile import recipe
 from vista_fast.models.backend.tensorrt.engine import index_of
 from vista_fast.models.backend.tensorrt.library import load_library
-from vista_fast.models.ocr import OcrConfig
-from vista_fast.models.ocr.profiles import detection_profiles, recognition_profiles
-from vista_fast.models.ocr.weights import detection_weights, recognition_weights
+from vista_fast.models.documents import DocumentConfig, LayoutModel
+from vista_fast.models.grounding import CocoDetector, GroundingConfig
+from vista_fast.models.grounding.coco import GRAPH, WEIGHT
+from vista_fast.models.ocr import OcrConfig, OcrModel
+from vista_fast.models.ocr.profiles import detection_profiles
+from vista_fast.models.ocr.weights import detection_weights
+from vista_fast.models.segmentation import SegmentationConfig
+from vista_fast.models.segmentation.model import SegmentationModel
 from vista_fast.models.segmentation.ops import DECODE_BATCH
-from vista_fast.models.segmentation.plain import plain_encoder
-from vista_fast.models.segmentation.profiles import decoder_profiles
 from vista_fast.models.weights import fetch_weight
 
 TARGET = "sm89"
@@ -73,30 +79,71 @@ def build(path: Path, cache: EngineCache, profile: Profile | None = SMALL, preci
     )
 
 
-def test_detection_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
-    (profile,) = detection_profiles(OcrConfig.at_side(448))
-    assert build(detection_weights(), cache, profile, "bf16").stat().st_size > 8_000_000
+@dataclass(frozen=True)
+class Built:
+    """How a network was opened: the engine was built in this precision for these shapes."""
+
+    precision: Precision
+    profiles: Sequence[Profile]
 
 
-def test_recognition_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
-    profile, _ = recognition_profiles(OcrConfig())
-    assert build(recognition_weights(), cache, profile, "f16").stat().st_size > 8_000_000
+def builds(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
+    """Every network that is opened on tensorrt_rtx from now on, and built for TARGET as it would be for a GPU here.
+
+    What opens it gets ONNX Runtime's, because nothing here runs an engine.
+    """
+    made: list[Built] = []
+
+    def load(path: Path, *, precision: Precision, profiles: Sequence[Profile], **_: Any) -> Model:
+        engine = compile_engine(
+            path, profiles=profiles, precision=precision, library="tensorrt_rtx", target=TARGET, cache=cache
+        )
+        assert engine.stat().st_size > path.stat().st_size / 2, "the weights are inside"
+        made.append(Built(precision, profiles))
+        return OnnxRuntimeModel(path, threads=1, precision="f32")
+
+    monkeypatch.setitem(registry._BACKENDS, "tensorrt_rtx", load)
+    return made
 
 
-def test_segmentation_is_built_for_the_shapes_of_the_op(cache: EngineCache) -> None:
-    profile, more = decoder_profiles()
+@pytest.fixture
+def built(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
+    return builds(cache, monkeypatch)
+
+
+@pytest.mark.parametrize(("detector", "recogniser"), [("f32", "f32"), ("bf16", "f16")])
+def test_ocr_is_built_for_all_shapes_of_its_ops(detector: Precision, recogniser: Precision, built: list[Built]) -> None:
+    OcrModel(OcrConfig(backend="tensorrt_rtx", precision=recogniser, detector_precision=detector))
+    assert [(each.precision, len(each.profiles)) for each in built] == [(detector, 3), (recogniser, 2)]
+
+
+def test_segmentation_is_built_for_all_shapes_of_its_ops(built: list[Built]) -> None:
+    fetch_weight("sam2-hiera-tiny-encoder")
+    fetch_weight("sam2-hiera-tiny-decoder")
+    SegmentationModel(SegmentationConfig(backend="tensorrt_rtx", device="cuda"))
+    encoder, decoder = built
+    assert encoder.profiles == ()
+    few, many = decoder.profiles
     count = DECODE_BATCH
-    assert more.holds(
-        {"point_coords": (count, 256, 2), "point_labels": (count, 256), "mask_input": (count, 1, 256, 256)}
-    )
-    made = build(fetch_weight("sam2-hiera-tiny-decoder"), cache, profile)
-    assert made.stat().st_size > 8_000_000
-    made = build(plain_encoder(fetch_weight("sam2-hiera-tiny-encoder")), cache, None)
-    assert made.stat().st_size > 100_000_000
+    shapes = {"point_coords": (count, 256, 2), "point_labels": (count, 256), "mask_input": (count, 1, 256, 256)}
+    assert many.holds(shapes)
+    assert not few.holds(shapes)
 
 
-def test_a_network_of_fixed_shapes_needs_no_profile(cache: EngineCache) -> None:
-    assert build(fetch_weight("pp-layout-cdla"), cache, None).stat().st_size > 4_000_000
+def test_the_layout_is_built_without_profiles(built: list[Built]) -> None:
+    """All its shapes are fixed."""
+    fetch_weight("pp-layout-cdla")
+    LayoutModel(DocumentConfig(backend="tensorrt_rtx"))
+    assert [each.profiles for each in built] == [()]
+
+
+def test_the_detector_of_coco_is_built_for_all_shapes_of_its_op(built: list[Built]) -> None:
+    fetch_weight(GRAPH)
+    fetch_weight(WEIGHT)
+    config = GroundingConfig(backend="tensorrt_rtx")
+    CocoDetector(config)
+    ((profile,),) = [each.profiles for each in built]
+    assert all(profile.holds({"input": (count, 3, 416, 416)}) for count in (1, config.max_batch))
 
 
 def test_several_profiles_go_into_one_engine(cache: EngineCache, network: Path) -> None:
@@ -124,16 +171,20 @@ def test_the_interpreter_runs_while_an_engine_is_built(cache: EngineCache) -> No
     assert len(list(cache.folder.glob("*-f32-*.engine"))) == 1
 
 
-def test_what_an_engine_depends_on_gives_another_file(cache: EngineCache, tmp_path: Path) -> None:
-    others = [
-        replace(KEY, model="1" * 64),
-        replace(KEY, profiles=()),
-        replace(KEY, precision="f16"),
-        replace(KEY, library="tensorrt"),
-        replace(KEY, version="1.1"),
-        replace(KEY, target="sm80"),
-    ]
-    assert len({cache.path(key) for key in (KEY, *others)}) == 7
+def test_what_an_engine_depends_on_gives_another_file(cache: EngineCache) -> None:
+    others: dict[str, Any] = {
+        "model": "1" * 64,
+        "profiles": (),
+        "precision": "f16",
+        "library": "tensorrt",
+        "version": "1.1",
+        "target": "sm80",
+        "hardware": "NVIDIA L4, 58 multiprocessors",
+        "rules": KEY.rules + 1,
+    }
+    assert set(others) == {field.name for field in fields(EngineKey)}
+    paths = {cache.path(replace(KEY, **{name: value})) for name, value in others.items()}
+    assert len({cache.path(KEY), *paths}) == 1 + len(others)
 
 
 def test_the_content_of_the_file_decides_not_its_name(cache: EngineCache, tmp_path: Path) -> None:
@@ -288,6 +339,20 @@ def test_an_operator_that_the_library_lacks_is_named(cache: EngineCache, tmp_pat
         build(tmp_path / "unheard.onnx", cache)
 
 
+@pytest.mark.parametrize("precision", ["f32", "bf16"])
+def test_a_precision_that_a_gpu_lacks_is_named(cache: EngineCache, network: Path, precision: Precision) -> None:
+    """tensorrt_rtx multiplies matrices for sm75 in f16 only."""
+
+    def for_sm75(precision: Precision) -> Path:
+        return compile_engine(
+            network, profiles=[SMALL], precision=precision, library="tensorrt_rtx", target="sm75", cache=cache
+        )
+
+    with pytest.raises(InvalidArgumentError, match=rf"product\.onnx in {precision} for sm75: .*another precision, or"):
+        for_sm75(precision)
+    assert for_sm75("f16").is_file()
+
+
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
@@ -307,7 +372,7 @@ def test_profiles_that_do_not_fit_the_network_are_refused(
 def test_targets_and_precisions_that_do_not_exist_are_refused(cache: EngineCache, network: Path) -> None:
     with pytest.raises(InvalidArgumentError, match="does not run on 'sm90', only on sm75, sm80, sm86, sm89"):
         compile_engine(network, profiles=[SMALL], library="tensorrt_rtx", target="sm90", cache=cache)
-    with pytest.raises(InvalidArgumentError, match="got precision 'int8'"):
+    with pytest.raises(InvalidArgumentError, match=r"precision must be one of f32, .* got 'int8'"):
         build(network, cache, precision="int8")
 
 

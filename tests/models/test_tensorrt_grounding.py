@@ -6,20 +6,25 @@ from pathlib import Path
 
 import pytest
 from small_grounding_dino import save_small_model
+from test_tensorrt_engines import builds
 
-from vista_fast.models.backend import EngineCache, compile_engine
-from vista_fast.models.grounding.export import INPUTS, exported
-from vista_fast.models.grounding.profiles import grounding_profiles
+from vista_fast.models.backend import EngineCache
+from vista_fast.models.grounding import GroundingConfig
+from vista_fast.models.grounding.dino import GroundingDino
+from vista_fast.models.grounding.export import INPUTS
 
-CANVAS = (128, 192)
 
-
-def test_grounding_is_built_for_the_shapes_of_the_op(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_grounding_is_built_for_all_shapes_of_its_op(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the longest canvas of the true models, for captions of any length that they take."""
     monkeypatch.setenv("VISTA_FAST_WEIGHTS", str(tmp_path / "weights"))
-    network = exported(save_small_model(tmp_path / "small"), CANVAS)
-    profiles = grounding_profiles(CANVAS, max_batch=8, longest=64)
-    assert {name for profile in profiles for name, _ in profile.ranges} == set(INPUTS)
-    made = compile_engine(
-        network, profiles=profiles, library="tensorrt_rtx", target="sm89", cache=EngineCache(tmp_path / "engines")
-    )
-    assert made.stat().st_size > 8_000_000
+    built = builds(EngineCache(tmp_path / "engines"), monkeypatch)
+    folder = save_small_model(tmp_path / "small", shortest_edge=800, longest_edge=1333)
+    config = GroundingConfig(backend="tensorrt_rtx")
+    model = GroundingDino(folder, config)
+    canvas, _ = model.batch_key(1333, 600, "a cup.")
+    assert canvas == (800, 1344)
+    model._network(canvas)
+    ((profile,),) = [each.profiles for each in built]
+    assert {name for name, _ in profile.ranges} == set(INPUTS)
+    most = dict.fromkeys(INPUTS, (config.max_batch, 256))
+    assert profile.holds({**most, "pixels": (config.max_batch, 3, *canvas), "covered": (config.max_batch, 2)})

@@ -32,11 +32,19 @@ ENTRY_POINTS = (
 )
 
 
-def run(command: list[str], **environment: str) -> str:
+WRONG = {
+    "builder.create_network(typed)": ("builder.create_network([typed])", "arg-type"),
+    "builder.create_optimization_profile()": ("builder.create_profile()", "attr-defined"),
+    "builder.create_builder_config()": ("builder.create_builder_config(1)", "call-arg"),
+}
+"""Calls of build.py, what they become, and the code of mypy's error then."""
+
+
+def run(command: list[str], *, code: int = 0, **environment: str) -> str:
     done = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
@@ -81,8 +89,18 @@ def copied_package(folder: Path) -> Path:
     return Path(shutil.copytree(source, folder / source.name, ignore=ignored))
 
 
+def spoil(path: Path) -> list[str]:
+    """Makes calls in the file wrong, and gives the codes of the errors in their order there."""
+    text = path.read_text(encoding="utf-8")
+    for right, (wrong, _) in WRONG.items():
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    path.write_text(text, encoding="utf-8")
+    return [code for wrong, code in sorted(WRONG.values(), key=lambda each: text.index(each[0]))]
+
+
 @pytest.mark.parametrize("module", ["tensorrt_bindings.tensorrt", "tensorrt_rtx_bindings.tensorrt_rtx"])
-def test_every_call_fits_the_signatures(module: str, tmp_path: Path) -> None:
+def test_every_call_fits_the_signatures_and_one_that_does_not_is_seen(module: str, tmp_path: Path) -> None:
     libraries = str(empty_libraries(tmp_path / "libraries")) if module.startswith("tensorrt_bindings") else ""
     stubs(module, tmp_path, libraries)
     config = tmp_path / "mypy.ini"
@@ -95,4 +113,8 @@ def test_every_call_fits_the_signatures(module: str, tmp_path: Path) -> None:
     folder = copied_package(tmp_path / "checked") / "models" / "backend"
     checked = [str(folder / name) for name in ("tensorrt", "model.py", "profile.py")]
     arguments = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache")]
-    run([sys.executable, "-m", "mypy", *arguments, *checked], MYPYPATH=str(tmp_path))
+    mypy = [sys.executable, "-m", "mypy", *arguments, *checked]
+    run(mypy, MYPYPATH=str(tmp_path))
+    codes = spoil(folder / "tensorrt" / "build.py")
+    told = run(mypy, code=1, MYPYPATH=str(tmp_path))
+    assert re.findall(r"build\.py:\d+: error: .*\[(.*)\]", told) == codes, told
