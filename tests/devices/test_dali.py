@@ -45,18 +45,19 @@ def encoded(pixels: np.ndarray, format: str, **options) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("filter", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("filter", ["bicubic", "bilinear", "lanczos"])
 @pytest.mark.parametrize(("box", "size"), CASES)
 def test_zoom_is_the_native_zoom_within_the_stated_difference(ops, filter: str, box, size) -> None:
     engine, _ = ops
     photograph = load_sample_images().images[0][100:300, 200:400]
-    for pixels, most in ((noise(), 24), (photograph, 12)):
+    wide = 2 if filter == "lanczos" else 1
+    for pixels, most in ((noise(), 24 * wide), (photograph, 12)):
         image = engine.image(pixels)
         want = np.asarray(engine.call("image.zoom", image, box=box, size=size, filter=filter)).astype(int)
         got = engine.call("dali.zoom", image, box=box, size=size, filter=filter)
         off = np.abs(np.asarray(got.to_host()).astype(int) - want)
         assert off.max() <= most
-        assert off.mean() <= (0.5 if off.size > 100 else 3)
+        assert off.mean() <= (0.5 * wide if off.size > 100 else 3)
 
 
 @pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 90}), ("PNG", {})])
@@ -148,9 +149,9 @@ def test_an_image_too_large_to_be_held_is_worked_on_all_the_same() -> None:
         ("dali.zoom", {}, InvalidArgumentError, "give a DeviceImage"),
         (
             "dali.zoom",
-            {"image": noise(4, 4), "filter": "lanczos"},
+            {"image": noise(4, 4), "filter": "nearest"},
             InvalidArgumentError,
-            "or bicubic.*to_host",
+            "bicubic, lanczos.*to_host",
         ),
         ("dali.zoom", {"image": noise(4, 4), "boxes": []}, InvalidArgumentError, "unknown arguments"),
         ("dali.resize", {"image": noise(4, 4)}, InvalidArgumentError, "size is missing; give"),

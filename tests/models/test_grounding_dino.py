@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -33,6 +34,7 @@ from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.caption import Caption
 from vista_fast.models.grounding.dino import Query
 from vista_fast.models.grounding.export import _expanding, _traceable_captions, exported
+from vista_fast.models.grounding.libraries import transformers_class
 from vista_fast.models.weights import WEIGHTS, file_digest, store
 
 BOX, TEXT = 0.35, 0.25
@@ -370,6 +372,23 @@ def test_what_is_not_installed_is_told_when_it_is_registered(
     monkeypatch.setitem(sys.modules, package, None)
     with vf.Engine() as engine, pytest.raises(errors.MissingExtraError, match=rf"needs {package}.*\[grounding\]"):
         register_grounding(engine, GroundingConfig(model=folder, backend="onnxruntime"))
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ImportError("torch/_C.so: undefined symbol: x", name="torch._C"), "can't be imported: torch/_C.so"),
+        (OSError("libtorch.so: cannot open shared object file"), "can't be imported: libtorch.so"),
+    ],
+)
+def test_a_library_that_does_not_load_says_why(error: Exception, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(types.ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            raise error
+
+    monkeypatch.setitem(sys.modules, "transformers", Broken("transformers"))
+    with pytest.raises(errors.MissingExtraError, match=words):
+        transformers_class("GroundingDinoForObjectDetection")
 
 
 def test_an_export_that_is_damaged_is_made_anew(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vista_fast.errors import InvalidArgumentError
-from vista_fast.models.backend import open_model
+from vista_fast.models.backend import Model, open_model
 from vista_fast.models.made_network import open_made
 from vista_fast.models.ocr.weights import detection_weights
 
@@ -46,4 +46,40 @@ def test_what_can_not_be_loaded_is_made_anew_once_only(tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(InvalidArgumentError, match=r"network\.onnx"):
             open_made(make, open_model)
+    assert make.times == 2
+
+
+def test_a_file_that_is_refused_for_another_reason_stays(tmp_path: Path) -> None:
+    make = Maker(tmp_path / "network.onnx")
+    for refused in ({"device": "cuda"}, {"precision": "f16"}):
+        with pytest.raises(InvalidArgumentError, match="openvino"):
+            open_made(make, lambda path, refused=refused: open_model(path, backend="openvino", **refused))
+    assert make.times == 1
+
+
+def test_a_file_that_another_process_makes_anew_meanwhile_stays(tmp_path: Path) -> None:
+    make = Maker(tmp_path / "network.onnx", most=1000)
+
+    def load(path: Path) -> Model:
+        try:
+            return open_model(path, backend="onnxruntime")
+        except InvalidArgumentError:
+            whole = tmp_path / "whole.onnx"
+            whole.write_bytes(detection_weights().read_bytes())
+            whole.replace(path)
+            raise
+
+    assert open_made(make, load).inputs
+    assert make.times == 1
+
+
+def test_a_file_that_another_process_removes_is_made_again(tmp_path: Path) -> None:
+    make = Maker(tmp_path / "network.onnx")
+
+    def load(path: Path) -> Model:
+        if make.times == 1:
+            path.unlink()
+        return open_model(path)
+
+    assert open_made(make, load).inputs
     assert make.times == 2

@@ -7,8 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from ahead_of_time import TARGET, Built, builds
 from onnx import TensorProto, helper, numpy_helper
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, StorageError
 from vista_fast.models import find_backend
-from vista_fast.models.backend import EngineCache, Model, Precision, Profile, TensorRtModel, compile_engine, registry
-from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
+from vista_fast.models.backend import EngineCache, Precision, Profile, TensorRtModel, compile_engine
 from vista_fast.models.backend.tensorrt import EngineKey
 from vista_fast.models.backend.tensorrt import library as library_module
 from vista_fast.models.backend.tensorrt.compile import recipe
@@ -38,7 +37,6 @@ from vista_fast.models.segmentation.model import SegmentationModel
 from vista_fast.models.segmentation.ops import DECODE_BATCH
 from vista_fast.models.weights import fetch_weight
 
-TARGET = "sm89"
 SMALL = Profile.of({"x": ((1, 4), (2, 4), (8, 4))})
 KEY = EngineKey("0" * 64, (SMALL,), "f32", "tensorrt_rtx", "1.0", TARGET)
 
@@ -77,33 +75,6 @@ def build(path: Path, cache: EngineCache, profile: Profile | None = SMALL, preci
         target=TARGET,
         cache=cache,
     )
-
-
-@dataclass(frozen=True)
-class Built:
-    """How a network was opened: the engine was built in this precision for these shapes."""
-
-    precision: Precision
-    profiles: Sequence[Profile]
-
-
-def builds(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
-    """Every network that is opened on tensorrt_rtx from now on, and built for TARGET as it would be for a GPU here.
-
-    What opens it gets ONNX Runtime's, because nothing here runs an engine.
-    """
-    made: list[Built] = []
-
-    def load(path: Path, *, precision: Precision, profiles: Sequence[Profile], **_: Any) -> Model:
-        engine = compile_engine(
-            path, profiles=profiles, precision=precision, library="tensorrt_rtx", target=TARGET, cache=cache
-        )
-        assert engine.stat().st_size > path.stat().st_size / 2, "the weights are inside"
-        made.append(Built(precision, profiles))
-        return OnnxRuntimeModel(path, threads=1, precision="f32")
-
-    monkeypatch.setitem(registry._BACKENDS, "tensorrt_rtx", load)
-    return made
 
 
 @pytest.fixture
@@ -370,6 +341,8 @@ def test_profiles_that_do_not_fit_the_network_are_refused(
 
 
 def test_targets_and_precisions_that_do_not_exist_are_refused(cache: EngineCache, network: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="unknown library 'nvinfer'"):
+        compile_engine(network, profiles=[SMALL], library="nvinfer", target=TARGET)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgumentError, match="does not run on 'sm90', only on sm75, sm80, sm86, sm89"):
         compile_engine(network, profiles=[SMALL], library="tensorrt_rtx", target="sm90", cache=cache)
     with pytest.raises(InvalidArgumentError, match=r"precision must be one of f32, .* got 'int8'"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ahead_of_time import builds
 from small_grounding_dino import save_small_model
-from test_tensorrt_engines import builds
 
 from vista_fast.models.backend import EngineCache
 from vista_fast.models.grounding import GroundingConfig

@@ -154,6 +154,8 @@ def _why_not(found: Found, name: str, chosen: Chosen) -> str:
         return "it runs torch's own files (.pt, .pt2), not ONNX"
     if not name.startswith("tensorrt"):
         first = f"{_TITLES.get(chosen.name, chosen.name)} goes first: {chosen.why}; {SETTING}={name} takes this one"
+        if name == "onnxruntime":
+            first = f"masks and tables run on it; else {first}"
         return f"{first}; {_RUNS_ON_CUDA}" if name == found.on_cuda else first
     if not found.machine.gpus:
         return "no GPU (nvidia-smi shows none)"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vista_fast.cli import choices, exits, installed, machine
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, VistaError
+from vista_fast.errors import VistaError
 from vista_fast.models.backend import check_backend, chosen_backend, uses_own_kernels
 from vista_fast.models.backend.choice import SETTING
 from vista_fast.models.grounding.ops import which_answers
@@ -77,13 +77,11 @@ def _backend_on_cuda() -> str | None:
 
 
 def _refusal() -> str | None:
-    """Why the backend that tools take does not run their networks here. One that is not installed is told of apart."""
+    """Why the backend that is chosen for networks does not run those of OCR here; None where it does."""
     try:
-        check_backend(chosen_backend(), opens="the networks of tools")
-    except InvalidArgumentError as error:
+        check_backend(chosen_backend(), opens="the networks of OCR")
+    except (VistaError, OSError, RuntimeError) as error:  # the latter where a library does not load
         return str(error)
-    except MissingExtraError:
-        pass
     return None
 
 

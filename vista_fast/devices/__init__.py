@@ -13,8 +13,8 @@ in_core     the native Op ``cuda.preprocess``, where the CUDA kernels were built
 preprocess  ``register_preprocess``: the Op ``device.preprocess``, Qwen-VL's patches in one launch
 ==========  ============================================================================================
 
-A call runs where its image lives: once these Ops are registered, ``image.zoom`` and ``image.preprocess`` of a
-DeviceImage are theirs, for tools too.
+A call runs where its image lives: once these Ops are registered, ``image.zoom``, ``image.resize`` and
+``image.preprocess`` of a DeviceImage are theirs, for tools too.
 
 A device is a CUDA device, or torch's CPU, whose streams are done when a call returns: on it the same code is tested.
 ``scripts/gpu_check.sh`` runs the tests on a CUDA device.

@@ -15,9 +15,9 @@ from vista_fast.out_of_memory import is_out_of_memory
 if TYPE_CHECKING:
     import torch
 
-Filter: TypeAlias = Literal["bilinear", "bicubic"]
+Filter: TypeAlias = Literal["bilinear", "bicubic", "lanczos"]
 
-_FILTERS: dict[str, str] = {"bilinear": "INTERP_LINEAR", "bicubic": "INTERP_CUBIC"}
+_FILTERS: dict[str, str] = {"bilinear": "INTERP_LINEAR", "bicubic": "INTERP_CUBIC", "lanczos": "INTERP_LANCZOS3"}
 
 _INPUTS = ("first", "corner", "shape", "size")
 _MOST_PIPELINES = 8
@@ -28,12 +28,13 @@ Channels: TypeAlias = tuple[float, float, float]
 class DaliExecutor:
     """Runs batches of decode, zoom and normalise, each in a DALI pipeline of its own that is built when first used.
 
-    Geometry is that of the native Ops: a box of whole pixels is cut out first, so that nothing outside has influence,
-    and resized with antialiasing. The numbers are DALI's: it looks filters up in tables, keeps fractions between the
-    two passes and repeats the edge where Pillow leaves it out. ``zoom`` differs from ``image.zoom`` by at most 24 grey
-    levels in noise and 12 in photographs, in the mean by half a level, or 3 where a picture shrinks to a handful of
-    pixels; decoded JPEG and PNG are equal, but for JPEG on a GPU, which other code decodes: at most 48 levels off in a
-    photograph, one in the mean (tests/devices/test_dali.py). Results are the same whatever else is in a batch.
+    Geometry is that of the native Ops: a box of whole pixels is cut out first, so that nothing outside has
+    influence, and resized with antialiasing. The numbers are DALI's: it looks filters up in tables, keeps fractions
+    between the two passes and repeats the edge where Pillow leaves it out. ``zoom`` differs from ``image.zoom`` by
+    at most 24 grey levels in noise (48 with "lanczos") and 12 in photographs, in the mean by half a level (a whole
+    one with "lanczos"), or 3 where a picture shrinks to a handful of pixels; decoded JPEG and PNG are equal, but
+    for JPEG on a GPU, which other code decodes: at most 48 levels off in a photograph, one in the mean
+    (tests/devices/test_dali.py). Results are the same whatever else is in a batch.
 
     Args:
         device: of the pixels that it takes and gives: torch's CPU, or a CUDA device.
@@ -206,7 +207,7 @@ def _dali() -> Any:
 def _filter(name: str) -> str:
     if name not in _FILTERS:
         raise InvalidArgumentError(
-            f"filter is {name!r}; DALI resizes as the native Ops do with {' or '.join(_FILTERS)}: "
+            f"filter is {name!r}; DALI resizes as the native Ops do with {', '.join(_FILTERS)}: "
             "pass image.to_host() for another"
         )
     return _FILTERS[name]

@@ -32,8 +32,8 @@ def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) ->
 
     - ``dali.decode(encoded=bytes)`` → DeviceImage, upright; on the CPU of the hash that ``Engine.image`` gives those
       bytes, on a GPU, whose decoder may differ by grey levels, of one of its own.
-    - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear" or
-      "bicubic". ``image`` is a DeviceImage, or an Image, which is copied to the device.
+    - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear",
+      "bicubic" or "lanczos". ``image`` is a DeviceImage, or an Image, which is copied to the device.
     - ``dali.resize(image, size, filter="bicubic")`` → DeviceImage: as ``image.resize`` of the whole image, likewise.
     - ``dali.normalise(image, box=None, size=None, filter="bicubic", mean=ImageNet's, std=ImageNet's)`` →
       DeviceTensor float32 [3, height, width].

@@ -117,10 +117,10 @@ def check_precision(backend: str | None, precision: str) -> None:
     if precision not in known:
         raise InvalidArgumentError(f"precision must be one of {', '.join(known)}, got {precision!r}")
     if backend is not None and precision not in RUNS_IN[backend]:
-        able = ", ".join(name for name, precisions in RUNS_IN.items() if precision in precisions)
+        able = ", ".join(name for name, has in RUNS_IN.items() if precision in has and name != "torch")
         raise InvalidArgumentError(
-            f"backend {backend!r} runs {', '.join(RUNS_IN[backend])}, got precision {precision!r}, which one of {able} "
-            f"has; choose it as backend or in {SETTING}, or another precision"
+            f"backend {backend!r} runs {', '.join(RUNS_IN[backend])}, got precision {precision!r}; choose one of them, "
+            f"or as backend or in {SETTING} one that has it: {able}"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast.errors import InvalidArgumentError, NotFoundError
+from vista_fast.out_of_memory import is_out_of_memory
 
 Precision: TypeAlias = Literal["f32", "f16", "bf16", "mixed"]
 """Arithmetic inside a network. f32 is exact to rounding; bf16 is faster on CPUs that compute in it, f16 and bf16 on
@@ -128,9 +129,15 @@ def _agrees(spec: TensorSpec, wanted: Dimensions) -> bool:
     )
 
 
-def not_loaded(path: Path, reason: object) -> str:
-    """The message of a file that a library does not take."""
-    return f"{path} can't be loaded as an ONNX network; get the file again, or name the right one: {reason}"
+class NotLoadedError(InvalidArgumentError):
+    """A library does not take a file as a network: it is damaged, or another one."""
+
+
+def not_loaded(path: Path, reason: Exception | str) -> InvalidArgumentError:
+    """The error of a file that a library does not take; a NotLoadedError unless memory ran out."""
+    short = isinstance(reason, Exception) and is_out_of_memory(reason)
+    kind = InvalidArgumentError if short else NotLoadedError
+    return kind(f"{path} can't be loaded as an ONNX network; get the file again, or name the right one: {reason}")
 
 
 def existing(path: Path) -> Path:

@@ -94,7 +94,7 @@ class OnnxRuntimeModel:
                 str(path), sess_options=options, providers=[_provider(device)]
             )
         except Exception as error:  # the library has its own classes
-            raise InvalidArgumentError(not_loaded(path, error)) from error
+            raise not_loaded(path, error) from error
         if _PROVIDERS[device] not in self._session.get_providers():
             raise InvalidArgumentError(
                 f"onnxruntime could not load its libraries for {device!r} and would run on the CPU; install the CUDA "

@@ -82,7 +82,7 @@ class OpenVinoModel:
             if own is not None and own.rest is not None:
                 self._parts.append(_Compiled(own.rest, "f32" if precision == "f32" else "bf16", threads))
         except Exception as error:  # the library has its own classes
-            raise InvalidArgumentError(not_loaded(path, error)) from error
+            raise not_loaded(path, error) from error
         self.metadata: Mapping[str, str] = {key: str(entry.value) for key, entry in info.get("framework", {}).items()}
 
     def run(self, batch: Mapping[str, Array], /) -> dict[str, Array]:

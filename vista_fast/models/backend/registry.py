@@ -130,7 +130,7 @@ def open_model(
 def chosen_backend(
     device: Device | None = None, *, suffix: str = ".onnx", without_torch: bool = False, on_cpu: str | None = None
 ) -> str:
-    """The name of the backend that ``open_model`` takes for a file of that ending where none is named.
+    """The name of the backend for a file of that ending where none is named: without more, what ``open_model`` takes.
 
     ``without_torch`` passes over VISTA_FAST_BACKEND where it names torch, which opens files of its own only. ``on_cpu``
     is the fastest on the CPU for a certain network, and taken there where it is installed and the variable names none.
@@ -215,7 +215,7 @@ def usable_cores() -> int:
 
 def native_precision() -> Precision:
     """The fastest precision that this CPU computes in by itself, in the backend that is chosen: OpenVINO alone has more
-    than one."""
+    than one. Raises as ``chosen_backend`` does."""
     if chosen_backend("cpu") != "openvino" or not is_installed("openvino"):
         return "f32"
     able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -90,7 +90,12 @@ class GroundingConfig:
                 f"without padding torch runs the network in f32, got backend {self.backend!r} and precision "
                 f"{self.precision!r}; leave them out, or keep padding"
             )
-        if self.backend == "torch" and self.precision != "f32":
+        self.check_torch(self.backend)
+
+    def check_torch(self, library: str | None) -> None:
+        """Raises InvalidArgumentError where that library is torch, and not f32 is asked for."""
+        if library == "torch" and self.precision != "f32":
             raise InvalidArgumentError(
-                f"torch runs grounding in f32 only, got precision {self.precision!r}; use openvino for it"
+                f"torch runs grounding in f32 only, got precision {self.precision!r}; use openvino (bf16) or tensorrt "
+                "(f16, bf16) for it"
             )

@@ -154,14 +154,15 @@ def _proposals(
         zip(spatial_shapes_list, torch.split(padding_mask, lengths, dim=1), strict=True)
     ):
         covered = ~mask.view(-1, height, width)
-        sides = torch.stack([covered[:, 0].sum(1), covered[:, :, 0].sum(1)], dim=1)[:, None].to(enc_output.dtype)
+        sides = torch.stack([covered[:, 0].sum(1), covered[:, :, 0].sum(1)], dim=1)[:, None]
         rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        centres = (torch.stack([columns, rows], dim=-1).view(1, -1, 2) + 0.5).to(enc_output)
-        # 0.01 < centre / side < 0.99 in whole numbers, which every library has exactly.
-        inside.append(((centres * 100 > sides) & (centres * 100 < sides * 99)).all(-1, keepdim=True))
+        twice = (2 * torch.stack([columns, rows], dim=-1).view(1, -1, 2) + 1).to(sides)  # the centres
         size = 0.05 * 2.0**level
-        boxes.append(torch.nn.functional.pad(centres / sides, (0, 2), value=size))
-        assert size < 0.99
+        # 0.01 < centre / side < 0.99 in integers, which no library rounds.
+        within = ((twice * 50 > sides) & (twice * 50 < sides * 99)).all(-1, keepdim=True)
+        inside.append(within if size < 0.99 else torch.zeros_like(within))
+        centres = twice.to(enc_output.dtype) / (2 * sides).to(enc_output.dtype)
+        boxes.append(torch.nn.functional.pad(centres, (0, 2), value=size))
     left_out = padding_mask.unsqueeze(-1) | ~torch.cat(inside, dim=1)
     fractions = torch.cat(boxes, dim=1)
     proposals = torch.log(fractions / (1 - fractions)).masked_fill(left_out, float("inf"))

@@ -15,11 +15,12 @@ def transformers_class(name: str) -> Any:
 
         return getattr(transformers, name)
     except (ImportError, OSError) as error:  # the latter for a library of torch's that can't be loaded
-        missing = getattr(error, "name", None)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if missing is None:
             raise MissingExtraError(
-                f"Grounding DINO needs torch and transformers, which can't be imported ({error.__cause__ or error}); "
-                "`vista-fast doctor` says what stands against it"
+                "Grounding DINO needs torch and transformers, and what is installed can't be imported: "
+                f"{error.__cause__ or error}; see whether `vista-fast doctor` says more, or install both anew: "
+                "pip install --force-reinstall 'vista-fast[grounding]'"
             ) from error
         raise MissingExtraError(
             f"Grounding DINO needs {missing}, which is not installed: pip install 'vista-fast[grounding]'"

@@ -85,6 +85,7 @@ def _register(engine: Engine, config: GroundingConfig) -> Grounder:
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
+    config.check_torch(config.library)
     if config.library != "torch" or config.device == "cuda":
         check_backend(config.library, config.device, config.precision)
     if config.library != "torch":

@@ -24,8 +24,8 @@ class OcrConfig:
 
     Attributes:
         backend: library that runs the networks: "openvino" on the CPU, "tensorrt" or "tensorrt_rtx" on a GPU,
-            "onnxruntime" on both, or "torch", which does too and opens files of its own only; None takes the fastest
-            of the device's that is installed.
+            "onnxruntime" on both; None takes the fastest of the device's that is installed. "torch" opens files of its
+            own only, and not these.
         device: where they run: "cpu" or "cuda", the GPU that is torch's current one when the Ops are registered; None
             takes the CPU, and "cuda" for a backend that knows no other.
         detector: the detection network: the name of PP-OCR weights (``vista-fast weights list``), or the path of an
@@ -103,8 +103,9 @@ class OcrConfig:
 
     def __post_init__(self) -> None:
         check_choice(self.backend, self.device, opens="the networks of OCR")
-        for precision in filter(None, (self.precision, self.detector_precision)):
-            check_precision(self.backend, precision)
+        check_precision(self.backend, self.precision)
+        if self.detector_precision is not None:
+            check_precision(self.backend, self.detector_precision)
         if self.limit_type not in ("min", "max"):
             raise InvalidArgumentError(f'limit_type must be "min" or "max", got {self.limit_type!r}')
         if self.limit_side_len < 32:

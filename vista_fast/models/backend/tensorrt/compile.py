@@ -76,8 +76,8 @@ def recipe(
     cache: EngineCache | None,
 ) -> Recipe:
     """The same as ``compile_engine`` takes, checked, and nothing built."""
-    check_precision(library, precision)
     loaded = load_library(library)
+    check_precision(library, precision)
     built_for = target_of(loaded, target)
     network = read_network(path)
     key = EngineKey(

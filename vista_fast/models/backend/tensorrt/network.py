@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError
+from vista_fast.errors import MissingExtraError
 from vista_fast.models.backend.model import existing, not_loaded
 
 
@@ -50,9 +50,9 @@ def read_network(path: Path) -> Network:
         digest = _sha256(files)
         onnx.load_external_data_for_model(proto, str(path.parent))
     except Exception as error:  # protobuf and onnx have their own classes
-        raise InvalidArgumentError(not_loaded(path, error)) from error
+        raise not_loaded(path, error) from error
     if not proto.graph.node:
-        raise InvalidArgumentError(not_loaded(path, "it holds no operators"))
+        raise not_loaded(path, "it holds no operators")
     return Network(path, digest, proto, {entry.key: entry.value for entry in proto.metadata_props})
 
 
