@@ -110,8 +110,9 @@ def test_every_call_fits_the_signatures_and_one_that_does_not_is_seen(module: st
         "[mypy-tensorrt]\nignore_errors = true\n"
         "[mypy-numpy.*]\nfollow_imports = skip\nfollow_imports_for_stubs = true\n"
     )
-    folder = copied_package(tmp_path / "checked") / "models" / "backend"
-    checked = [str(folder / name) for name in ("tensorrt", "model.py", "profile.py")]
+    package = copied_package(tmp_path / "checked")
+    folder = package / "models" / "backend"
+    checked = [str(folder / name) for name in ("tensorrt", "model.py", "profile.py")] + [str(package / "errors.py")]
     arguments = ["--config-file", str(config), "--cache-dir", str(tmp_path / "cache")]
     mypy = [sys.executable, "-m", "mypy", *arguments, *checked]
     run(mypy, MYPYPATH=str(tmp_path))
