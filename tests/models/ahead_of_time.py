@@ -17,10 +17,11 @@ TARGET = "sm89"
 
 @dataclass(frozen=True)
 class Built:
-    """How a network was opened: the engine was built in this precision for these shapes."""
+    """How a network was opened: its engine, of so many bytes, was built in this precision for these shapes."""
 
     precision: Precision
     profiles: Sequence[Profile]
+    size: int
 
 
 def builds(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
@@ -34,8 +35,7 @@ def builds(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
         engine = compile_engine(
             path, profiles=profiles, precision=precision, library="tensorrt_rtx", target=TARGET, cache=cache
         )
-        assert engine.stat().st_size > path.stat().st_size / 2, "the weights are inside"
-        made.append(Built(precision, profiles))
+        made.append(Built(precision, profiles, engine.stat().st_size))
         return OnnxRuntimeModel(path, threads=1, precision="f32")
 
     monkeypatch.setitem(registry._BACKENDS, "tensorrt_rtx", load)

@@ -86,6 +86,7 @@ def built(cache: EngineCache, monkeypatch: pytest.MonkeyPatch) -> list[Built]:
 def test_ocr_is_built_for_all_shapes_of_its_ops(detector: Precision, recogniser: Precision, built: list[Built]) -> None:
     OcrModel(OcrConfig(backend="tensorrt_rtx", precision=recogniser, detector_precision=detector))
     assert [(each.precision, len(each.profiles)) for each in built] == [(detector, 3), (recogniser, 2)]
+    assert min(each.size for each in built) > 8_000_000
 
 
 def test_segmentation_is_built_for_all_shapes_of_its_ops(built: list[Built]) -> None:
@@ -99,13 +100,17 @@ def test_segmentation_is_built_for_all_shapes_of_its_ops(built: list[Built]) -> 
     shapes = {"point_coords": (count, 256, 2), "point_labels": (count, 256), "mask_input": (count, 1, 256, 256)}
     assert many.holds(shapes)
     assert not few.holds(shapes)
+    assert encoder.size > 100_000_000
+    assert decoder.size > 8_000_000
 
 
 def test_the_layout_is_built_without_profiles(built: list[Built]) -> None:
     """All its shapes are fixed."""
     fetch_weight("pp-layout-cdla")
     LayoutModel(DocumentConfig(backend="tensorrt_rtx"))
-    assert [each.profiles for each in built] == [()]
+    (layout,) = built
+    assert layout.profiles == ()
+    assert layout.size > 4_000_000
 
 
 def test_the_detector_of_coco_is_built_for_all_shapes_of_its_op(built: list[Built]) -> None:
@@ -113,7 +118,9 @@ def test_the_detector_of_coco_is_built_for_all_shapes_of_its_op(built: list[Buil
     fetch_weight(WEIGHT)
     config = GroundingConfig(backend="tensorrt_rtx")
     CocoDetector(config)
-    ((profile,),) = [each.profiles for each in built]
+    (detector,) = built
+    (profile,) = detector.profiles
+    assert detector.size > 8_000_000
     assert all(profile.holds({"input": (count, 3, 416, 416)}) for count in (1, config.max_batch))
 
 

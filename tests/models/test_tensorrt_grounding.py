@@ -24,7 +24,9 @@ def test_grounding_is_built_for_all_shapes_of_its_op(tmp_path: Path, monkeypatch
     canvas, _ = model.batch_key(1333, 600, "a cup.")
     assert canvas == (800, 1344)
     model._network(canvas)
-    ((profile,),) = [each.profiles for each in built]
+    (network,) = built
+    (profile,) = network.profiles
+    assert network.size > 8_000_000
     assert {name for name, _ in profile.ranges} == set(INPUTS)
     most = dict.fromkeys(INPUTS, (config.max_batch, 256))
     assert profile.holds({**most, "pixels": (config.max_batch, 3, *canvas), "covered": (config.max_batch, 2)})

@@ -17,6 +17,7 @@ from PIL import ImageDraw, ImageFont
 import vista_fast as vf
 from vista_fast.models.ocr import OcrConfig, OcrModel, read_text
 from vista_fast.models.ocr.reader import padded_width
+from vista_fast.tools.perception import Ocr
 
 Note = Callable[..., PilImage.Image]
 
@@ -261,6 +262,24 @@ async def test_networks_that_can_not_be_loaded_lose_the_call_and_not_the_tool(
         with pytest.raises(vf.errors.AbortedError, match=r"openvino could not be loaded .* memory"):
             await toolbox.call(vf.ToolCall("ocr"), images=[image])
         assert (await toolbox.call(vf.ToolCall("ocr"), images=[image])).text == "Reads now"
+
+
+async def test_four_thousand_lines_keep_their_order_past_the_limit_of_calls() -> None:
+    corners = [(x, y) for y in range(100) for x in range(40)]
+    quads = np.array([[(x, y), (x + 0.9, y), (x + 0.9, y + 0.9), (x, y + 0.9)] for x, y in corners], np.float32) * 16
+    found = {"quads": quads, "scores": np.ones(len(quads), np.float32)}
+
+    def read(calls: list[dict]) -> list[dict]:
+        return [{"text": f"{call['quad'][0]:.0f}.{call['quad'][1]:.0f}", "score": 1.0} for call in calls]
+
+    with vf.Engine(threads=1, max_calls=64) as engine:
+        engine.register(vf.Op("ocr.detect", "1", run=lambda calls: [found] * len(calls)))
+        engine.register(vf.Op("ocr.recognize", "1", run=read))
+        toolbox = vf.Toolbox(engine, [Ocr(min_score=0.5)])
+        page = engine.image(np.zeros((1600, 640, 3), np.uint8))
+        seen = await toolbox.call(vf.ToolCall("ocr"), images=[page])
+        assert seen.text.splitlines() == [f"{16 * x}.{16 * y}" for x, y in corners]
+        assert (await toolbox.call(vf.ToolCall("ocr"), images=[page])).text == seen.text
 
 
 async def test_four_thousand_lines_are_read_in_one_call() -> None:
