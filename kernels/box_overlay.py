@@ -8,21 +8,24 @@ A program copies a stretch of one image's pixels and paints, in order, those tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+
+from vista_fast.errors import InvalidArgumentError
 
 from .calls import BoxOverlay
 from .ragged import RaggedImages
-from .tiles import check_device, on, table, tl, triton
-
-_BLOCK = 1024
+from .tiles import check_device, launch, table, tl, triton, tuned
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["size"])
 def _box_overlay(
     out,  # uint8 [bytes]
     pixels,  # uint8 [bytes]
     images,  # int64 [images, 7]: first byte, pitch, height, width, first byte of the copy, first outline, end of them
     outlines,  # int64 [outlines, 8]: left, top, right, bottom, width, red, green, blue
+    size,  # only the key of the tuning
     BLOCK: tl.constexpr,
 ):
     image = images + tl.program_id(1) * 7
@@ -58,11 +61,20 @@ def _box_overlay(
     tl.store(target + 2, blue, mask=inside)
 
 
-def box_overlay(call: BoxOverlay) -> RaggedImages:
+_tuned = tuned(_box_overlay, ["size"], [({"BLOCK": 128 << step}, 4) for step in range(5)])
+
+
+def box_overlay(call: BoxOverlay, *, block: int | None = None) -> RaggedImages:
     """Runs ``call`` in one launch. Returns copies of all its images, packed without gaps on the device of the pixels.
 
-    Raises InvalidArgumentError when the pixels lie on the CPU and Triton's interpreter is not chosen.
+    ``block``, a power of two, fixes how many pixels a program takes; by default the first launch of each size of the
+    largest image, in powers of four, measures five choices and keeps the best, for later processes too.
+
+    Raises InvalidArgumentError when the pixels lie on the CPU and Triton's interpreter is not chosen, or ``block`` is
+    no power of two.
     """
+    if block is not None and (block < 1 or block & (block - 1)):
+        raise InvalidArgumentError(f"block must be a power of two or None, got {block}")
     device, images = call.images.pixels.device, call.images
     check_device(images.pixels, "the pixels")
     shapes = images.shapes.cpu().long()
@@ -77,8 +89,21 @@ def box_overlay(call: BoxOverlay) -> RaggedImages:
     widths = call.widths.cpu().clamp(max=(1 << 31) - 1)
     outlines = [*call.boxes.cpu()[order].unbind(1), widths[order], *call.colors.cpu()[order].unbind(1)]
     columns = [images.offsets, images.line_bytes, *shapes.unbind(1), offsets, firsts, ends]
-    with on(device):
-        _box_overlay[(triton.cdiv(int(areas.max()), _BLOCK), len(areas))](
-            out, images.pixels, table(columns, device), table(outlines, device), BLOCK=_BLOCK
-        )
+    largest = int(areas.max())
+
+    def grid(meta: dict[str, Any]) -> tuple[int, int]:
+        return (triton.cdiv(largest, meta["BLOCK"]), len(areas))
+
+    launch(
+        _box_overlay,
+        _tuned,
+        grid,
+        {"BLOCK": block or 1024},
+        tune=block is None,
+        out=out,
+        pixels=images.pixels,
+        images=table(columns, device),
+        outlines=table(outlines, device),
+        size=largest.bit_length() // 2,
+    )
     return RaggedImages(out, offsets, images.shapes)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -238,19 +238,22 @@ _tuning = threading.Lock()
 INTERPRETED = not isinstance(resized_tile, triton.JITFunction)
 
 
-def tuned(kernel: Any, key: list[str]) -> Any:
-    """``kernel``, measuring seven choices of Blocks at its first launch of each ``key``; the best is remembered, in
-    this process and in Triton's cache folder on disk (TRITON_CACHE_DIR) for later ones."""
-    choices = [
-        (Blocks(16, 32, 16, 32), 4),
-        (Blocks(16, 32, 32, 32), 4),
-        (Blocks(16, 64, 32, 32), 4),
-        (Blocks(16, 64, 32, 32), 8),
-        (Blocks(32, 32, 32, 32), 4),
-        (Blocks(32, 64, 32, 32), 8),
-        (Blocks(32, 64, 32, 64), 8),
-    ]
-    configs = [triton.Config(blocks.constants, num_warps=warps) for blocks, warps in choices]
+_TILES: tuple[tuple[dict[str, int], int], ...] = (
+    (Blocks(16, 32, 16, 32).constants, 4),
+    (Blocks(16, 32, 32, 32).constants, 4),
+    (Blocks(16, 64, 32, 32).constants, 4),
+    (Blocks(16, 64, 32, 32).constants, 8),
+    (Blocks(32, 32, 32, 32).constants, 4),
+    (Blocks(32, 64, 32, 32).constants, 8),
+    (Blocks(32, 64, 32, 64).constants, 8),
+)
+
+
+def tuned(kernel: Any, key: list[str], choices: Iterable[tuple[dict[str, int], int]] = _TILES) -> Any:
+    """``kernel``, measuring the ``choices`` of its constants and warps (default: seven of Blocks) at its first launch
+    of each ``key``; the best is remembered, in this process and in Triton's cache folder on disk (TRITON_CACHE_DIR) for
+    later ones."""
+    configs = [triton.Config(constants, num_warps=warps) for constants, warps in choices]
     return triton.autotune(configs=configs, key=key, cache_results=True)(kernel)
 
 
@@ -258,22 +261,24 @@ def launch(
     kernel: Any,
     tuned_kernel: Any,
     grid: Callable[[dict[str, Any]], tuple[int, ...]],
-    blocks: Blocks | None,
+    constants: dict[str, int],
+    *,
+    tune: bool = True,
     **arguments: Any,
 ) -> None:
-    """Launches with ``blocks``, or tuned, on the device of ``out``; the interpreter has nothing to tune and takes the
-    default Blocks, as does a launch where the device has no memory left for tuning."""
+    """Launches with the best choice of the tuning on the device of ``out``, or with these ``constants``: where ``tune``
+    is false, under the interpreter, which has nothing to tune, and where the device has no memory left for tuning."""
     with on(arguments["out"].device):
-        if blocks is None and not INTERPRETED:
+        if tune and not INTERPRETED:
             try:
                 # Triton's tuner keeps a launch's arguments in itself.
                 with _tuning:
                     tuned_kernel[grid](**arguments)
             except torch.OutOfMemoryError:
-                blocks = Blocks()
+                pass
             else:
                 return
-        kernel[grid](**arguments, **(blocks or Blocks()).constants)
+        kernel[grid](**arguments, **constants)
 
 
 def on(device: torch.device) -> contextlib.AbstractContextManager[object]:

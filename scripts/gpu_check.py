@@ -36,18 +36,22 @@ def main() -> int:
 
     # After the question above, because these need a GPU's libraries.
     from gpu_bench import copy_bandwidth, measure_each
+    from gpu_ops import measure_ops
     from gpu_parity import check_all
 
     agreements = check_all(arguments.seed)
     report: dict[str, Any] = {"machine": machine(), "commit": commit(), "seed": arguments.seed, "gpu_tests": tests}
     report["parity"] = [agreement.record() for agreement in agreements]
-    report["records"] = []
+    report["records"], report["ops"] = [], []
     save(report, arguments.results)
     try:
         report["copy_bandwidth_bytes_per_s"] = bandwidth = copy_bandwidth()
         for record in measure_each(arguments.seed, arguments.seconds, bandwidth):
             report["records"].append(record)
             save(report, arguments.results)  # as far as it has come, should it be cut short
+        for measured in measure_ops("cuda"):
+            report["ops"].append(measured)
+            save(report, arguments.results)
     except Exception as error:  # what was compared must not be lost with the times
         report["note"] = f"The times end with {type(error).__name__}: {error}"[:300]
         save(report, arguments.results)
@@ -122,6 +126,7 @@ def machine() -> dict[str, str]:
         "torch": torch.__version__,
         "triton": triton.__version__,
         "python": platform.python_version(),
+        "cores": str(len(os.sched_getaffinity(0))),
     }
 
 
@@ -145,9 +150,22 @@ def table(report: dict[str, Any]) -> str:
             lines.append(f"| {record['workload']} | {name} | {statistics.median(times):.3f} | {share} | {ratio} |")
         for name, why in record["not_measured"].items():
             lines.append(f"| {record['workload']} | {name} | not measured: {why} | | |")
+    if report["ops"]:
+        lines += ["", f"Ops on networks, images per second ({report['machine']['cores']} cores on the CPU):", ""]
+        lines += ["| Op | GPU | CPU | faster |", "|---|---|---|---|"]
+    lines += [_op_row(measured) for measured in report["ops"]]
     if "note" in report:
         lines += ["", report["note"]]
     return "\n".join(lines) + "\n"
+
+
+def _op_row(measured: dict[str, Any]) -> str:
+    if measured["not_measured"]:
+        return f"| {measured['op']} | not measured: {measured['not_measured']} | | |"
+    rates, ratios = measured["images_per_s"], measured["ratio"]
+    sides = [f"{statistics.median(rates[name]):.1f} ({library})" for name, library in measured["libraries"].items()]
+    faster = f"{statistics.median(ratios):.1f}× ({min(ratios):.1f} to {max(ratios):.1f})"
+    return f"| {' | '.join([measured['op'], *sides, faster])} |"
 
 
 def _bandwidth(report: dict[str, Any]) -> str:

@@ -41,7 +41,8 @@ def test_kernel_equals_reference_on_random_outlines(data: st.DataObject) -> None
         torch.tensor(colors, dtype=torch.uint8).view(-1, 3),
         torch.tensor(widths, dtype=torch.long),
     )
-    assert torch.equal(box_overlay(call).pixels, reference.box_overlay(call).pixels)
+    block = data.draw(st.sampled_from([None, 64, 4096]))
+    assert torch.equal(box_overlay(call, block=block).pixels, reference.box_overlay(call).pixels)
 
 
 def test_equals_the_native_op() -> None:
@@ -85,3 +86,10 @@ def test_wrong_calls_say_what_is_wrong(change: dict, message: str) -> None:
     }
     with pytest.raises(InvalidArgumentError, match=message):
         BoxOverlay(**{**arguments, **change})
+
+
+def test_a_block_that_is_no_power_of_two_is_refused() -> None:
+    none = torch.empty((0, 4), dtype=torch.long)
+    call = BoxOverlay(RaggedImages.pack([noise(8, 10)]), none[:, 0], none, none[:, :3].to(torch.uint8), none[:, 0])
+    with pytest.raises(InvalidArgumentError, match="power of two or None, got 48"):
+        box_overlay(call, block=48)

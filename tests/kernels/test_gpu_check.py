@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import re
@@ -113,14 +114,33 @@ def test_the_table_names_what_was_not_measured() -> None:
         "ratio": {"DALI": [4.0, 4.0, 4.0]},
         "not_measured": {"transformers": "ImportError: no torchvision"},
     }
-    machine = {"gpu": "a GPU", "torch": "2", "triton": "3"}
+    machine = {"gpu": "a GPU", "torch": "2", "triton": "3", "cores": "16"}
     parity = [{"agrees": True}, {"agrees": None}]
     report = {"machine": machine, "commit": "0123456", "gpu_tests": "passed", "parity": parity}
     report["copy_bandwidth_bytes_per_s"] = 1e12
+    some_op = {"op": "some op", "libraries": {"GPU": "a", "CPU": "b"}, "ratio": [2.0, 3.0, 4.0], "not_measured": ""}
+    some_op["images_per_s"] = {"GPU": [2.0, 9.0, 12.0], "CPU": [1.0, 3.0, 3.0]}
+    report["ops"] = [some_op, {"op": "another", "not_measured": "NotFoundError: no weights"}]
     table = importlib.import_module("gpu_check").table(report | {"records": [record]})
     assert "commit 0123456: 1 of 1 comparisons" in table
     assert "| some | DALI | 8.000 | 10 % | 4.0× (4.0 to 4.0) |" in table
     assert "not measured: ImportError: no torchvision" in table
+    assert "| some op | 9.0 (a) | 3.0 (b) | 3.0× (2.0 to 4.0) |" in table
+    assert "| another | not measured: NotFoundError: no weights | | |" in table
+
+
+@pytest.mark.usefixtures("scripts")
+def test_ops_are_measured_on_both_sides() -> None:
+    for weight in (GRAPH, WEIGHT):
+        fetch_weight(weight)
+    ops = importlib.import_module("gpu_ops")
+    read, coco = (dataclasses.replace(ops.WORKS[number], images=2) for number in (0, 3))
+    broken = dataclasses.replace(coco, run=lambda engine, images: engine.call("no op"))
+    measured = list(ops.measure_ops("cpu", [read, coco, broken]))
+    assert [len(each["ratio"]) for each in measured] == [5, 5, 0]
+    assert all(rate > 0 for each in measured for rates in each["images_per_s"].values() for rate in rates)
+    assert measured[0]["libraries"] == {"GPU": "openvino", "CPU": "openvino"}
+    assert "no op" in measured[2]["not_measured"]
 
 
 @pytest.mark.usefixtures("scripts")

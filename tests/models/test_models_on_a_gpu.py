@@ -203,12 +203,34 @@ def test_onnxruntime_gives_what_it_gives_on_the_cpu(
         np.testing.assert_allclose(run_single(on_gpu, given), run_single(on_cpu, given), atol=1e-3)
 
 
-@pytest.mark.usefixtures("with_cuda_provider")
-def test_onnxruntime_without_memory_is_a_typed_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = weights(detection_weights)
-    limited = {"device_id": 0, "use_tf32": 0, "gpu_mem_limit": 256 << 20, "arena_extend_strategy": "kSameAsRequested"}
-    monkeypatch.setattr(onnxruntime_backend, "_provider", lambda device: ("CUDAExecutionProvider", limited))
-    model = OnnxRuntimeModel(path, threads=1, precision="f32", device="cuda")
+@pytest.fixture
+def within_256_mib(with_cuda_provider: None, monkeypatch: pytest.MonkeyPatch) -> OnnxRuntimeModel:
+    """The network of detection, whose session may take so much of the GPU's memory."""
+    name, chosen = onnxruntime_backend._provider("cuda")
+    limited = (name, {**chosen, "gpu_mem_limit": 256 << 20})  # type: ignore[dict-item]
+    monkeypatch.setattr(onnxruntime_backend, "_provider", lambda device: limited)
+    return OnnxRuntimeModel(weights(detection_weights), threads=1, precision="f32", device="cuda")
+
+
+def test_onnxruntime_runs_a_batch_that_does_not_fit_in_halves(
+    within_256_mib: OnnxRuntimeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tried = within_256_mib, []
+    run = model._run
+    monkeypatch.setattr(model, "_run", lambda feed: tried.append(len(feed["x"])) or run(feed))
+    # An item's pixels take 3 MiB, and its first features 4 or more.
+    given = np.random.default_rng(0).uniform(-1, 1, (64, 3, 512, 512)).astype(np.float32)
+    found = run_single(model, given)
+    assert tried[0] == 64
+    assert min(tried) < 64
+    wanted = open_model(detection_weights(), backend="onnxruntime", device="cpu")
+    for first in (0, 31, 63):
+        part = given[first : first + 1]
+        np.testing.assert_allclose(found[first : first + 1], run_single(wanted, part), atol=1e-3)
+
+
+def test_onnxruntime_without_memory_is_a_typed_error(within_256_mib: OnnxRuntimeModel) -> None:
+    model = within_256_mib
     # An item's pixels take 192 MiB.
     with pytest.raises(ResourceExhaustedError, match=r"on x \[1, 3, 4096, 4096\], which can't be split further"):
         run_single(model, np.zeros((2, 3, 4096, 4096), np.float32))
