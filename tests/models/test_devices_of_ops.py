@@ -20,6 +20,7 @@ from vista_fast.models.backend import check_backend, chosen_backend, registry
 from vista_fast.models.backend.halving import run_halving
 from vista_fast.models.backend.model import TensorSpec
 from vista_fast.models.backend.onnxruntime import OnnxRuntimeModel
+from vista_fast.models.backend.tensorrt import target as tensorrt_target
 from vista_fast.models.documents import DocumentConfig, LayoutModel, TableModel
 from vista_fast.models.documents import ops as documents
 from vista_fast.models.grounding import CocoDetector, GroundingConfig, GroundingDino, register_grounding
@@ -115,6 +116,26 @@ def test_on_a_gpu_the_fastest_that_runs_there_is_taken(
     assert chosen_backend("cpu") == "openvino"
 
 
+@pytest.mark.parametrize(
+    ("target", "name"), [("sm75", "onnxruntime"), ("sm86", "tensorrt_rtx"), ("sm90", "onnxruntime")]
+)
+def test_tensorrt_rtx_is_taken_on_a_gpu_where_it_runs_in_f32(
+    monkeypatch: pytest.MonkeyPatch, target: str, name: str
+) -> None:
+    monkeypatch.setattr(registry, "has_gpu", lambda: True)
+    monkeypatch.setattr(tensorrt_target, "present_gpu", lambda _: target)
+    assert chosen_backend("cuda") == name
+
+
+def test_products_that_a_gpu_lacks_are_refused_before_a_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_target, "present_gpu", lambda _: "sm75")
+    with pytest.raises(
+        InvalidArgumentError, match=r"f16 only on a Turing GPU \(sm75\), got precision 'f32'; use backend"
+    ):
+        check_backend("tensorrt_rtx", "cuda")
+    check_backend("tensorrt_rtx", "cuda", "f16")
+
+
 def test_a_setting_of_another_device_is_refused_where_ops_are_made(
     engine: vf.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,11 +207,13 @@ def test_a_precision_that_the_chosen_library_lacks_is_refused_when_the_ops_are_m
 
 
 @pytest.mark.parametrize("precision", ["f16", "bf16", "mixed"])
-def test_torch_as_a_setting_grounds_in_f32_only(
-    engine: vf.Engine, folder: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
+@pytest.mark.parametrize("backend", ["openvino", "torch", "tensorrt_rtx"])
+def test_grounding_dino_runs_in_f32_only(
+    engine: vf.Engine, folder: Path, monkeypatch: pytest.MonkeyPatch, precision: Any, backend: str
 ) -> None:
-    monkeypatch.setenv("VISTA_FAST_BACKEND", "torch")
-    with pytest.raises(InvalidArgumentError, match="torch runs grounding in f32 only, got"):
+    monkeypatch.setenv("VISTA_FAST_BACKEND", backend)
+    monkeypatch.setattr(grounding, "check_backend", lambda *_: None)  # as if all of them ran here
+    with pytest.raises(InvalidArgumentError, match=f"Grounding DINO runs in f32 only.* got precision '{precision}'"):
         register_grounding(engine, GroundingConfig(model=folder, precision=precision))
 
 

@@ -34,11 +34,11 @@ class GroundingConfig:
             ``torch.backends.cudnn.allow_tf32`` is set, and products while ``torch.backends.cuda.matmul.allow_tf32`` is,
             which is the program's to say.
         threads: threads of the network; None takes the engine's budget, else all usable cores.
-        precision: "f32", or "bf16" (OpenVINO on CPUs with AMX, TensorRT), or "f16" (TensorRT). In f32 what else is in
-            a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the image's sides. The detector of COCO's
-            classes holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.97, of what scores 0.3 or
-            more in photographs, and of 0.85 where things are small or unclear. For Grounding DINO no bound is held:
-            with random weights some scores and boxes change by much.
+        precision: "f32"; for the detector of COCO's classes also "bf16" (OpenVINO on CPUs with AMX, TensorRT) and "f16"
+            (TensorRT). In f32 what else is in a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the
+            image's sides. The detector holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.97,
+            of what scores 0.3 or more in photographs, and of 0.85 where things are small or unclear. Grounding DINO is
+            refused in another precision than f32: with random weights some scores and boxes change by much.
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
         longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both.
@@ -89,13 +89,4 @@ class GroundingConfig:
             raise InvalidArgumentError(
                 f"without padding torch runs the network in f32, got backend {self.backend!r} and precision "
                 f"{self.precision!r}; leave them out, or keep padding"
-            )
-        self.check_torch(self.backend)
-
-    def check_torch(self, library: str | None) -> None:
-        """Raises InvalidArgumentError where that library is torch, and not f32 is asked for."""
-        if library == "torch" and self.precision != "f32":
-            raise InvalidArgumentError(
-                f"torch runs grounding in f32 only, got precision {self.precision!r}; use openvino (bf16) or tensorrt "
-                "(f16, bf16) for it"
             )

@@ -78,10 +78,16 @@ class GroundingDino:
             threads: the budget where ``config.threads`` is None; its default is all cores.
 
         Raises:
-            InvalidArgumentError: the folder has another model, or a file of it can't be read.
+            InvalidArgumentError: the folder has another model, or a file of it can't be read, or the config asks for
+                another precision than f32.
             MissingExtraError: torch or transformers is not installed.
         """
         self.config = config = config or GroundingConfig()
+        if config.precision != "f32":
+            raise InvalidArgumentError(
+                f"Grounding DINO runs in f32 only, where it finds what transformers finds, got precision "
+                f"{config.precision!r}; leave precision out, or take model='coco'"
+            )
         self._max_tokens = _longest_caption(folder)
         self.sizing = sizing_of(folder, config)
         self.reader = CaptionReader(folder, self._max_tokens)
@@ -143,7 +149,6 @@ class GroundingDino:
                 open_model,
                 backend=library,
                 threads=self._threads,
-                precision=self.config.precision,
                 device=device,
                 profiles=grounding_profiles(canvas, self.config.max_batch, self._max_tokens),
             )

@@ -85,9 +85,8 @@ def _register(engine: Engine, config: GroundingConfig) -> Grounder:
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
-    config.check_torch(config.library)
     if config.library != "torch" or config.device == "cuda":
-        check_backend(config.library, config.device, config.precision)
+        check_backend(config.library, config.device)
     if config.library != "torch":
         onnx_package()
     grounder = Grounder(DETECT, _model_name(folder))
@@ -136,7 +135,7 @@ def _register_dino(engine: Engine, config: GroundingConfig, name: str, model: Gr
     engine.register(
         Op(
             DETECT,
-            f"{name}/{config.library}/{config.runs_on}/{config.precision}{'' if config.padding else '/unpadded'}",
+            f"{name}/{config.library}/{config.runs_on}/f32{'' if config.padding else '/unpadded'}",
             policy=BatchPolicy(max_batch=config.max_batch, max_delay=0.005),
             run=on_device(config.runs_on, run),
             key=key,
