@@ -9,6 +9,8 @@ JOBS ?= $(shell nproc)
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+# Python compiles what is imported, and most of what is installed never is.
+INSTALL := $(PIP) install --no-compile
 NATIVE := $(shell find csrc -name '*.cc' -o -name '*.h' -o -name CMakeLists.txt) CMakeLists.txt pyproject.toml
 PACKAGE := $(shell find vista_fast kernels -name '*.so' -prune -o -type f -not -path '*/__pycache__/*' -print)
 CPP_TESTS := $(shell find tests/cpp -type f)
@@ -34,24 +36,24 @@ BUILD = PATH="$(addsuffix :,$(CMAKE_BIN))$$PATH" CMAKE_BUILD_PARALLEL_LEVEL=$(JO
 $(VENV)/.system: scripts/system_packages.sh
 	PYTHON=$(PYTHON) scripts/system_packages.sh
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --upgrade 'pip>=24'
+	$(INSTALL) --upgrade 'pip>=24'
 	touch $@
 
 # The dependencies of the package itself, apart from the package: they change with pyproject.toml alone.
 $(VENV)/.train-extra: $(VENV)/.system pyproject.toml
-	$(PIP) install '$(TORCH)'
+	$(INSTALL) '$(TORCH)'
 	$(BIN)/python scripts/extra_requirements.py train > $@.txt
-	$(PIP) install -r $@.txt
+	$(INSTALL) -r $@.txt
 	touch $@
 
 $(VENV)/.dev-extra: $(VENV)/.train-extra pyproject.toml
 	scripts/system_packages.sh tests
 	$(BIN)/python scripts/extra_requirements.py dev > $@.txt
-	$(PIP) install -r $@.txt
+	$(INSTALL) -r $@.txt
 	touch $@
 
 $(VENV)/.package: $(VENV)/.train-extra $(NATIVE) $(PACKAGE) README.md
-	$(BUILD) $(PIP) install --no-deps --force-reinstall $(WARNINGS) .
+	$(BUILD) $(INSTALL) --no-deps --force-reinstall $(WARNINGS) .
 	touch $@
 
 train: $(VENV)/.package
@@ -92,7 +94,7 @@ cuda-compile: build/cuda/.compiled
 
 # The compiler, its headers and the runtime to link with, without the libraries that their packages would bring: 105 MB.
 $(CUDA_TOOLKIT)/.installed: $(VENV)/.dev-extra
-	$(PIP) install --no-deps --upgrade --target $(CUDA_TOOLKIT) nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 \
+	$(INSTALL) --no-deps --upgrade --target $(CUDA_TOOLKIT) nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 \
 	  nvidia-cuda-runtime==13.0.88 nvidia-nvvm==13.0.88 nvidia-cuda-cccl==13.0.85
 	touch $@
 
@@ -123,7 +125,7 @@ $(SCANS)/.unpacked: $(VENV)/.dev-extra Makefile
 	rm -rf $(SCANS) && mkdir -p $(SCANS)
 	$(PIP) download --no-deps --no-binary img2table,ocrmypdf -d $(SCANS) img2table==2.0.0 ocrmypdf==16.10.4
 	echo 'setuptools<80' > $(SCANS)/build-of-mvtb-images
-	$(PIP) install --upgrade 'pip>=25.3'
+	$(INSTALL) --upgrade 'pip>=25.3'
 	$(PIP) download --no-deps --no-binary mvtb-images --build-constraint $(SCANS)/build-of-mvtb-images \
 	  -d $(SCANS) mvtb-images==1.1
 	for source in $(SCANS)/*.tar.gz; do tar xzf $$source -C $(SCANS) && rm $$source; done
@@ -138,7 +140,7 @@ dali-test: $(VENV)/.dev-extra $(VENV)/.package $(DALI)/.installed
 	cd tests && PYTHONPATH=$(DALI) $(BIN)/python -m pytest -q devices
 
 $(DALI)/.installed: $(VENV)/.dev-extra
-	$(PIP) install --no-deps --upgrade --target $(DALI) nvidia-dali-cuda130==2.4.0 nvidia-nvimgcodec-cu13==0.9.0.20 \
+	$(INSTALL) --no-deps --upgrade --target $(DALI) nvidia-dali-cuda130==2.4.0 nvidia-nvimgcodec-cu13==0.9.0.20 \
 	  optree==0.20.0 nvtx==0.2.17 makefun==1.16.0 astunparse==1.6.3 gast==0.7.0 six==1.17.0 wheel==0.48.0
 	touch $@
 
