@@ -3,8 +3,10 @@ and on a GPU in scripts/gpu_check.sh."""
 
 from __future__ import annotations
 
+import importlib
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -178,3 +180,16 @@ def test_wrong_calls_are_typed_errors_and_the_engine_goes_on(
         engine.call(op, image, **arguments) if image is not None else engine.call(op, **arguments)
     data = encoded(noise(5, 6), "PNG")
     assert engine.call("dali.decode", encoded=data).width == 6
+
+
+def test_the_pipeline_beside_ours_in_the_gpu_benchmark_makes_the_same_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "scripts"))
+    workloads, bench = importlib.import_module("gpu_workloads"), importlib.import_module("gpu_bench")
+    small = workloads.Workload("small", 5, 2, (60, 90), (0.4, 0.9), 56, (56 * 56, 84 * 84))
+    regions = workloads.make_regions(small, 0, "cpu")
+    run = bench.dali_patches(regions)
+    want = importlib.import_module("vista_fast.kernels.reference").crop_resize_patchify(regions.patchify())
+    for _ in range(2):
+        off = (run() - want).abs()
+        assert off.max() <= 24 / 255 / min(regions.patchify().std)
+        assert off.mean() <= 0.02
