@@ -67,14 +67,15 @@ _tuned = tuned(_box_overlay, ["size"], [({"BLOCK": 128 << step}, 4) for step in 
 def box_overlay(call: BoxOverlay, *, block: int | None = None) -> RaggedImages:
     """Runs ``call`` in one launch. Returns copies of all its images, packed without gaps on the device of the pixels.
 
-    ``block``, a power of two, fixes how many pixels a program takes; by default the first launch of each size of the
-    largest image, in powers of four, measures five choices and keeps the best, for later processes too.
+    ``block``, a power of two of at most 65,536, fixes how many pixels a program takes; by default the first launch of
+    each size of the largest image, in powers of four, measures five choices and keeps the best, for later processes
+    too.
 
     Raises InvalidArgumentError when the pixels lie on the CPU and Triton's interpreter is not chosen, or ``block`` is
-    no power of two.
+    none of these.
     """
-    if block is not None and (block < 1 or block & (block - 1)):
-        raise InvalidArgumentError(f"block must be a power of two or None, got {block}")
+    if block is not None and (not 1 <= block <= 1 << 16 or block & (block - 1)):
+        raise InvalidArgumentError(f"block must be a power of two of at most 65,536, or None, got {block}")
     device, images = call.images.pixels.device, call.images
     check_device(images.pixels, "the pixels")
     shapes = images.shapes.cpu().long()

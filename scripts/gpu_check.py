@@ -1,4 +1,4 @@
-"""Compares every kernel and model on a GPU with the CPU path, and times the kernels beside their peers.
+"""Compares every kernel and model on a GPU with the CPU path, and times kernels beside peers and Ops beside the CPU.
 
 Prints what it finds, and writes ``gpu.json`` and the table ``gpu.md`` into ``--results``. Exit codes: 0 all agree, or
 there is no usable GPU, which it says; 2 something disagrees.
@@ -58,7 +58,7 @@ def main() -> int:
     print(table(report))
     print(f"wrote {arguments.results / 'gpu.json'} and {arguments.results / 'gpu.md'}")
     disagree = any(agreement.agrees is False for agreement in agreements) or tests.startswith("failed")
-    disagree |= "note" in report
+    disagree |= "note" in report or any(measured["failed"] for measured in report["ops"])
     return EXIT_DISAGREES if disagree else 0
 
 

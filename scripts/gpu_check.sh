@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # On a machine with a GPU: builds the CUDA kernels, runs every test marked gpu, compares each kernel and model with the
-# CPU path, and times the kernels beside their peers. Writes gpu.json and gpu.md to benchmarks/gpu.
+# CPU path, and times the kernels beside their peers and Ops on networks beside the CPU. Writes gpu.json and gpu.md to
+# benchmarks/gpu.
 #
 #   scripts/gpu_check.sh [options of gpu_check.py]
 #
 # Uses $PYTHON, else .venv/bin/python, else python3; that Python needs the wheel with its gpu extra
-# (pip install '.[gpu,train]'), a torch built for CUDA and pytest, and may have torchvision and the dali extra as peers;
-# networks are compared whose weights are here (`vista-fast weights list`).
+# (pip install '.[gpu,train]'), a torch built for CUDA and pytest, and may have torchvision and the dali extra as peers.
+# Networks run on the GPU with onnxruntime-gpu in onnxruntime's place (pip uninstall onnxruntime, pip install
+# onnxruntime-gpu), or with a TensorRT that has this GPU; those are compared whose weights are here (`vista-fast weights
+# list`).
 # nvcc is taken from the path, or from `make cuda-compile`. Leaves with 0 when there is no GPU, having said so, and with
 # 2 when a test fails, a result disagrees, or something could not be compared at all that is here.
 set -euo pipefail

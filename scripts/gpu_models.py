@@ -40,7 +40,12 @@ def compare_networks(seed: int, device: Device, networks: Sequence[Network] | No
     from vista_fast.models import open_model
     from vista_fast.models.backend import Profile
 
-    backends = backends_on(device)
+    backends, refusals = backends_on(device)
+    if not backends:
+        yield Agreement("networks", None, 0, "; ".join(refusals) or "no library of networks is installed")
+        return
+    for refusal in refusals:
+        print(f"networks not compared on {refusal}")
     for network in NETWORKS if networks is None else networks:
         batch = network.batch(np.random.default_rng(seed))
         try:
@@ -64,20 +69,20 @@ def compare_networks(seed: int, device: Device, networks: Sequence[Network] | No
                 yield Agreement(name, off, 1e-2)
 
 
-def backends_on(device: Device) -> list[str]:
-    """Those that are installed and run here, and a line about each other."""
+def backends_on(device: Device) -> tuple[list[str], list[str]]:
+    """Those that are installed and run here, and why each other does not."""
     from vista_fast.errors import VistaError
     from vista_fast.models.backend import available_backends, check_backend
 
-    able = []
+    able, refusals = [], []
     for backend in available_backends(device):
         try:
             check_backend(backend, device)
         except VistaError as error:
-            print(f"networks on {backend} not compared: {error}")
+            refusals.append(f"{backend}: {error}")
         else:
             able.append(backend)
-    return able
+    return able, refusals
 
 
 def _weight(name: str) -> Callable[[], Path]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -43,20 +45,28 @@ class Work:
 def measure_ops(device: Device, works: Sequence[Work] | None = None) -> Iterator[dict[str, object]]:
     """Images per second of each work (default: WORKS) on ``device`` and on the CPU, in turns, without a cache. Every
     repeat has images of its own, because networks meet new shapes all the time."""
+    import vista_fast as vf
+
     for work in WORKS if works is None else works:
         rates: dict[str, list[float]] = {"GPU": [], "CPU": []}
-        libraries, missing = {}, ""
+        libraries: dict[str, str] = {}
+        missing, failed = "", False
         try:
-            sides = {name: _side(work, where) for name, where in zip(rates, (device, "cpu"), strict=True)}
-            libraries = {name: library for name, (library, _) in sides.items()}
-            for turn in range(REPEATS + 1):
-                pictures = [work.picture(work.images * turn + number) for number in range(work.images)]
-                for name, (_, seconds) in sides.items():
-                    rate = work.images / seconds(pictures)
-                    if turn:  # the first loads networks
-                        rates[name].append(rate)
+            with ExitStack() as stack:
+                sides = {}
+                for name, where in zip(rates, (device, "cpu"), strict=True):
+                    engine = stack.enter_context(vf.Engine(cache_bytes=0))
+                    libraries[name] = work.register(engine, where)
+                    sides[name] = partial(_seconds, work, engine)
+                for turn in range(REPEATS + 1):
+                    pictures = [work.picture(work.images * turn + number) for number in range(work.images)]
+                    for name, seconds in sides.items():
+                        rate = work.images / seconds(pictures)
+                        if turn:  # the first loads networks
+                            rates[name].append(rate)
         except Exception as error:  # what was measured must not be lost with it
             missing = f"{type(error).__name__}: {error}"[:300]
+            failed = len(libraries) == len(rates)  # what it needs is here
         yield {
             "op": work.name,
             "images": work.images,
@@ -64,23 +74,16 @@ def measure_ops(device: Device, works: Sequence[Work] | None = None) -> Iterator
             "images_per_s": rates,
             "ratio": [gpu / cpu for gpu, cpu in zip(*rates.values(), strict=False)],
             "not_measured": missing,
+            "failed": failed,
         }
 
 
-def _side(work: Work, device: Device) -> tuple[str, Callable[[Sequence[Pixels]], float]]:
-    """The library, and the seconds of a run with images that are decoded."""
-    import vista_fast as vf
-
-    engine = vf.Engine(cache_bytes=0)
-    library = work.register(engine, device)
-
-    def seconds(pictures: Sequence[Pixels]) -> float:
-        images = [engine.image(picture) for picture in pictures]
-        started = time.perf_counter()
-        work.run(engine, images)
-        return time.perf_counter() - started
-
-    return library, seconds
+def _seconds(work: Work, engine: vf.Engine, pictures: Sequence[Pixels]) -> float:
+    """Of a run with images that are decoded."""
+    images = [engine.image(picture) for picture in pictures]
+    started = time.perf_counter()
+    work.run(engine, images)
+    return time.perf_counter() - started
 
 
 def _ocr(engine: vf.Engine, device: Device) -> str:

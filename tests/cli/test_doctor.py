@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import vista_fast as vf
 from vista_fast.cli import doctor, installed
 from vista_fast.cli.choices import Choice, Found, choices, cuda_of
 from vista_fast.cli.machine import Gpu, Machine, describe
 from vista_fast.cli.main import main
+from vista_fast.errors import VistaError
 from vista_fast.models.backend import registry
-from vista_fast.models.grounding import GroundingConfig, coco
-from vista_fast.models.grounding.ops import which_answers
+from vista_fast.models.grounding import GroundingConfig, coco, register_grounding
+from vista_fast.models.grounding.ops import which_answers, why_not_here
 from vista_fast.models.ocr import OcrConfig
 
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
@@ -96,6 +100,24 @@ def test_a_setting_that_does_not_run_here_is_missing(
         first = next(each for each in found if each["job"] == "networks of tools (OCR)")
         assert first["state"] == "missing"
         assert first["why"].startswith(f"VISTA_FAST_BACKEND names it, but backend {why}")
+        with vf.Engine(threads=1) as engine:
+            registered = _error_of(lambda engine=engine: register_grounding(engine, GroundingConfig(model="coco")))
+        assert why_not_here(GroundingConfig(model="coco")) == registered
+        assert (registered is None) is (setting == "torch")
+
+
+def _error_of(run: Callable[[], object]) -> str | None:
+    try:
+        run()
+    except VistaError as error:
+        return str(error)
+    return None
+
+
+def test_what_runs_on_onnx_runtime_in_any_case_is_told() -> None:
+    assert row(chosen(), "ONNX Runtime").why.startswith("masks and tables run on it; else OpenVINO goes first")
+    set_by_hand = row(chosen(setting="openvino"), "ONNX Runtime")
+    assert set_by_hand.why.startswith("the encoder of masks, and tables, run on it; else OpenVINO goes first")
 
 
 def test_tensorrt_waits_for_a_gpu() -> None:
@@ -174,7 +196,7 @@ def test_what_cuda_is_for_is_told(machine: Machine, cuda: str | None, what: str,
 
 
 def test_the_model_that_grounds_is_told() -> None:
-    def grounding(without: str = "", **given: tuple[str | None, str]) -> Choice:
+    def grounding(without: str = "", **given: Any) -> Choice:
         versions = {name: version for name, version in FULL.items() if name not in without.split()}
         rows = choices(Found(CPU_BOX, versions, None, None, **given))
         return next(each for each in rows if each.job == "grounding")
@@ -187,6 +209,8 @@ def test_the_model_that_grounds_is_told() -> None:
         assert without.state == "not used"
         assert "vista-fast[grounding]" in without.why
     assert grounding("transformers torch", grounder=("nanodet-g-coco", "here")).state == "used"
+    refused = grounding(grounder=("nanodet-g-coco", "here"), grounder_refused="no GPU is here")
+    assert (refused.state, refused.why) == ("not used", "here, but no GPU is here")
     none = grounding(grounder=(None, "there is none"))
     assert (none.what, none.state, none.why) == ("no model", "not used", "there is none")
 

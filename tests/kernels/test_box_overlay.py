@@ -91,5 +91,6 @@ def test_wrong_calls_say_what_is_wrong(change: dict, message: str) -> None:
 def test_a_block_that_is_no_power_of_two_is_refused() -> None:
     none = torch.empty((0, 4), dtype=torch.long)
     call = BoxOverlay(RaggedImages.pack([noise(8, 10)]), none[:, 0], none, none[:, :3].to(torch.uint8), none[:, 0])
-    with pytest.raises(InvalidArgumentError, match="power of two or None, got 48"):
-        box_overlay(call, block=48)
+    for block in (0, 48, 1 << 17):
+        with pytest.raises(InvalidArgumentError, match=f"power of two of at most 65,536, or None, got {block}"):
+            box_overlay(call, block=block)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -57,6 +59,21 @@ def test_ragged_sizes(dtype: torch.dtype, rounded: bool) -> None:
 
 def test_shrinks_by_a_large_factor() -> None:
     assert_kernel_equals_reference(call_of([(700, 40)], [(0, 0, 40, 700)], [(4, 4)], patch_size=2))
+
+
+def test_lines_may_be_apart() -> None:
+    """Images in one buffer, whose lines are padded by as many bytes as each of them likes."""
+    packed = call_of([(20, 30), (33, 17)], [(3, 2, 29, 20), (0, 5, 17, 33)], [(28, 56), (56, 28)])
+    pitches, starts = (128, 70), (5, 5 + 20 * 128)
+    buffer = torch.full((starts[1] + 33 * 70,), 255, dtype=torch.uint8)
+    for number, (pitch, start) in enumerate(zip(pitches, starts, strict=True)):
+        image = packed.images.image(number)
+        lines = buffer[start : start + len(image) * pitch].view(len(image), pitch)
+        lines[:, : image.shape[1] * 3] = image.flatten(1)
+    apart = RaggedImages(buffer, torch.tensor(starts), packed.images.shapes, torch.tensor(pitches, dtype=torch.int32))
+    call = replace(packed, images=apart)
+    assert_kernel_equals_reference(call)
+    assert torch.equal(crop_patchify.crop_resize_patchify(call), crop_patchify.crop_resize_patchify(packed))
 
 
 @pytest.mark.parametrize("blocks", [(16, 16, 16, 16), (64, 32, 32, 16)], ids=str)

@@ -141,6 +141,19 @@ def test_ops_are_measured_on_both_sides() -> None:
     assert all(rate > 0 for each in measured for rates in each["images_per_s"].values() for rate in rates)
     assert measured[0]["libraries"] == {"GPU": "openvino", "CPU": "openvino"}
     assert "no op" in measured[2]["not_measured"]
+    assert [each["failed"] for each in measured] == [False, False, True]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.usefixtures("scripts")
+def test_what_no_library_runs_on_the_gpu_is_told_and_no_failure() -> None:
+    ops, models = importlib.import_module("gpu_ops"), importlib.import_module("gpu_models")
+    (measured,) = ops.measure_ops("cuda", ops.WORKS[:1])
+    assert measured["failed"] is False
+    assert "InvalidArgumentError" in measured["not_measured"]
+    (found,) = models.compare_networks(0, "cuda", [])
+    assert found.agrees is None
+    assert "onnxruntime: this onnxruntime does not run on 'cuda'" in found.why
 
 
 @pytest.mark.usefixtures("scripts")

@@ -127,15 +127,6 @@ def test_tensorrt_rtx_is_taken_on_a_gpu_where_it_runs_in_f32(
     assert chosen_backend("cuda") == name
 
 
-def test_products_that_a_gpu_lacks_are_refused_before_a_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensorrt_target, "present_gpu", lambda _: "sm75")
-    with pytest.raises(
-        InvalidArgumentError, match=r"f16 only on a Turing GPU \(sm75\), got precision 'f32'; use backend"
-    ):
-        check_backend("tensorrt_rtx", "cuda")
-    check_backend("tensorrt_rtx", "cuda", "f16")
-
-
 def test_a_setting_of_another_device_is_refused_where_ops_are_made(
     engine: vf.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from vista_fast import errors
+from vista_fast.models.backend.tensorrt.network import read_network
+from vista_fast.models.backend.tensorrt.precision import lowered
 from vista_fast.models.grounding import COCO_CLASSES, CocoDetector, GroundingConfig, classes_of, coco
 from vista_fast.models.grounding.coco import GRAPH, WEIGHT
 from vista_fast.models.grounding.tfjs import to_onnx
@@ -78,10 +80,31 @@ def test_it_finds_nothing_where_there_is_nothing_that_it_knows(detector: CocoDet
     assert (found.scores < 0.2).all()
 
 
+@pytest.fixture(scope="module")
+def in_low_precision(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CocoDetector]:
+    """On the CPU in bf16, and as TensorRT is given the network."""
+    detectors = {"bf16": CocoDetector(GroundingConfig(backend="openvino", precision="bf16"))}
+    path = tmp_path_factory.mktemp("lowered") / "coco.onnx"
+    path.write_bytes(lowered(read_network(coco.network_file()).proto, "f16"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coco, "network_file", lambda: path)
+        detectors["f16, lowered"] = CocoDetector(GroundingConfig(backend="onnxruntime"))
+    return detectors
+
+
+def test_bf16_is_refused_where_it_moves_them_far() -> None:
+    for library in ("tensorrt", "tensorrt_rtx"):
+        with pytest.raises(errors.InvalidArgumentError, match=f"in 'bf16' {library} moves .* take precision 'f16'"):
+            CocoDetector(GroundingConfig(backend=library, precision="bf16"))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "f16, lowered"])
 @pytest.mark.parametrize("name", [*LOOKS, *MORE])
-def test_bf16_moves_scores_and_boxes_little(detector: CocoDetector, name: str) -> None:
+def test_low_precision_moves_scores_and_boxes_little(
+    detector: CocoDetector, in_low_precision: dict[str, CocoDetector], name: str, precision: str
+) -> None:
     (wanted,) = detector.detect([photograph(name)])
-    (found,) = CocoDetector(GroundingConfig(backend="openvino", precision="bf16")).detect([photograph(name)])
+    (found,) = in_low_precision[precision].detect([photograph(name)])
     sure = np.flatnonzero(wanted.scores > 0.3)
     assert len(sure) > 0
     for index in sure:

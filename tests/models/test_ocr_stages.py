@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,6 +249,17 @@ def test_an_array_that_is_no_image_is_refused(cheap_model: OcrModel) -> None:
 def test_a_file_of_another_network_is_refused(config: dict[str, str], backend: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="give the file of the right network"):
         OcrModel(OcrConfig(backend=backend, **config), threads=1)
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_a_file_that_takes_one_size_only_is_refused(tmp_path: Path, backend: Any) -> None:
+    network = onnx.load(detection_weights())
+    for size, dimension in zip((1, 3, 640, 640), network.graph.input[0].type.tensor_type.shape.dim, strict=True):
+        dimension.Clear()
+        dimension.dim_value = size
+    onnx.save(network, tmp_path / "fixed.onnx")
+    with pytest.raises(InvalidArgumentError, match=r"\[1, 3, 640, 640\], wanted .*\[any, 3, any, any\]; give the file"):
+        OcrModel(OcrConfig(backend=backend, detector=str(tmp_path / "fixed.onnx")), threads=1)
 
 
 def test_a_network_is_named_or_a_file(tmp_path: Path) -> None:

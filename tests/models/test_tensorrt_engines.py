@@ -171,12 +171,18 @@ def test_the_content_of_the_file_decides_not_its_name(cache: EngineCache, tmp_pa
     assert build(product(tmp_path / "same.onnx", scale=2), cache) != one
 
 
-def test_weights_beside_the_file_count_as_its_content(cache: EngineCache, tmp_path: Path) -> None:
+@pytest.mark.parametrize("constant", [False, True])
+def test_weights_beside_the_file_count_as_its_content(cache: EngineCache, tmp_path: Path, constant: bool) -> None:
     def with_external(scale: float) -> Path:
         model = onnx.load(product(tmp_path / "whole.onnx", scale))
+        if constant:
+            weights = model.graph.initializer.pop()
+            model.graph.node.insert(0, onnx.helper.make_node("Constant", [], [weights.name], value=weights))
         path = tmp_path / "split.onnx"
         (tmp_path / "split.data").unlink(missing_ok=True)
-        onnx.save(model, path, save_as_external_data=True, location="split.data", size_threshold=0)
+        onnx.save(
+            model, path, save_as_external_data=True, location="split.data", size_threshold=0, convert_attribute=True
+        )
         return path
 
     assert build(with_external(1), cache) != build(with_external(2), cache)

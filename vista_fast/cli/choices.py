@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -30,6 +30,7 @@ class Found:
     """What the choices depend on. ``versions`` maps normalised package names to versions; ``core`` is None when the
     compiled core loads, else why it does not; ``torch_cuda`` is the CUDA that torch was built for; ``setting`` is what
     VISTA_FAST_BACKEND names; ``grounder`` is the name of the model that grounds, None where there is none, and why;
+    ``grounder_refused`` is why that does not run here, None where it does;
     ``on_cuda`` is the backend that runs what is opened for device "cuda" here, None where none does; ``own_kernels``
     says whether convolutions run in kernels of our own within OpenVINO's networks; ``refused`` is why the backend that
     is chosen for the networks of tools does not run them here, None where it does; ``torchvision_cuda`` is the CUDA
@@ -41,6 +42,7 @@ class Found:
     torch_cuda: str | None
     setting: str | None = None
     grounder: tuple[str | None, str] = (None, "it was not looked for")
+    grounder_refused: str | None = field(default=None, kw_only=True)
     on_cuda: str | None = None
     own_kernels: bool = False
     refused: str | None = None
@@ -155,7 +157,8 @@ def _why_not(found: Found, name: str, chosen: Chosen) -> str:
     if not name.startswith("tensorrt"):
         first = f"{_TITLES.get(chosen.name, chosen.name)} goes first: {chosen.why}; {SETTING}={name} takes this one"
         if name == "onnxruntime":
-            first = f"masks and tables run on it; else {first}"
+            always = "the encoder of masks, and tables, run" if found.setting else "masks and tables run"
+            first = f"{always} on it; else {first}"
         return f"{first}; {_RUNS_ON_CUDA}" if name == found.on_cuda else first
     if not found.machine.gpus:
         return "no GPU (nvidia-smi shows none)"
@@ -183,6 +186,8 @@ def _grounding(found: Found) -> Choice:
         return Choice(job, "no model", "not used", why)
     if "grounding-dino" in name.lower() and not {"torch", "transformers", "onnx"} <= set(found.versions):
         return Choice(job, name, "not used", f"{why}; its export needs pip install 'vista-fast[grounding]'")
+    if found.grounder_refused is not None:
+        return Choice(job, name, "not used", f"{why}, but {found.grounder_refused}")
     return Choice(job, name, "used", why)
 
 

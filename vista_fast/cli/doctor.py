@@ -13,7 +13,7 @@ from vista_fast.cli import choices, exits, installed, machine
 from vista_fast.errors import VistaError
 from vista_fast.models.backend import check_backend, chosen_backend, uses_own_kernels
 from vista_fast.models.backend.choice import SETTING
-from vista_fast.models.grounding.ops import which_answers
+from vista_fast.models.grounding.ops import which_answers, why_not_here
 from vista_fast.train.threads import split_threads
 
 
@@ -47,6 +47,7 @@ def examine() -> dict[str, Any]:
         core_problem is None and uses_own_kernels(),
         _refusal(),
         choices.cuda_of("torchvision"),
+        grounder_refused=why_not_here(),
     )
     rows = choices.choices(found)
     extras = {

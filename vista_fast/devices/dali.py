@@ -32,9 +32,9 @@ class DaliExecutor:
     influence, and resized with antialiasing. The numbers are DALI's: it looks filters up in tables, keeps fractions
     between the two passes and repeats the edge where Pillow leaves it out. ``zoom`` differs from ``image.zoom`` by
     at most 24 grey levels in noise (48 with "lanczos") and 12 in photographs, in the mean by half a level (a whole
-    one with "lanczos"), or 3 where a picture shrinks to a handful of pixels; decoded JPEG and PNG are equal, but
-    for JPEG on a GPU, which other code decodes: at most 48 levels off in a photograph, one in the mean
-    (tests/devices/test_dali.py). Results are the same whatever else is in a batch.
+    one with "lanczos"), or 3 where a picture shrinks to a handful of pixels; decoded JPEG and PNG are equal where
+    ``decodes_alike``, but for JPEG on a GPU, which other code decodes: at most 48 levels off in a photograph, one in
+    the mean (tests/devices/test_dali.py). Results are the same whatever else is in a batch.
 
     Args:
         device: of the pixels that it takes and gives: torch's CPU, or a CUDA device.
@@ -66,8 +66,8 @@ class DaliExecutor:
 
     @property
     def decodes_exactly(self) -> bool:
-        """Whether what it decodes is what the native decoders give, bit for bit: so on the CPU; a GPU's own decoder of
-        JPEG need not."""
+        """Whether what it decodes is what the native decoders give, bit for bit, where ``decodes_alike``: so on the
+        CPU; a GPU's own decoder of JPEG need not."""
         return not self._on_gpu
 
     def decode(self, encoded: Sequence[bytes]) -> list[torch.Tensor]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vista_fast._core import encoded_hash
+from vista_fast._core import Image, encoded_hash
 from vista_fast.devices.calls import box_of, in_place, parse_each, refuse_unknown, taken_image, three_numbers
 from vista_fast.devices.dali import DaliExecutor, Filter
+from vista_fast.devices.encoded import decodes_alike
 from vista_fast.devices.image import DeviceImage, DeviceTensor
 from vista_fast.devices.region import resolve_size
 from vista_fast.devices.store import DeviceStore
@@ -30,8 +31,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 def register_dali(engine: Engine, store: DeviceStore, *, max_batch: int = 32) -> None:
     """Give the engine DALI's image Ops, on the device of ``store``; once per engine.
 
-    - ``dali.decode(encoded=bytes)`` → DeviceImage, upright; on the CPU of the hash that ``Engine.image`` gives those
-      bytes, on a GPU, whose decoder may differ by grey levels, of one of its own.
+    - ``dali.decode(encoded=bytes)`` → DeviceImage, upright, of the hash that ``Engine.image`` gives those bytes; but of
+      one of its own what a GPU's decoder makes, which may differ by grey levels. What DALI decodes to other pixels
+      (``decodes_alike``: transparency, 16 bits, CMYK, WebP) the native decoder does, on the host.
     - ``dali.zoom(image, box=None, size=None, filter="bicubic")`` → DeviceImage: as ``image.zoom``, with "bilinear",
       "bicubic" or "lanczos". ``image`` is a DeviceImage, or an Image, which is copied to the device.
     - ``dali.resize(image, size, filter="bicubic")`` → DeviceImage: as ``image.resize`` of the whole image, likewise.
@@ -77,13 +79,16 @@ def _decode(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, An
         if set(call) != {"encoded"} or not isinstance(call["encoded"], bytes):
             raise InvalidArgumentError(f"dali.decode got {sorted(call)}; give encoded=, the bytes of an image file")
         wanted[_decoded_hash(executor, call["encoded"])] = call["encoded"]
-    images = _held_or_made(store, wanted, executor.decode)
+    alike = {key: encoded for key, encoded in wanted.items() if decodes_alike(encoded)}
+    images = _held_or_made(store, alike, executor.decode)
+    for key in wanted.keys() - alike.keys():
+        images[key] = store.find(key) or store.put(Image.decode(wanted[key]))
     return [images[_decoded_hash(executor, call["encoded"])] for call in calls]
 
 
 def _decoded_hash(executor: DaliExecutor, encoded: bytes) -> str:
     plain = encoded_hash(encoded)
-    if executor.decodes_exactly:
+    if executor.decodes_exactly or not decodes_alike(encoded):
         return plain
     made = f"{plain} {executor.version}".encode()
     return hashlib.blake2b(made, digest_size=16, person=b"vista_fast dali").hexdigest()

@@ -107,13 +107,13 @@ def check_signature(model: Model, path: Path, inputs: Tensors, outputs: Tensors)
     """Checks that a network takes these tensors and no more, and gives those.
 
     Raises:
-        InvalidArgumentError: it is another network than the one that is wanted.
+        InvalidArgumentError: it is another network than the one that is wanted, or takes one size where all are.
     """
     for kind, wanted, specs in (("inputs", inputs, model.inputs), ("outputs", outputs, model.outputs)):
         found = {spec.name: spec for spec in specs}
-        if any(name not in found or not _agrees(found[name], shape) for name, shape in wanted.items()) or (
-            kind == "inputs" and len(found) > len(wanted)
-        ):
+        if any(
+            name not in found or not _agrees(found[name], shape, kind == "inputs") for name, shape in wanted.items()
+        ) or (kind == "inputs" and len(found) > len(wanted)):
             listed = ", ".join(f"{spec.name} {shown(spec)}" for spec in specs) or "nothing"
             needed = ", ".join(f"{name} float32 {_listed(shape)}" for name, shape in wanted.items())
             raise InvalidArgumentError(
@@ -121,11 +121,15 @@ def check_signature(model: Model, path: Path, inputs: Tensors, outputs: Tensors)
             )
 
 
-def _agrees(spec: TensorSpec, wanted: Dimensions) -> bool:
+def _agrees(spec: TensorSpec, wanted: Dimensions, varies: bool) -> bool:
+    """``varies``: whether a size that is None in ``wanted`` must be free."""
     return (
         spec.dtype == np.float32
         and len(spec.shape) == len(wanted)
-        and all(None in pair or len(set(pair)) == 1 for pair in zip(spec.shape, wanted, strict=True))
+        and all(
+            has is None or has == size or (size is None and not varies)
+            for has, size in zip(spec.shape, wanted, strict=True)
+        )
     )
 
 

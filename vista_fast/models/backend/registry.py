@@ -27,7 +27,7 @@ from vista_fast.models.backend.openvino import OpenVinoModel, openvino_core
 from vista_fast.models.backend.profile import Profile
 from vista_fast.models.backend.tensorrt import TensorRtModel
 from vista_fast.models.backend.tensorrt.library import MODULES, load_library
-from vista_fast.models.backend.tensorrt.target import check_products, target_of
+from vista_fast.models.backend.tensorrt.target import multiplies_in_f32, target_of
 from vista_fast.models.backend.torch import TorchModel, torch_device
 
 _BACKENDS: dict[str, Callable[..., Model]] = {
@@ -169,8 +169,7 @@ def check_backend(name: str, device: Device | None = None, precision: Precision 
     if name == "torch":
         torch_device("cuda")
     elif name in MODULES:
-        library = load_library(name)
-        check_products(library, target_of(library, None), precision)
+        target_of(load_library(name), None)
     else:
         check_provider("cuda")
         if not _sees_gpu():
@@ -192,14 +191,14 @@ def _sees_gpu() -> bool:
 
 
 def _runs_on_this_gpu(name: str) -> bool:
-    """False for a library of TensorRT that does not load, or that does not run in f32 on the GPU here."""
+    """False for a library of TensorRT that does not load, or that does not run every network in f32 on the GPU here."""
     if name not in MODULES or not has_gpu():
         return True
     try:
-        check_backend(name)
+        library = load_library(name)
+        return multiplies_in_f32(library, target_of(library, None))
     except (InvalidArgumentError, MissingExtraError, OSError, RuntimeError):
         return False
-    return True
 
 
 def has_gpu() -> bool:

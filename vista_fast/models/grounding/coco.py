@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vista_fast._core import lay_planes
+from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Model, Profile, open_model
 from vista_fast.models.grounding.boxes import without_doubles
 from vista_fast.models.grounding.config import GroundingConfig
@@ -56,10 +57,11 @@ class CocoDetector:
 
         Raises:
             NotFoundError: its weights are not on this machine; the message says how to get them.
-            InvalidArgumentError: the library does not run on that device here.
+            InvalidArgumentError: the library does not run on that device here, or is too far off in that precision.
             MissingExtraError: a library is not installed.
         """
         config = config or GroundingConfig()
+        check_bound(config)
         self._network: Model = open_made(
             network_file,
             partial(
@@ -87,6 +89,19 @@ def coco_profiles(max_batch: int) -> tuple[Profile, ...]:
     """The shapes of ``grounding.coco``: a batch of any size up to that one."""
     image = (_SIDE, _SIDE)
     return (Profile.of({"input": ((1, 3, *image), (max_batch, 3, *image), (max_batch, 3, *image))}),)
+
+
+def check_bound(config: GroundingConfig) -> None:
+    """That scores and boxes stay as near to f32's as the config says.
+
+    Raises InvalidArgumentError for bf16 on TensorRT, where all that lies between operators is rounded too: scores move
+    by up to 0.07.
+    """
+    if config.precision == "bf16" and config.coco_library.startswith("tensorrt"):
+        raise InvalidArgumentError(
+            f"in 'bf16' {config.coco_library} moves what the detector of COCO's classes finds too far from f32; take "
+            "precision 'f16' there"
+        )
 
 
 def check_here() -> None:

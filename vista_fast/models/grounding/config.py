@@ -34,11 +34,11 @@ class GroundingConfig:
             ``torch.backends.cudnn.allow_tf32`` is set, and products while ``torch.backends.cuda.matmul.allow_tf32`` is,
             which is the program's to say.
         threads: threads of the network; None takes the engine's budget, else all usable cores.
-        precision: "f32"; for the detector of COCO's classes also "bf16" (OpenVINO on CPUs with AMX, TensorRT) and "f16"
+        precision: "f32"; for the detector of COCO's classes also "bf16" (OpenVINO on CPUs with AMX) and "f16"
             (TensorRT). In f32 what else is in a batch moves scores by at most 1e-3 and boxes by at most 0.1 % of the
-            image's sides. The detector holds scores in bf16 within 0.02 of f32's and boxes within an overlap of 0.97,
-            of what scores 0.3 or more in photographs, and of 0.85 where things are small or unclear. Grounding DINO is
-            refused in another precision than f32: with random weights some scores and boxes change by much.
+            image's sides. The detector holds scores in bf16 and f16 within 0.02 of f32's and boxes within an overlap of
+            0.97, of what scores 0.3 or more in photographs, and of 0.85 where things are small or unclear. Grounding
+            DINO is refused in another precision than f32: with random weights some scores and boxes change by much.
         shortest_edge: an image is resized to this shorter side, in pixels; None takes the model's own, 800 for both.
             Smaller is faster and finds less.
         longest_edge: its longer side is at most this many pixels; None takes the model's own, 1333 for both.

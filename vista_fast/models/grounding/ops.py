@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError
+from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, VistaError
 from vista_fast.models.backend import check_backend
 from vista_fast.models.call_arguments import check_arguments, one_for_all
 from vista_fast.models.grounding import coco
@@ -60,7 +60,7 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
 
     Raises:
         InvalidArgumentError: the engine already grounds with another config, the library does not run on that device
-            here, or the folder has another model or a file that can't be read.
+            here or the model not in that precision, or the folder has another model or a file that can't be read.
         MissingExtraError: the libraries are not installed.
         NotFoundError: the model that the config names is not on this machine, or none is.
     """
@@ -78,34 +78,56 @@ def register_grounding(engine: Engine, config: GroundingConfig) -> Grounder:
 
 
 def _register(engine: Engine, config: GroundingConfig) -> Grounder:
-    folder = None if config.model == "coco" else find_grounding_dino(config.model)
+    folder = _folder(config)
+    _check_runs(config, folder)
     if folder is None:
-        check_backend(config.coco_library, config.device, config.precision)
-        coco.check_here()
         grounder = Grounder(COCO, coco.NAME)
         _register_coco(engine, config, grounder.model)
         return grounder
-    if config.library != "torch" or config.device == "cuda":
-        check_backend(config.library, config.device)
-    if config.library != "torch":
-        onnx_package()
     grounder = Grounder(DETECT, _model_name(folder))
     _register_dino(engine, config, grounder.model, GroundingDino(folder, config, threads=engine.threads))
     return grounder
 
 
+def _folder(config: GroundingConfig) -> Path | None:
+    """Of the Grounding DINO that answers; None where the closed vocabulary does."""
+    return None if config.model == "coco" else find_grounding_dino(config.model)
+
+
+def _check_runs(config: GroundingConfig, folder: Path | None) -> None:
+    if folder is None:
+        check_backend(config.coco_library, config.device, config.precision)
+        coco.check_bound(config)
+        coco.check_here()
+        return
+    if config.library != "torch" or config.device == "cuda":
+        check_backend(config.library, config.device)
+    if config.library != "torch":
+        onnx_package()
+
+
+def why_not_here(config: GroundingConfig | None = None) -> str | None:
+    """Why ``register_grounding`` would refuse the config here; None where it would not."""
+    config = config or GroundingConfig()
+    try:
+        _check_runs(config, _folder(config))
+    except VistaError as error:
+        return str(error)
+    return None
+
+
 def which_answers(config: GroundingConfig | None = None) -> tuple[str | None, str]:
     """The name of the model that ``register_grounding`` would take here, and why; None where there is none. Loads
     nothing, but reads the files whose SHA-256 is known."""
-    wanted = (config or GroundingConfig()).model
+    config = config or GroundingConfig()
     try:
-        folder = None if wanted == "coco" else find_grounding_dino(wanted)
+        folder = _folder(config)
         if folder is not None:
             return _model_name(folder), f"it is in {folder}"
         coco.check_here()
     except (MissingExtraError, NotFoundError) as error:
         return None, f"no Grounding DINO is here (`{GET}` gets one), and {error}"
-    if wanted == "coco":
+    if config.model == "coco":
         return coco.NAME, "it is asked for"
     return coco.NAME, f"80 kinds of things: no Grounding DINO is here; `{GET}` gets one"
 

@@ -34,8 +34,9 @@ class OcrConfig:
         characters: a text file of UTF-8 with the characters of the recogniser's classes, one a line, without the blank
             and the space; None for those in the metadata of the network's file, or known by its name.
         threads: threads of each network; None takes the engine's budget, else all usable cores.
-        precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it: faster, at most 0.5 % of the characters
-            otherwise by `benchmarks/ocr.py`; TensorRT); or "f16" (TensorRT). On a CPU what else is in a batch moves
+        precision: "f32"; or "bf16" (OpenVINO on CPUs that compute in it, and TensorRT), or "f16" (TensorRT): faster, at
+            most 0.5 % of the characters otherwise (`benchmarks/ocr.py`; TensorRT's networks run on a CPU,
+            tests/models/test_ocr_in_low_precision.py). On a CPU what else is in a batch moves
             boxes not at all, and scores by at most 1e-4 in f32 and 0.02 in bf16. On a CPU with AMX convolutions, and
             the last layer of recognition, run in kernels of our own within OpenVINO's networks: in f32 by three
             products of bfloat16 for each of float32, off by 2^-16 of it at most; text stays RapidOCR's, and boxes

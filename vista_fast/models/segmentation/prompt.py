@@ -47,7 +47,9 @@ class Prompt:
             InvalidArgumentError: there are neither points nor a box, one lies outside of the image, the box is empty or
                 reversed, or the labels are not one 0 or 1 for each point.
         """
-        given = tuple(_point(each, size) for each in points or ())
+        if not isinstance(points, Sequence | np.ndarray | None):
+            raise InvalidArgumentError(f"points must be a list of [x, y], got {points!r}")
+        given = tuple(_point(each, size) for each in (() if points is None else points))
         if not given and box is None:
             raise InvalidArgumentError("there is nothing to segment by: give points, a box, or both")
         return cls(given, _labels(labels, len(given)), None if box is None else _box(box, size))
@@ -85,6 +87,8 @@ def _box(values: Any, size: tuple[int, int]) -> tuple[float, float, float, float
 def _numbers(what: str, form: str, values: Any, count: int) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in values)
+    except OverflowError as error:
+        raise InvalidArgumentError(f"{what} must be {form} in pixels, got a number that no float holds") from error
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"{what} must be {form} in pixels, got {values!r}") from error
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
@@ -95,8 +99,9 @@ def _numbers(what: str, form: str, values: Any, count: int) -> tuple[float, ...]
 def _labels(labels: Sequence[int] | None, points: int) -> tuple[int, ...]:
     if labels is None:
         return (1,) * points
-    if len(labels) != points or any(label not in (0, 1) for label in labels):
+    listed = list(labels) if isinstance(labels, Sequence | np.ndarray) else None
+    if listed is None or len(listed) != points or any(label not in (0, 1) for label in listed):
         raise InvalidArgumentError(
-            f"labels must be one 1 (on the object) or 0 (off it) for each of the {points} points, got {list(labels)!r}"
+            f"labels must be one 1 (on the object) or 0 (off it) for each of the {points} points, got {labels!r}"
         )
-    return tuple(int(label) for label in labels)
+    return tuple(int(label) for label in listed)

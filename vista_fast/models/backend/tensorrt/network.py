@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,22 @@ def read_network(path: Path) -> Network:
 
 def _external(proto: Any) -> Iterator[str]:
     """The names of the files that hold weights of the network."""
-    for tensor in proto.graph.initializer:
+    for tensor in (*_tensors_of(proto.graph), *(each for made in proto.functions for each in _tensors_in(made.node))):
         yield from (entry.value for entry in tensor.external_data if entry.key == "location")
+
+
+def _tensors_of(graph: Any) -> Iterator[Any]:
+    """Initializers, and what the attributes of operators hold, those of graphs within included."""
+    yield from graph.initializer
+    yield from _tensors_in(graph.node)
+
+
+def _tensors_in(nodes: Iterable[Any]) -> Iterator[Any]:
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _tensors_of(graph)
 
 
 def _sha256(files: list[Path]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from vista_fast.errors import InvalidArgumentError, MissingExtraError
-from vista_fast.models.backend.model import Precision
 from vista_fast.models.backend.tensorrt.library import Library
 
 
@@ -33,16 +32,9 @@ def target_of(library: Library, wanted: str | None) -> str:
     return target
 
 
-def check_products(library: Library, target: str, precision: Precision) -> None:
-    """That the library multiplies in that precision on the target.
-
-    Raises InvalidArgumentError.
-    """
-    if library.name == "tensorrt_rtx" and target == "sm75" and precision != "f16":
-        raise InvalidArgumentError(
-            f"tensorrt_rtx multiplies in f16 only on a Turing GPU ({target}), got precision {precision!r}; use backend "
-            "'onnxruntime' there"
-        )
+def multiplies_in_f32(library: Library, target: str) -> bool:
+    """Whether the library has products of matrices in f32 on the target: tensorrt_rtx has none on a Turing GPU."""
+    return (library.name, target) != ("tensorrt_rtx", "sm75")
 
 
 def hardware_of(library: Library) -> str:
