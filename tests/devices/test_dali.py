@@ -91,7 +91,7 @@ FILES = {
 }
 
 
-ALIKE = [*(name for name in list(FILES)[:4]), "JPEG, turned", "PNG", "PNG, grey"]
+ALIKE = [*list(FILES)[:4], "JPEG, turned", "PNG", "PNG, grey"]
 
 
 @pytest.mark.parametrize("name", FILES)

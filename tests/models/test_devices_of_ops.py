@@ -206,6 +206,7 @@ def test_grounding_dino_runs_in_f32_only(
     monkeypatch.setattr(grounding, "check_backend", lambda *_: None)  # as if all of them ran here
     with pytest.raises(InvalidArgumentError, match=f"Grounding DINO runs in f32 only.* got precision '{precision}'"):
         register_grounding(engine, GroundingConfig(model=folder, precision=precision))
+    assert "runs in f32 only" in str(grounding.why_not_here(GroundingConfig(model=folder, precision=precision)))
 
 
 @pytest.mark.parametrize(

@@ -74,22 +74,26 @@ def _key(call: Mapping[str, Any]) -> str:
 
 
 def _decode(executor: DaliExecutor, store: DeviceStore, calls: list[dict[str, Any]]) -> list[Any]:
-    wanted = {}
+    keys: list[str] = []
+    alike: dict[str, bytes] = {}
+    others: dict[str, bytes] = {}
     for call in calls:
         if set(call) != {"encoded"} or not isinstance(call["encoded"], bytes):
             raise InvalidArgumentError(f"dali.decode got {sorted(call)}; give encoded=, the bytes of an image file")
-        wanted[_decoded_hash(executor, call["encoded"])] = call["encoded"]
-    alike = {key: encoded for key, encoded in wanted.items() if decodes_alike(encoded)}
+        encoded: bytes = call["encoded"]
+        key, by_dali = encoded_hash(encoded), decodes_alike(encoded)
+        if by_dali and not executor.decodes_exactly:
+            key = _hash_by(executor, key)
+        (alike if by_dali else others)[key] = encoded
+        keys.append(key)
     images = _held_or_made(store, alike, executor.decode)
-    for key in wanted.keys() - alike.keys():
-        images[key] = store.find(key) or store.put(Image.decode(wanted[key]))
-    return [images[_decoded_hash(executor, call["encoded"])] for call in calls]
+    for key, encoded in others.items():
+        images[key] = store.find(key) or store.put(Image.decode(encoded))
+    return [images[key] for key in keys]
 
 
-def _decoded_hash(executor: DaliExecutor, encoded: bytes) -> str:
-    plain = encoded_hash(encoded)
-    if executor.decodes_exactly or not decodes_alike(encoded):
-        return plain
+def _hash_by(executor: DaliExecutor, plain: str) -> str:
+    """Of what it decodes from the bytes of that hash."""
     made = f"{plain} {executor.version}".encode()
     return hashlib.blake2b(made, digest_size=16, person=b"vista_fast dali").hexdigest()
 

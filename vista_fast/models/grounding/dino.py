@@ -66,6 +66,15 @@ class Query:
     nms_threshold: float | None = None
 
 
+def check_bound(config: GroundingConfig) -> None:
+    """That it finds what transformers finds. Raises InvalidArgumentError for another precision than f32."""
+    if config.precision != "f32":
+        raise InvalidArgumentError(
+            f"Grounding DINO runs in f32 only, where it finds what transformers finds, got precision "
+            f"{config.precision!r}; leave precision out, or take model='coco'"
+        )
+
+
 class GroundingDino:
     """The network of one folder. Safe to call from several threads."""
 
@@ -83,11 +92,7 @@ class GroundingDino:
             MissingExtraError: torch or transformers is not installed.
         """
         self.config = config = config or GroundingConfig()
-        if config.precision != "f32":
-            raise InvalidArgumentError(
-                f"Grounding DINO runs in f32 only, where it finds what transformers finds, got precision "
-                f"{config.precision!r}; leave precision out, or take model='coco'"
-            )
+        check_bound(config)
         self._max_tokens = _longest_caption(folder)
         self.sizing = sizing_of(folder, config)
         self.reader = CaptionReader(folder, self._max_tokens)

@@ -16,7 +16,7 @@ import numpy as np
 from vista_fast.errors import InvalidArgumentError, MissingExtraError, NotFoundError, VistaError
 from vista_fast.models.backend import check_backend
 from vista_fast.models.call_arguments import check_arguments, one_for_all
-from vista_fast.models.grounding import coco
+from vista_fast.models.grounding import coco, dino
 from vista_fast.models.grounding.coco import CocoDetector
 from vista_fast.models.grounding.config import GroundingConfig
 from vista_fast.models.grounding.dino import Detections, GroundingDino, Query
@@ -100,6 +100,7 @@ def _check_runs(config: GroundingConfig, folder: Path | None) -> None:
         coco.check_bound(config)
         coco.check_here()
         return
+    dino.check_bound(config)
     if config.library != "torch" or config.device == "cuda":
         check_backend(config.library, config.device)
     if config.library != "torch":
