@@ -8,44 +8,41 @@
 namespace vista::nn {
 namespace {
 
-// x * P(X <= x) of a normal distribution, from polynomials around 31 places. Below the last of them
-// it tends to 2e-8 * x. Three terms are enough for what single products make and take.
+// x * P(X <= x) of a normal distribution, as max(x, 0) - |x| * P(X > |x|); the latter from
+// polynomials around 16 places, at most 2e-8 from the last of them on. Three terms are enough for
+// what single products make and take.
 template <int kTerms>
 class Gelu {
  public:
   Gelu() {
     const Table& table = TheGeluTable<kTerms>();
-    for (int k = 0; k < kTerms; ++k) {
-      low_[k] = _mm512_load_ps(table.terms[k]);
-      high_[k] = _mm512_load_ps(table.terms[k] + 16);
-    }
+    for (int k = 0; k < kTerms; ++k) terms_[k] = _mm512_load_ps(table.terms[k]);
   }
 
   __m512 operator()(__m512 x) const {
-    constexpr int kNearerToZeroWithSignOfFirst = 2;
-    const __m512 near =
-        _mm512_range_ps(x, _mm512_set1_ps(Table::kLast), kNearerToZeroWithSignOfFirst);
+    constexpr int kNearerToZeroWithoutSign = 0b1010;
+    const __m512 near = _mm512_range_ps(x, _mm512_set1_ps(Table::kLast), kNearerToZeroWithoutSign);
     const __m512 per_unit = _mm512_set1_ps(Table::kPerUnit);
     // Adding 1.5 * 2^23 rounds to a whole number, which is then the number's last bits.
     const __m512 round = _mm512_set1_ps(12582912.0F);
     const __m512 nearest = _mm512_fmadd_ps(near, per_unit, round);
-    const __m512 from = _mm512_fmsub_ps(near, per_unit, _mm512_sub_ps(nearest, round));
-    const __m512i index = _mm512_castps_si512(nearest);
-    __m512 below = Term(kTerms - 1, index);
+    __m512 variable = near;
+    if constexpr (Table::kAroundPlaces)
+      variable = _mm512_fmsub_ps(near, per_unit, _mm512_sub_ps(nearest, round));
+    const __m512i place = _mm512_castps_si512(nearest);
+    __m512 above = _mm512_permutexvar_ps(place, terms_[kTerms - 1]);
 #pragma GCC unroll 4
-    for (int k = kTerms - 2; k >= 0; --k) below = _mm512_fmadd_ps(below, from, Term(k, index));
-    return _mm512_mul_ps(x, below);
+    for (int k = kTerms - 2; k >= 0; --k)
+      above = _mm512_fmadd_ps(above, variable, _mm512_permutexvar_ps(place, terms_[k]));
+    // The second of the two where one is no number.
+    const __m512 rectified = _mm512_max_ps(_mm512_setzero_ps(), x);
+    return _mm512_fnmadd_ps(near, above, rectified);
   }
 
  private:
   using Table = GeluTable<kTerms>;
 
-  __m512 Term(int k, __m512i index) const {
-    return _mm512_permutex2var_ps(low_[k], index, high_[k]);
-  }
-
-  __m512 low_[kTerms];
-  __m512 high_[kTerms];
+  __m512 terms_[kTerms];
 };
 
 // e^x, at most 3e-7 of itself off; x is held within what float32 has.

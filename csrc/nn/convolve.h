@@ -101,19 +101,23 @@ struct WriteHidden {
 
   __attribute__((always_inline)) void operator()(const float* products, int begin, int end) const {
     const int c = tile * kTileColumns;
+    // Copies, which stay in registers while memory is written.
+    const Activate act = *activate;
+    const std::ptrdiff_t pitch = scratch->hidden_pitch;
+    const std::ptrdiff_t first = (pixel + begin) * pitch + c;
+    Bf16* high = scratch->hidden_high + first;
+    Bf16* low = scratch->hidden_low + first;
     // The last tile may have none to its right: weights of zero then multiply zeros.
     const bool two = tile + 1 < weights->column_tiles;
     const __m512 left_bias = _mm512_loadu_ps(weights->bias + c);
     const __m512 right_bias =
         two ? _mm512_loadu_ps(weights->bias + c + kTileColumns) : _mm512_setzero_ps();
     const auto used = static_cast<__mmask16>(two ? 0xffff : 0);
-    for (int i = begin; i < end; ++i) {
-      const float* from = products + i * kPitch;
-      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(pixel + i) * scratch->hidden_pitch + c;
+    const float* from = products + begin * kPitch;
+    for (int i = begin; i < end; ++i, from += kPitch, high += pitch, low += pitch) {
       const __m512 right = _mm512_maskz_load_ps(used, from + kTileColumns);
-      SplitInterleaved<kProducts>((*activate)(_mm512_add_ps(_mm512_load_ps(from), left_bias)),
-                                  (*activate)(_mm512_add_ps(right, right_bias)),
-                                  scratch->hidden_high + at, scratch->hidden_low + at);
+      SplitInterleaved<kProducts>(act(_mm512_add_ps(_mm512_load_ps(from), left_bias)),
+                                  act(_mm512_add_ps(right, right_bias)), high, low);
     }
   }
 };
@@ -169,22 +173,50 @@ void MultiplyHidden(const Scratch& l, const Weights& w, const Factors& factors, 
   });
 }
 
+// A region's inputs where they are, if tiles can be loaded from there; else null.
+inline const Bf16* InPlace(const ConvolveArgs& a, const Region& g) {
+  const Part& part = a.parts[0];
+  if (a.part_count > 1 || part.rounded == nullptr || part.pooled || part.upsampling > 0 ||
+      (a.kernel_width == 1 && a.channels % kDepth != 0))
+    return nullptr;
+  const int top = g.row * a.stride_height - a.pad_top;
+  const int left = g.column * a.stride_width - a.pad_left;
+  const int bottom = top + (g.rows - 1) * a.stride_height + a.kernel_height;
+  const int right = left + (g.columns - 1) * a.stride_width + a.kernel_width;
+  if (top < 0 || left < 0 || bottom > a.height || right > a.width) return nullptr;
+  // Whole tiles and blocks of depth are read: pixels behind the region's, which become products
+  // that nobody uses, and channels behind a pixel's, which weights of zero multiply.
+  const int columns = (g.columns + kPixels - 1) / kPixels * kPixels;
+  const std::size_t last_row = static_cast<std::size_t>(bottom - 1) * a.width + left;
+  const std::size_t read =
+      (last_row + (columns - 1) * a.stride_width + a.kernel_width) * a.channels + kDepth;
+  if (read > static_cast<std::size_t>(a.height) * a.width * a.channels) return nullptr;
+  const std::size_t row = static_cast<std::size_t>(g.image) * a.height + top;
+  return part.rounded + (row * a.width + left) * a.channels;
+}
+
 // `Tiles::Multiply<products>(factors, out, aside)`: out [32, 32] = inputs [rows, 32 * depth] x
 // weights of one or two column tiles; `aside(part, parts)` is called now and then on the way.
 template <typename Tiles, int kProducts>
 void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratch) {
   const Scratch l = LayOut(a, g, scratch);
-  SplitInputs<kProducts>(a, g, l);
+  const Bf16* high = InPlace(a, g);
+  int row_pitch = a.width * a.channels;
+  if (high == nullptr) {
+    SplitInputs<kProducts>(a, g, l);
+    high = l.high;
+    row_pitch = l.row_pitch;
+  }
   const int per_row = a.first.depth_blocks / a.kernel_height;
   for (int k = 0; k < a.first.depth_blocks; ++k)
-    l.offsets[k] = k / per_row * l.row_pitch + k % per_row * kDepth;
+    l.offsets[k] = k / per_row * row_pitch + k % per_row * kDepth;
   const bool chained = a.second.column_tiles > 0;
   Tiles tiles;
   for (int row = 0; row < g.rows; ++row) {
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * a.stride_height * l.row_pitch;
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * a.stride_height * row_pitch;
     const Factors inputs = {
-        l.high + at, l.low + at, a.stride_width * l.pitch, l.offsets, a.first.depth_blocks, nullptr,
-        nullptr,     g.columns};
+        high + at, l.low + at, a.stride_width * l.pitch, l.offsets, a.first.depth_blocks, nullptr,
+        nullptr,   g.columns};
     if (!chained) {
       MultiplyOut<Tiles, kProducts>(a, g, l, a.first, row, inputs, tiles);
       continue;

@@ -8,23 +8,25 @@
 namespace vista::nn {
 namespace {
 
-// The polynomial through the function at the Chebyshev nodes of an interval, by Newton's divided
-// differences, written out in powers.
+// The polynomial through the function at the Chebyshev nodes of the interval around a place, by
+// Newton's divided differences, written out in powers of the variable.
 template <int kTerms>
-std::array<double, kTerms> Fit(double place) {
+std::array<double, kTerms> Fit(int place) {
+  using Table = GeluTable<kTerms>;
   std::array<double, kTerms> nodes{};
   std::array<double, kTerms> divided{};
   for (int i = 0; i < kTerms; ++i) {
-    nodes[i] = 0.5 * std::cos(std::numbers::pi * (2 * i + 1) / (2 * kTerms));
-    const double x = place + nodes[i] / GeluTable<kTerms>::kPerUnit;
-    divided[i] = 0.5 * std::erfc(-x / std::numbers::sqrt2);
+    const double from = 0.5 * std::cos(std::numbers::pi * (2 * i + 1) / (2 * kTerms));
+    const double a = (place + from) / Table::kPerUnit;
+    nodes[i] = Table::kAroundPlaces ? from : a;
+    divided[i] = 0.5 * std::erfc(a / std::numbers::sqrt2);
   }
   for (int order = 1; order < kTerms; ++order)
     for (int i = kTerms - 1; i >= order; --i)
       divided[i] = (divided[i] - divided[i - 1]) / (nodes[i] - nodes[i - order]);
   std::array<double, kTerms> terms{};
   for (int i = kTerms - 1; i >= 0; --i) {
-    // terms = terms * (x - node) + divided
+    // terms = terms * (variable - node) + divided
     for (int k = kTerms - 1; k > 0; --k) terms[k] = terms[k - 1] - nodes[i] * terms[k];
     terms[0] = divided[i] - nodes[i] * terms[0];
   }
@@ -33,11 +35,10 @@ std::array<double, kTerms> Fit(double place) {
 
 template <int kTerms>
 GeluTable<kTerms> Make() {
-  using Table = GeluTable<kTerms>;
-  Table table{};
-  for (int place = -16; place < 16; ++place) {
-    const auto terms = Fit<kTerms>(place / static_cast<double>(Table::kPerUnit));
-    for (int k = 0; k < kTerms; ++k) table.terms[k][place & 31] = static_cast<float>(terms[k]);
+  GeluTable<kTerms> table{};
+  for (int place = 0; place < GeluTable<kTerms>::kPlaces; ++place) {
+    const auto terms = Fit<kTerms>(place);
+    for (int k = 0; k < kTerms; ++k) table.terms[k][place] = static_cast<float>(terms[k]);
   }
   return table;
 }

@@ -110,6 +110,15 @@ struct PoolArgs : Sliding {
   float* out = nullptr;
 };
 
+// Channels (row, column, channel) of a square of block x block pixels, to their places; height,
+// width and channels are the output's.
+struct DepthToSpaceArgs {
+  const float* in = nullptr;
+  int block = 1;
+  int height = 0, width = 0, channels = 0;
+  float* out = nullptr;
+};
+
 // Of rows of inputs, the largest of their products with the weights, or the sum of what e^x makes
 // of their distances to it. `weights.bias` is -infinity beyond the outputs.
 struct ClassifyArgs {
@@ -134,6 +143,7 @@ struct Kernels {
   void (*depthwise)(const DepthwiseArgs& args, const Region& region);
   void (*blend)(const BlendArgs& args, const Region& region);
   void (*max_pool)(const PoolArgs& args, const Region& region);
+  void (*depth_to_space)(const DepthToSpaceArgs& args, const Region& region);
   // Rows [rows, depth] of float32, as high and low.
   void (*split)(const float* rows, int count, int depth, int products, Bf16* high, Bf16* low);
   // Into values and indices [rows], which are the patch's own: the largest and its output, the

@@ -99,7 +99,7 @@ class Tiles {
 
 }  // namespace
 
-const Kernels kKernels = {&Convolve<Tiles>, &Depthwise,       &Blend, &MaxPool,
-                          &SplitRows,       &Classify<Tiles>, "amx"};
+const Kernels kKernels = {&Convolve<Tiles>, &Depthwise, &Blend,           &MaxPool,
+                          &DepthToSpace,    &SplitRows, &Classify<Tiles>, "amx"};
 
 }  // namespace vista::nn::amx

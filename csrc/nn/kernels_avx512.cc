@@ -68,7 +68,7 @@ class Tiles {
 
 }  // namespace
 
-const Kernels kKernels = {&Convolve<Tiles>, &Depthwise,       &Blend,       &MaxPool,
-                          &SplitRows,       &Classify<Tiles>, "avx512_bf16"};
+const Kernels kKernels = {&Convolve<Tiles>, &Depthwise, &Blend,           &MaxPool,
+                          &DepthToSpace,    &SplitRows, &Classify<Tiles>, "avx512_bf16"};
 
 }  // namespace vista::nn::avx512

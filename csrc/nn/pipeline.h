@@ -50,7 +50,7 @@ class Pipeline {
 
  private:
   // What begins a few rows costs as much as some of them.
-  static constexpr int kFewestRows = kProducts == 1 ? 8 : 1;
+  static constexpr int kFewestRows = kProducts == 1 ? 16 : 1;
   static constexpr int kOne = 1 << 20;  // row, of a fraction
 
   void SetParts(int parts) {

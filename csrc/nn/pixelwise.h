@@ -6,13 +6,10 @@
 #include <algorithm>
 
 #include "nn/kernels.h"
+#include "nn/split.h"
 
 namespace vista::nn {
 namespace {
-
-inline __mmask16 LanesOf(int channels, int c) {
-  return c + kLanes <= channels ? 0xffff : static_cast<__mmask16>((1U << (channels - c)) - 1);
-}
 
 inline void Blend(const BlendArgs& a, const Region& g) {
   const int width = a.width >> a.upsampling;
@@ -22,7 +19,7 @@ inline void Blend(const BlendArgs& a, const Region& g) {
         (static_cast<std::size_t>(g.image) * (a.height >> a.upsampling) + (y >> a.upsampling)) *
         width;
     for (int c = 0; c < a.channels; c += kLanes) {
-      const __mmask16 lanes = LanesOf(a.channels, c);
+      const __mmask16 lanes = Lanes(a.channels - c);
       const __m512 gate = a.gate == nullptr
                               ? _mm512_set1_ps(1)
                               : _mm512_maskz_loadu_ps(lanes, a.gate + g.image * a.channels + c);
@@ -53,7 +50,7 @@ inline void MaxPool(const PoolArgs& a, const Region& g) {
       const int left = std::max(0, first);
       const int right = std::min(a.width, first + a.kernel_width);
       for (int c = 0; c < a.channels; c += kLanes) {
-        const __mmask16 lanes = LanesOf(a.channels, c);
+        const __mmask16 lanes = Lanes(a.channels - c);
         __m512 most = _mm512_set1_ps(-__builtin_inff());
         for (int row = top; row < bottom; ++row) {
           for (int column = left; column < right; ++column) {
@@ -65,6 +62,37 @@ inline void MaxPool(const PoolArgs& a, const Region& g) {
         _mm512_mask_storeu_ps(out + c, lanes, most);
       }
     }
+  }
+}
+
+// Of `count` runs of values, of which each second one is left out, the others side by side. So
+// many are one vector or a part of it.
+inline void KeepEachSecond(const float* from, int run, int count, float* to) {
+  alignas(64) int places[kLanes];
+  for (int i = 0; i < kLanes; ++i) places[i] = i / run * 2 * run + i % run;
+  const __m512i kept = _mm512_load_si512(places);
+  for (int left = count * run; left > 0; left -= kLanes, from += 2 * kLanes, to += kLanes) {
+    const int read = 2 * left - run;
+    const __m512 both =
+        _mm512_permutex2var_ps(_mm512_maskz_loadu_ps(Lanes(read), from), kept,
+                               _mm512_maskz_loadu_ps(Lanes(read - kLanes), from + kLanes));
+    _mm512_mask_storeu_ps(to, Lanes(left), both);
+  }
+}
+
+inline void DepthToSpace(const DepthToSpaceArgs& a, const Region& g) {
+  const int run = a.block * a.channels;  // neighbours before and after
+  const int squares = a.width / a.block;
+  const std::size_t row_values = static_cast<std::size_t>(a.width) * run;
+  for (int y = g.row; y < g.row + g.rows; ++y) {
+    const std::size_t row = static_cast<std::size_t>(g.image) * (a.height / a.block) + y / a.block;
+    const float* from = a.in + row * row_values + static_cast<std::size_t>(y % a.block) * run;
+    float* to = a.out + (static_cast<std::size_t>(g.image) * a.height + y) * a.width * a.channels;
+    if (a.block == 2 && kLanes % run == 0) {
+      KeepEachSecond(from, run, squares, to);
+      continue;
+    }
+    for (int x = 0; x < squares; ++x, from += run * a.block, to += run) std::copy_n(from, run, to);
   }
 }
 

@@ -154,6 +154,56 @@ TEST_P(NetworkOn, WhatOnlySingleProductsTakeIsRoundedOnce) {
   }
 }
 
+// Single products of pixels of so many channels; `copied`: they are float32, of which something
+// else reads them, and become bfloat16 in a copy, where else tiles are loaded from the tensor.
+Grid SingleProducts(const Kernels& kernels, const Grid& in, const Window& w, int channels,
+                    bool copied) {
+  std::mt19937 random(9);
+  Bench bench(in, kernels);
+  const auto convolve = [&](int tensor, const Window& window, int inputs, int outputs) {
+    const std::size_t taps = static_cast<std::size_t>(window.height) * window.width;
+    return bench.Add(
+        Convolving({{tensor}}, window,
+                   Packed(Uniform(outputs * taps * inputs, random), outputs, window.height,
+                          Uniform(outputs, random), Activation::kRelu, 1),
+                   1));
+  };
+  const int pixels = convolve(0, {}, in.channels, channels);
+  const int made = convolve(pixels, w, channels, 20);
+  if (copied) bench.Add(MaxPool{.input = pixels, .window = {}});
+  EXPECT_TRUE(bench.network.SetOutput(made).ok());
+  return RunOn(bench.network, in);
+}
+
+TEST_P(NetworkOn, TilesLoadedFromTensorsAreThoseOfCopies) {
+  std::mt19937 random(10);
+  struct Case {
+    Window window;
+    int channels;
+  };
+  const Case cases[] = {
+      {{.height = 2, .width = 2, .same_upper = true}, 24},
+      {{.height = 2, .width = 2, .same_upper = true}, 12},
+      {{.height = 3, .width = 3, .stride_height = 2, .stride_width = 2, .same_upper = true}, 24},
+      {{.height = 3, .width = 3, .top = 1, .left = 1, .bottom = 1, .right = 1}, 32},
+      {{.height = 3, .width = 3}, 40},
+      {{.height = 1, .width = 3}, 5},
+      {{}, 32},
+      {{}, 64},
+      {{.stride_height = 2, .stride_width = 2}, 32}};
+  for (const Case& each : cases) {
+    for (const Extent size : {Extent{1, 1}, {5, 33}, {37, 96}, {19, 300}}) {
+      const Window& w = each.window;
+      if (!w.same_upper && (size.height < w.height || size.width < w.width)) continue;
+      const Grid in = testing::RandomGrid(2, size.height, size.width, 3, random);
+      EXPECT_EQ(SingleProducts(kernels(), in, w, each.channels, false).values,
+                SingleProducts(kernels(), in, w, each.channels, true).values)
+          << w.height << " x " << w.width << ", " << each.channels << " channels, of "
+          << size.height << " x " << size.width;
+    }
+  }
+}
+
 class NetworkRefusals : public NetworkOn {
  protected:
   void SetUp() override {

@@ -193,13 +193,14 @@ TEST_P(StepsOn, GateIsOfTheMeansOfConvolutions) {
 TEST_P(StepsOn, DepthToSpacePutsChannelsInTheirPlaces) {
   std::mt19937 random(5);
   for (const int block : {1, 2, 3}) {
-    for (const int channels : {1, 3, 12}) {
-      for (const int batch : {2, 3}) {
+    for (const int channels : {1, 2, 3, 4, 8, 12}) {
+      for (const int width : {1, 8, 13}) {
+        constexpr int kBatch = 3;
         const int inputs = block * block * channels;
-        Bench bench(testing::RandomGrid(batch, 5, 13, inputs, random), kernels());
+        Bench bench(testing::RandomGrid(kBatch, 5, width, inputs, random), kernels());
         const int from = bench.AddPixels();
         const Grid in = bench.Tensor(from);
-        Grid wanted(batch, 5 * block, 13 * block, channels);
+        Grid wanted(kBatch, 5 * block, width * block, channels);
         wanted.Fill([&](int image, int y, int x, int c) {
           return in.At(image, y / block, x / block, (y % block * block + x % block) * channels + c);
         });
