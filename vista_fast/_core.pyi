@@ -185,6 +185,14 @@ def lay_planes(
     Raises InvalidArgumentError for shapes that don't fit and for a canvas that is read-only.
     """
 
+def write_bgr(pixels: npt.NDArray[np.uint8], values: npt.NDArray[np.float32], planes: npt.NDArray[np.float32]) -> None:
+    """Write what stands for each sample of RGB pixels, uint8 [height, width, 3], to ``planes`` blue, green and red,
+    float32 [3, height, width], whose rows may lie apart, without the GIL; ``values``, float32 [3, 256], has the number
+    of each sample, a row a plane.
+
+    Raises InvalidArgumentError for shapes that don't fit and for planes that are read-only or whose pixels lie apart.
+    """
+
 def mark_engine_thread() -> None: ...
 def network_kernels() -> list[str]:
     """The instruction sets of this CPU that run a ConvolutionNetwork, "avx512_bf16" and "amx", the fastest last."""

@@ -8,7 +8,7 @@ namespace generic {
 namespace {
 
 void Block(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
-           const NormalisationTable& table, float* out, std::size_t plane) {
+           const NormalisationTable& table, float* out, std::ptrdiff_t plane) {
   for (int c = 0; c < 3; ++c, out += plane) {
     const float* normalised = table.value[static_cast<std::size_t>(c)].data();
     float* to = out;
@@ -76,7 +76,7 @@ std::vector<const NormaliseKernel*> UsableNormaliseKernels() {
 }
 
 void Normalise(const PixelView& pixels, const NormalisationTable& table, float* out,
-               std::size_t plane) {
+               std::ptrdiff_t plane) {
   BestNormaliseKernel().block(pixels.data, pixels.stride, pixels.size.width, pixels.size.height,
                               table, out, plane);
 }

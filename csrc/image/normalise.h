@@ -32,9 +32,9 @@ Result<NormalisationTable> MakeNormalisationTable(const Channels& mean, const Ch
 struct NormaliseKernel {
   const char* name;  // "generic" or "avx512"
   // Writes out[c * plane + y * width + x] for the pixels of a block whose rows lie `stride` bytes
-  // apart.
+  // apart. `plane` may be negative.
   void (*block)(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
-                const NormalisationTable& table, float* out, std::size_t plane);
+                const NormalisationTable& table, float* out, std::ptrdiff_t plane);
   // Whether it computes what the table has; null for one that can only look up.
   bool (*computes)(const NormalisationTable& table);
 };
@@ -44,7 +44,7 @@ std::vector<const NormaliseKernel*> UsableNormaliseKernels();
 
 // By the fastest of them.
 void Normalise(const PixelView& pixels, const NormalisationTable& table, float* out,
-               std::size_t plane);
+               std::ptrdiff_t plane);
 
 namespace generic {
 extern const NormaliseKernel kNormalise;

@@ -63,7 +63,7 @@ struct LookedUp {
 
 template <typename Way>
 void BlockBy(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
-             const NormalisationTable& table, float* out, std::size_t plane) {
+             const NormalisationTable& table, float* out, std::ptrdiff_t plane) {
   const Way ways[] = {Way(table, 0), Way(table, 1), Way(table, 2)};
   for (int y = 0; y < height; ++y, from += stride, out += width) {
     for (int x = 0; x < width; x += kWidth) {
@@ -74,14 +74,14 @@ void BlockBy(const std::uint8_t* from, std::ptrdiff_t stride, int width, int hei
           _mm512_maskz_loadu_epi8(read, from + 3 * static_cast<std::ptrdiff_t>(x));
       for (int c = 0; c < 3; ++c) {
         const __m512 values = ways[c](Channel(bytes, c), written);
-        _mm512_mask_storeu_ps(out + static_cast<std::size_t>(c) * plane + x, written, values);
+        _mm512_mask_storeu_ps(out + c * plane + x, written, values);
       }
     }
   }
 }
 
 void Block(const std::uint8_t* from, std::ptrdiff_t stride, int width, int height,
-           const NormalisationTable& table, float* out, std::size_t plane) {
+           const NormalisationTable& table, float* out, std::ptrdiff_t plane) {
   const auto by = table.computable ? BlockBy<Computed> : BlockBy<LookedUp>;
   by(from, stride, width, height, table, out, plane);
 }

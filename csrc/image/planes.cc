@@ -124,7 +124,7 @@ Status WritePlanes(const PixelView& source, const PlaneOptions& options, const P
     image = padded->view();
   }
   const auto [width, height] = layout.size;
-  const std::size_t plane = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
+  const std::ptrdiff_t plane = static_cast<std::ptrdiff_t>(width) * height;
   const Result<Pixels> resized =
       Resize(image, Resized(image.size, options, layout.grid), Filter::kBicubic);
   if (!resized.ok()) return resized.status();
@@ -152,13 +152,21 @@ Status LayPlanes(const PixelView& source, Size size, Filter filter, const Normal
   }
   const Result<Pixels> resized = Resize(source, size, filter);
   if (!resized.ok()) return resized.status();
-  const auto along = static_cast<std::size_t>(canvas.width);
-  const std::size_t plane = along * static_cast<std::size_t>(canvas.height);
+  const std::ptrdiff_t along = canvas.width;
+  const std::ptrdiff_t plane = along * canvas.height;
   const PixelView view = resized.value().view();
   for (int y = 0; y < size.height; ++y, out += along) {
     Normalise(Region(view, {0, y, size.width, y + 1}), table, out, plane);
   }
   return {};
+}
+
+void WriteBgr(const PixelView& source, const NormalisationTable& table, std::ptrdiff_t pitch,
+              std::ptrdiff_t plane, float* out) {
+  const auto [width, height] = source.size;
+  float* red = out + 2 * plane;
+  for (int y = 0; y < height; ++y, red += pitch)
+    Normalise(Region(source, {0, y, width, y + 1}), table, red, -plane);
 }
 
 }  // namespace vista

@@ -55,4 +55,9 @@ Status WritePlanes(const PixelView& source, const PlaneOptions& options, const P
 Status LayPlanes(const PixelView& source, Size size, Filter filter, const NormalisationTable& table,
                  Size canvas, float* out);
 
+// Writes what the table has for each sample to the planes blue, green and red, which lie `plane`
+// floats apart, and their rows `pitch`.
+void WriteBgr(const PixelView& source, const NormalisationTable& table, std::ptrdiff_t pitch,
+              std::ptrdiff_t plane, float* out);
+
 }  // namespace vista

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vista_fast.models.bgr_planes import write_bgr
+from vista_fast._core import write_bgr
 
 # Of ImageNet, whose first value is red's; both networks were trained with it on blue.
 _MEAN = np.array([0.485, 0.456, 0.406])

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vista_fast._core import write_bgr
 from vista_fast.models.backend import Model, run_single
-from vista_fast.models.bgr_planes import write_bgr
 from vista_fast.models.ocr.config import OcrConfig
 from vista_fast.models.ocr.frame import snap
 

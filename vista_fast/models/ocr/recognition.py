@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vista_fast._core import write_bgr
 from vista_fast.errors import InvalidArgumentError
 from vista_fast.models.backend import Classifier
-from vista_fast.models.bgr_planes import write_bgr
 
 LINE_HEIGHT = 48
 """Height of the network's input in pixels."""
