@@ -58,34 +58,10 @@ class Tiles {
     if constexpr (kRight) _tile_zero(1);
     if constexpr (kLower) _tile_zero(2);
     if constexpr (kLower && kRight) _tile_zero(3);
-    constexpr int kTile = kTileColumns * kDepth;
-    const int bytes = f.step * static_cast<int>(sizeof(Bf16));
-    const int lower = kTileRows * f.step;
-    const int parts = f.depth * kProducts;
-    int part = 0;
-    for (int k = 0; k < f.depth; ++k) {
-      const int at = f.offsets == nullptr ? k * kDepth : f.offsets[k];
-      const std::size_t tile = static_cast<std::size_t>(k) * kTile * (kProducts > 1 ? 2 : 1);
-      const Bf16* const left = f.left + tile;
-      const Bf16* const right = kRight ? f.right + tile : nullptr;
-      _tile_loadd(4, f.high + at, bytes);
-      if constexpr (kLower) _tile_loadd(5, f.high + at + lower, bytes);
-      if constexpr (kProducts > 1) {
-        _tile_loadd(6, left + kTile, 64);
-        if constexpr (kRight) _tile_loadd(7, right + kTile, 64);
-        MultiplyAll<kLower, kRight>();
-        aside(part++, parts);
-      }
-      _tile_loadd(6, left, 64);
-      if constexpr (kRight) _tile_loadd(7, right, 64);
-      MultiplyAll<kLower, kRight>();
-      aside(part++, parts);
-      if constexpr (kProducts > 1) {
-        _tile_loadd(4, f.low + at, bytes);
-        if constexpr (kLower) _tile_loadd(5, f.low + at + lower, bytes);
-        MultiplyAll<kLower, kRight>();
-        aside(part++, parts);
-      }
+    if constexpr (kProducts == 1) {
+      SumSingle<kLower, kRight>(f, aside);
+    } else {
+      SumSplit<kLower, kRight>(f, aside);
     }
     constexpr int kPitch = 2 * kTileColumns;
     constexpr int kBytes = kPitch * sizeof(float);
@@ -95,6 +71,58 @@ class Tiles {
     if constexpr (kLower && kRight)
       _tile_stored(3, out + kTileRows * kPitch + kTileColumns, kBytes);
   }
+
+  template <bool kLower, bool kRight, typename Aside>
+  static void SumSingle(const Factors& f, const Aside& aside) {
+    LoadInputs<kLower>(f, f.high, 0);
+    LoadWeights<kRight>(f, 0);
+    for (int k = 0; k < f.depth; ++k) {
+      MultiplyAll<kLower, kRight>();
+      // The next tiles are on their way while the vector units are at work.
+      if (k + 1 < f.depth) {
+        LoadInputs<kLower>(f, f.high, k + 1);
+        LoadWeights<kRight>(f, (k + 1) * kTile);
+      }
+      aside(k, f.depth);
+    }
+  }
+
+  template <bool kLower, bool kRight, typename Aside>
+  static void SumSplit(const Factors& f, const Aside& aside) {
+    const int parts = 3 * f.depth;
+    int part = 0;
+    for (int k = 0; k < f.depth; ++k) {
+      const int high = 2 * k * kTile;
+      const int low = high + kTile;
+      LoadInputs<kLower>(f, f.high, k);
+      LoadWeights<kRight>(f, low);
+      MultiplyAll<kLower, kRight>();
+      aside(part++, parts);
+      LoadWeights<kRight>(f, high);
+      MultiplyAll<kLower, kRight>();
+      aside(part++, parts);
+      LoadInputs<kLower>(f, f.low, k);
+      MultiplyAll<kLower, kRight>();
+      aside(part++, parts);
+    }
+  }
+
+  template <bool kLower>
+  static void LoadInputs(const Factors& f, const Bf16* inputs, int k) {
+    const int at = f.offsets == nullptr ? k * kDepth : f.offsets[k];
+    const int bytes = f.step * static_cast<int>(sizeof(Bf16));
+    _tile_loadd(4, inputs + at, bytes);
+    if constexpr (kLower) _tile_loadd(5, inputs + at + kTileRows * f.step, bytes);
+  }
+
+  template <bool kRight>
+  static void LoadWeights(const Factors& f, int at) {
+    _tile_loadd(6, f.left + at, kRowBytes);
+    if constexpr (kRight) _tile_loadd(7, f.right + at, kRowBytes);
+  }
+
+  static constexpr int kTile = kTileColumns * kDepth;
+  static constexpr int kRowBytes = 64;  // of a row
 };
 
 }  // namespace

@@ -3,16 +3,25 @@
 #include <algorithm>
 
 namespace vista::nn {
+namespace {
+
+// So many blocks of depth, one row of them after the other. Rows of an even number of cache lines
+// would share sets of the nearest cache, and a tile's would push each other out.
+int PitchOf(int blocks) { return (blocks % 2 == 0 ? blocks + 1 : blocks) * kDepth; }
+
+}  // namespace
 
 Scratch LayOut(const ConvolveArgs& args, const Region& region, std::uint8_t* memory) {
   Scratch s;
   // Rows of a wider kernel are one run of inputs; a pixel of a kernel of one column begins a block
   // of depth of its own.
-  s.pitch = args.kernel_width > 1 ? args.channels : (args.channels + kDepth - 1) / kDepth * kDepth;
+  const int blocks = (args.channels + kDepth - 1) / kDepth;
+  s.pitch = args.kernel_width > 1 ? args.channels : PitchOf(blocks);
+  s.room = args.kernel_width > 1 ? args.channels : blocks * kDepth;
   s.in_rows = (region.rows - 1) * args.stride_height + args.kernel_height;
   s.in_columns = (region.columns - 1) * args.stride_width + args.kernel_width;
   s.row_pitch = s.in_columns * s.pitch;
-  s.hidden_pitch = args.second.depth_blocks * kDepth;
+  if (args.second.depth_blocks > 0) s.hidden_pitch = PitchOf(args.second.depth_blocks);
 
   const auto take = [&](std::size_t size) {
     std::uint8_t* const begin = memory == nullptr ? nullptr : memory + s.bytes;

@@ -17,6 +17,7 @@ struct Scratch {
   float* products = nullptr;  // [2, 32, 32]: the latest and the ones before
   int* offsets = nullptr;     // of each block of depth, from a pixel's first input
   int pitch = 0;
+  int room = 0;       // of a pixel's elements, those that are its channels, and zeros
   int row_pitch = 0;  // elements between rows
   int in_rows = 0, in_columns = 0;
   int hidden_pitch = 0;

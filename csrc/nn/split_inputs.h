@@ -260,7 +260,7 @@ void SplitInputs(const ConvolveArgs& a, const Region& g, const Scratch& l) {
     for (int p = 0; p < a.part_count; ++p) {
       const Part& part = a.parts[p];
       Bf16* const high = l.high + at + inside + channel;
-      const int room = p + 1 < a.part_count ? part.channels : l.pitch - channel;
+      const int room = p + 1 < a.part_count ? part.channels : l.room - channel;
       channel += part.channels;
       const bool rounded = part.rounded != nullptr;
       const auto split = rounded       ? (part.pooled ? CopyPooled : CopyPart)
