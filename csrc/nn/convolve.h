@@ -199,21 +199,22 @@ inline const Bf16* InPlace(const ConvolveArgs& a, const Region& g) {
 // weights of one or two column tiles; `aside(part, parts)` is called now and then on the way.
 template <typename Tiles, int kProducts>
 void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratch) {
-  const Scratch l = LayOut(a, g, scratch);
+  Scratch l = LayOut(a, g, scratch);
   const Bf16* high = InPlace(a, g);
-  int row_pitch = a.width * a.channels;
   if (high == nullptr) {
     SplitInputs<kProducts>(a, g, l);
     high = l.high;
-    row_pitch = l.row_pitch;
+  } else {
+    l.pitch = a.channels;
+    l.row_pitch = a.width * a.channels;
   }
   const int per_row = a.first.depth_blocks / a.kernel_height;
   for (int k = 0; k < a.first.depth_blocks; ++k)
-    l.offsets[k] = k / per_row * row_pitch + k % per_row * kDepth;
+    l.offsets[k] = k / per_row * l.row_pitch + k % per_row * kDepth;
   const bool chained = a.second.column_tiles > 0;
   Tiles tiles;
   for (int row = 0; row < g.rows; ++row) {
-    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * a.stride_height * row_pitch;
+    const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * a.stride_height * l.row_pitch;
     const Factors inputs = {
         high + at, l.low + at, a.stride_width * l.pitch, l.offsets, a.first.depth_blocks, nullptr,
         nullptr,   g.columns};
