@@ -21,7 +21,7 @@ namespace {
 
 using PixelArray = py::array_t<std::uint8_t, py::array::c_style>;
 using Canvas = py::array_t<float, py::array::c_style>;
-using Values = py::array_t<float, py::array::c_style>;
+using SampleValues = py::array_t<float, py::array::c_style>;
 using Strided = py::array_t<float, 0>;
 
 constexpr std::int64_t kAnyNumber = std::numeric_limits<std::int64_t>::max();
@@ -57,14 +57,14 @@ void LayOnCanvas(const PixelArray& pixels, std::pair<int, int> size, const Chann
 }
 
 // `values` has a row for each plane, of which red is the last.
-NormalisationTable LookedUp(const Values& values) {
+NormalisationTable LookedUp(const SampleValues& values) {
   NormalisationTable table{};
   for (py::ssize_t plane = 0; plane < 3; ++plane)
     std::copy_n(values.data(plane), 256, table.value[static_cast<std::size_t>(2 - plane)].data());
   return table;
 }
 
-void WriteBgrPlanes(const PixelArray& pixels, const Values& values, Strided& planes) {
+void WriteBgrPlanes(const PixelArray& pixels, const SampleValues& values, Strided& planes) {
   constexpr py::ssize_t kFloat = sizeof(float);
   if (pixels.ndim() != 3 || pixels.shape(2) != 3 || values.ndim() != 2 || values.shape(0) != 3 ||
       values.shape(1) != 256 || planes.ndim() != 3 || planes.shape(0) != 3 ||
