@@ -35,51 +35,62 @@ struct Lanewise {
   alignas(64) int tiles[kClassifyRows][kLanes];
 };
 
-// Of some rows and tiles, for what looks at the logits of 16 outputs after one another.
-struct Logits {
-  const float* bias;
-  Lanewise* seen;
-  int row;
-  int tile;
-  int tiles;
+// What looks at the logits of 16 outputs after one another: `See::operator()(logits, tile, row)`.
+template <typename See>
+struct LookAt {
+  const float* bias = nullptr;
+  See see{};
+  int row = 0;
+  int rows = 0;
+  int tile = 0;
+  int tiles = 0;
 
-  // `see(logits, tile, row)`.
-  template <typename See>
-  void ForEach(const float* products, int begin, int end, const See& see) const {
-    for (int t = 0; t < tiles; ++t) {
-      const __m512 shift = _mm512_loadu_ps(bias + (tile + t) * kTileColumns);
-      for (int i = begin; i < end; ++i) {
-        const __m512 x = _mm512_load_ps(products + i * kPitch + t * kTileColumns);
-        see(_mm512_add_ps(x, shift), tile + t, row + i);
+  class Rows {
+   public:
+    Rows(const LookAt& all, const float* products) : all_(all), products_(products) {
+      for (int t = 0; t < all.tiles; ++t)
+        shift_[t] = _mm512_loadu_ps(all.bias + (all.tile + t) * kTileColumns);
+    }
+
+    __attribute__((always_inline)) void operator()(int begin, int end) const {
+      for (int t = 0; t < all_.tiles; ++t) {
+        const float* const products = products_ + t * kTileColumns;
+        for (int row = begin; row < end; ++row) {
+          const __m512 x = _mm512_load_ps(products + row * kPitch);
+          all_.see(_mm512_add_ps(x, shift_[t]), all_.tile + t, all_.row + row);
+        }
       }
     }
-  }
+
+    void End() const {}
+
+   private:
+    const LookAt all_;
+    const float* products_;
+    __m512 shift_[2];
+  };
 };
 
 struct Compare {
-  Logits logits;
+  Lanewise* seen = nullptr;
 
-  void operator()(const float* products, int begin, int end) const {
-    logits.ForEach(products, begin, end, [this](__m512 x, int tile, int row) {
-      float* const best = logits.seen->values[row];
-      const __m512 before = _mm512_load_ps(best);
-      const __mmask16 larger = _mm512_cmp_ps_mask(x, before, _CMP_GT_OQ);
-      _mm512_store_ps(best, _mm512_max_ps(x, before));
-      _mm512_mask_store_epi32(logits.seen->tiles[row], larger, _mm512_set1_epi32(tile));
-    });
+  void operator()(__m512 x, int tile, int row) const {
+    float* const best = seen->values[row];
+    const __m512 before = _mm512_load_ps(best);
+    const __mmask16 larger = _mm512_cmp_ps_mask(x, before, _CMP_GT_OQ);
+    _mm512_store_ps(best, _mm512_max_ps(x, before));
+    _mm512_mask_store_epi32(seen->tiles[row], larger, _mm512_set1_epi32(tile));
   }
 };
 
 struct AddExponentials {
-  Logits logits;
-  const float* largest;
+  Lanewise* seen = nullptr;
+  const float* largest = nullptr;
 
-  void operator()(const float* products, int begin, int end) const {
-    logits.ForEach(products, begin, end, [this](__m512 x, int /*tile*/, int row) {
-      float* const sums = logits.seen->values[row];
-      const __m512 e = Exp(_mm512_sub_ps(x, _mm512_set1_ps(largest[row])));
-      _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), e));
-    });
+  void operator()(__m512 x, int /*tile*/, int row) const {
+    float* const sums = seen->values[row];
+    const __m512 e = Exp(_mm512_sub_ps(x, _mm512_set1_ps(largest[row])));
+    _mm512_store_ps(sums, _mm512_add_ps(_mm512_load_ps(sums), e));
   }
 };
 
@@ -95,22 +106,21 @@ void ClassifyPatch(const ClassifyArgs& a, const Patch& p, float* values, int* in
   alignas(64) float products[2 * kPixels * kPitch];
   const int pitch = a.weights.depth_blocks * kDepth;
   const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(p.row) * pitch;
-  const Factors factors = {a.high + at, a.low + at, pitch, nullptr, a.weights.depth_blocks,
-                           nullptr,     nullptr,    p.rows};
-  const auto logits = [&](int row, int tile, int wide) {
-    return Logits{a.weights.bias, &seen, row, tile, wide};
-  };
-  Tiles tiles;
-  const int end = p.tile + p.tiles;
-  if (compares) {
-    MultiplyTiles<kProducts, Compare>(
-        tiles, products, a.weights, p.tile, end, factors,
-        [&](int row, int tile, int wide) { return Compare{logits(row, tile, wide)}; });
-  } else {
-    MultiplyTiles<kProducts, AddExponentials>(
-        tiles, products, a.weights, p.tile, end, factors, [&](int row, int tile, int wide) {
-          return AddExponentials{logits(row, tile, wide), a.largest + p.row};
+  const int depth = a.weights.depth_blocks;
+  const Factors factors = {a.high + at, a.low + at, pitch,   depth, depth,
+                           0,           nullptr,    nullptr, p.rows, true};
+  const auto look = [&]<typename See>(const See& see) {
+    Tiles tiles;
+    MultiplyTiles<kProducts, LookAt<See>>(
+        tiles, products, a.weights, p.tile, p.tile + p.tiles, factors,
+        [&](int row, int tile, int wide) {
+          return LookAt<See>{a.weights.bias, see, row, kPixels, tile, wide};
         });
+  };
+  if (compares) {
+    look(Compare{&seen});
+  } else {
+    look(AddExponentials{&seen, a.largest + p.row});
   }
   for (int row = 0; row < p.rows; ++row) {
     const float* const lanes = seen.values[row];

@@ -16,123 +16,208 @@
 namespace vista::nn {
 namespace {
 
-// Products become outputs.
-template <typename Activate>
-struct WriteOut {
-  const ConvolveArgs* args;
-  const Weights* weights;
-  const Activate* activate;
-  const float* plus;  // of the row's first pixel; null for none
-  int image;
-  std::size_t row;      // the row's first pixel
-  std::size_t out_row;  // where it lies in the output
-  int column;
-  int count;  // of pixels
-  int tile;
-  int tiles;
+// What outputs take beside a bias and a residual.
+enum class Extras { kNone, kSums, kAll };
 
-  __attribute__((always_inline)) void operator()(const float* products, int begin, int end) const {
-    const ConvolveArgs& a = *args;
-    end = std::min(end, count);
-    if (a.scale == nullptr && plus == nullptr && a.sums == nullptr) {
-      Write<false>(products, begin, end);
+// Products become outputs.
+template <typename Activate, Extras kExtras>
+struct WriteOut {
+  const ConvolveArgs* args = nullptr;
+  const Weights* weights = nullptr;
+  const Activate* activate = nullptr;
+  const float* plus = nullptr;  // of the row's first pixel; null for none
+  int image = 0;
+  std::size_t row = 0;      // the row's first pixel
+  std::size_t out_row = 0;  // where it lies in the output
+  int column = 0;
+  int rows = 0;  // of products, which are pixels
+  int tile = 0;
+  int tiles = 0;
+
+  class Rows;
+};
+
+template <typename Activate, Extras kExtras>
+class WriteOut<Activate, kExtras>::Rows {
+ public:
+  Rows(const WriteOut& w, const float* products)
+      : products_(products),
+        activate_(*w.activate),
+        outputs_(w.weights->outputs),
+        two_(w.tiles > 1),
+        left_(w, 0),
+        right_(w, 1),
+        upsampling_(w.args->plus_upsampling),
+        column_(w.column),
+        out_(w.args->out) {
+    const ConvolveArgs& a = *w.args;
+    const int c = w.tile * kTileColumns;
+    if (a.residual) residual_ = a.parts[0].data + (w.row + w.column) * outputs_ + c;
+    if (w.plus != nullptr) plus_ = w.plus + c;
+    if (a.sums != nullptr) sums_ = a.sums + static_cast<std::size_t>(w.image) * outputs_ + c;
+    const std::size_t at = (w.out_row + w.column) * outputs_ + c;
+    if (out_.rounded == nullptr) {
+      out_.data += at;
     } else {
-      Write<true>(products, begin, end);
+      out_.rounded += at;
     }
   }
 
- private:
-  template <bool kScaledOrAddedOrSummed>
-  __attribute__((always_inline)) void Write(const float* products, int begin, int end) const {
+  __attribute__((always_inline)) void operator()(int begin, int end) {
     // Copies, which stay in registers while memory is written.
-    const ConvolveArgs& a = *args;
-    const Output out = a.out;
-    const int outputs = weights->outputs;
-    const Activate act = *activate;
-    const float* const residual = a.residual ? a.parts[0].data : nullptr;
-    // Of as many channels as there are outputs, which a residual's inputs have.
-    const float* const gate = a.residual ? a.parts[0].gate : nullptr;
-    const float* const added = plus;
-    const int upsampling = a.plus_upsampling;
-    for (int t = 0; t < tiles; ++t) {
-      const int c = (tile + t) * kTileColumns;
-      const __mmask16 lanes = Lanes(outputs - c);
-      const std::size_t in_image = static_cast<std::size_t>(image) * outputs + c;
+    __m512 left_sum = left_sum_;
+    __m512 right_sum = right_sum_;
+    for (int row = begin; row < end; ++row) {
+      const __m512 left = Write(row, 0, left_);
+      if constexpr (kExtras != Extras::kNone) left_sum = _mm512_add_ps(left_sum, left);
+      if (!two_) continue;
+      const __m512 right = Write(row, kTileColumns, right_);
+      if constexpr (kExtras != Extras::kNone) right_sum = _mm512_add_ps(right_sum, right);
+    }
+    left_sum_ = left_sum;
+    right_sum_ = right_sum;
+  }
+
+  __attribute__((always_inline)) void End() const {
+    if (kExtras == Extras::kNone || sums_ == nullptr) return;
+    AddTo(sums_, left_sum_, left_.outputs);
+    if (two_) AddTo(sums_ + kTileColumns, right_sum_, right_.outputs);
+  }
+
+ private:
+  // A tile's columns.
+  struct Columns {
+    Columns(const WriteOut& w, int number)
+        : outputs(w.weights->outputs - (w.tile + number) * kTileColumns),
+          lanes(Lanes(number < w.tiles ? outputs : 0)) {
+      const ConvolveArgs& a = *w.args;
+      const int c = (w.tile + number) * kTileColumns;
+      const std::size_t in_image = static_cast<std::size_t>(w.image) * w.weights->outputs + c;
       const auto of_image = [&](const float* numbers) {
         return numbers == nullptr ? _mm512_set1_ps(1)
                                   : _mm512_maskz_loadu_ps(lanes, numbers + in_image);
       };
-      const __m512 bias = _mm512_loadu_ps(weights->bias + c);
-      const __m512 scale = of_image(a.scale);
-      const __m512 gated = of_image(gate);
-      const float* from = products + begin * kPitch + t * kTileColumns;
-      std::size_t at = (row + column + begin) * outputs + c;
-      const std::size_t to_out = (out_row - row) * outputs;
-      __m512 sum = _mm512_setzero_ps();
-      for (int i = begin; i < end; ++i, from += kPitch, at += outputs) {
-        __m512 x = _mm512_add_ps(_mm512_load_ps(from), bias);
-        if constexpr (kScaledOrAddedOrSummed) {
-          x = _mm512_mul_ps(x, scale);
-          if (added != nullptr) {
-            const auto pixel = static_cast<std::size_t>((column + i) >> upsampling);
-            x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(lanes, added + pixel * outputs + c));
-          }
-        }
-        if (residual != nullptr)
-          x = _mm512_add_ps(x, _mm512_mul_ps(_mm512_maskz_loadu_ps(lanes, residual + at), gated));
-        x = act(x);
-        if constexpr (kScaledOrAddedOrSummed) sum = _mm512_add_ps(sum, x);
-        Store(x, out, at + to_out, lanes);
-      }
-      if constexpr (kScaledOrAddedOrSummed)
-        if (a.sums != nullptr) AddTo(a.sums + in_image, sum, outputs - c);
+      bias = _mm512_maskz_loadu_ps(lanes, w.weights->bias + c);
+      // Of as many channels as there are outputs, which a residual's inputs have.
+      gated = of_image(a.residual ? a.parts[0].gate : nullptr);
+      scale = of_image(a.scale);
     }
+
+    int outputs;  // from the first of these on
+    __mmask16 lanes;
+    __m512 bias;
+    __m512 gated;
+    __m512 scale;
+  };
+
+  __attribute__((always_inline)) __m512 Write(int row, int column, const Columns& c) const {
+    const std::size_t at = static_cast<std::size_t>(row) * outputs_ + column;
+    __m512 x = _mm512_add_ps(_mm512_load_ps(products_ + row * kPitch + column), c.bias);
+    if constexpr (kExtras == Extras::kAll) {
+      x = _mm512_mul_ps(x, c.scale);
+      if (plus_ != nullptr) {
+        const auto pixel = static_cast<std::size_t>((column_ + row) >> upsampling_);
+        x = _mm512_add_ps(x, _mm512_maskz_loadu_ps(c.lanes, plus_ + pixel * outputs_ + column));
+      }
+    }
+    if (residual_ != nullptr)
+      x = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(c.lanes, residual_ + at), c.gated, x);
+    x = activate_(x);
+    Store(x, out_, at, c.lanes);
+    return x;
   }
+
+  const float* products_;
+  Activate activate_;
+  int outputs_;
+  bool two_;
+  const Columns left_;
+  const Columns right_;
+  __m512 left_sum_ = _mm512_setzero_ps();
+  __m512 right_sum_ = _mm512_setzero_ps();
+  int upsampling_;
+  int column_;
+  Output out_;
+  const float* residual_ = nullptr;
+  const float* plus_ = nullptr;
+  double* sums_ = nullptr;
 };
 
 // Products become what the second weights multiply.
 template <int kProducts, typename Activate>
 struct WriteHidden {
-  const Weights* weights;
-  const Scratch* scratch;
-  const Activate* activate;
-  int pixel;
-  int tile;
+  const Weights* weights = nullptr;
+  const Scratch* scratch = nullptr;
+  const Activate* activate = nullptr;
+  int pixel = 0;
+  int tile = 0;
+  int rows = 0;
 
-  __attribute__((always_inline)) void operator()(const float* products, int begin, int end) const {
-    const int c = tile * kTileColumns;
-    // Copies, which stay in registers while memory is written.
-    const Activate act = *activate;
-    const std::ptrdiff_t pitch = scratch->hidden_pitch;
-    const std::ptrdiff_t first = (pixel + begin) * pitch + c;
-    Bf16* high = scratch->hidden_high + first;
-    Bf16* low = scratch->hidden_low + first;
+  class Rows;
+};
+
+template <int kProducts, typename Activate>
+class WriteHidden<kProducts, Activate>::Rows {
+ public:
+  Rows(const WriteHidden& w, const float* products)
+      : products_(products), activate_(*w.activate), pitch_(w.scratch->hidden_pitch) {
+    const int c = w.tile * kTileColumns;
+    const std::ptrdiff_t first = w.pixel * pitch_ + c;
+    high_ = w.scratch->hidden_high + first;
+    low_ = w.scratch->hidden_low + first;
     // The last tile may have none to its right: weights of zero then multiply zeros.
-    const bool two = tile + 1 < weights->column_tiles;
-    const __m512 left_bias = _mm512_loadu_ps(weights->bias + c);
-    const __m512 right_bias =
-        two ? _mm512_loadu_ps(weights->bias + c + kTileColumns) : _mm512_setzero_ps();
-    const auto used = static_cast<__mmask16>(two ? 0xffff : 0);
-    const float* from = products + begin * kPitch;
-    for (int i = begin; i < end; ++i, from += kPitch, high += pitch, low += pitch) {
-      const __m512 right = _mm512_maskz_load_ps(used, from + kTileColumns);
-      SplitInterleaved<kProducts>(act(_mm512_add_ps(_mm512_load_ps(from), left_bias)),
-                                  act(_mm512_add_ps(right, right_bias)), high, low);
+    used_ = static_cast<__mmask16>(w.tile + 1 < w.weights->column_tiles ? 0xffff : 0);
+    left_bias_ = _mm512_loadu_ps(w.weights->bias + c);
+    right_bias_ = _mm512_maskz_loadu_ps(used_, w.weights->bias + c + kTileColumns);
+  }
+
+  __attribute__((always_inline)) void operator()(int begin, int end) const {
+    for (int row = begin; row < end; ++row) {
+      const float* const from = products_ + row * kPitch;
+      const std::ptrdiff_t to = row * pitch_;
+      const __m512 right = _mm512_maskz_load_ps(used_, from + kTileColumns);
+      SplitInterleaved<kProducts>(activate_(_mm512_add_ps(_mm512_load_ps(from), left_bias_)),
+                                  activate_(_mm512_add_ps(right, right_bias_)), high_ + to,
+                                  low_ + to);
     }
   }
+
+  void End() const {}
+
+ private:
+  const float* products_;
+  Activate activate_;
+  std::ptrdiff_t pitch_;
+  Bf16* high_;
+  Bf16* low_;
+  __mmask16 used_;
+  __m512 left_bias_;
+  __m512 right_bias_;
+};
+
+struct Identity {
+  __m512 operator()(__m512 x) const { return x; }
+};
+
+struct Relu {
+  __m512 operator()(__m512 x) const { return _mm512_max_ps(x, _mm512_setzero_ps()); }
+};
+
+struct ToSigmoid {
+  __m512 operator()(__m512 x) const { return Sigmoid(x); }
 };
 
 template <int kProducts, typename Write>
 void WithActivation(Activation activation, const Write& write) {
   switch (activation) {
     case Activation::kNone:
-      return write([](__m512 x) { return x; });
+      return write(Identity());
     case Activation::kRelu:
-      return write([](__m512 x) { return _mm512_max_ps(x, _mm512_setzero_ps()); });
+      return write(Relu());
     case Activation::kGelu:
       return write(Gelu<kProducts == 1 ? 3 : 5>());
     case Activation::kSigmoid:
-      return write([](__m512 x) { return Sigmoid(x); });
+      return write(ToSigmoid());
   }
 }
 
@@ -152,14 +237,23 @@ void MultiplyOut(const ConvolveArgs& a, const Region& g, const Scratch& l, const
   const std::size_t first = number * a.out_width;
   const std::size_t out_first = (number & a.out.ring) * a.out_width;
   const float* const plus = a.plus == nullptr ? nullptr : PlusRow(a, g.image, y, w.outputs);
-  WithActivation<kProducts>(w.activation, [&](const auto& activate) {
-    using Write = WriteOut<std::remove_cvref_t<decltype(activate)>>;
+  const auto write = [&]<typename Write>(const auto& activate) {
     MultiplyTiles<kProducts, Write>(
         tiles, l.products, w, 0, w.column_tiles, factors, [&](int x, int tile, int wide) {
           const int count = std::min(kPixels, g.columns - x);
           return Write{&a,        &w,           &activate, plus, g.image, first,
                        out_first, g.column + x, count,     tile, wide};
         });
+  };
+  WithActivation<kProducts>(w.activation, [&](const auto& activate) {
+    using Activate = std::remove_cvref_t<decltype(activate)>;
+    if (a.scale != nullptr || plus != nullptr) {
+      write.template operator()<WriteOut<Activate, Extras::kAll>>(activate);
+    } else if (a.sums != nullptr) {
+      write.template operator()<WriteOut<Activate, Extras::kSums>>(activate);
+    } else {
+      write.template operator()<WriteOut<Activate, Extras::kNone>>(activate);
+    }
   });
 }
 
@@ -169,7 +263,7 @@ void MultiplyHidden(const Scratch& l, const Weights& w, const Factors& factors, 
     using Write = WriteHidden<kProducts, std::remove_cvref_t<decltype(activate)>>;
     MultiplyTiles<kProducts, Write>(
         tiles, l.products, w, 0, w.column_tiles, factors,
-        [&](int x, int tile, int /*wide*/) { return Write{&w, &l, &activate, x, tile}; });
+        [&](int x, int tile, int /*wide*/) { return Write{&w, &l, &activate, x, tile, kPixels}; });
   });
 }
 
@@ -208,23 +302,30 @@ void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratc
     l.pitch = a.channels;
     l.row_pitch = a.width * a.channels;
   }
-  const int per_row = a.first.depth_blocks / a.kernel_height;
-  for (int k = 0; k < a.first.depth_blocks; ++k)
-    l.offsets[k] = k / per_row * l.row_pitch + k % per_row * kDepth;
+  const int run = a.first.depth_blocks / a.kernel_height;
+  const bool single = a.kernel_height == 1 && a.kernel_width == 1 && run > 4;
   const bool chained = a.second.column_tiles > 0;
   Tiles tiles;
   for (int row = 0; row < g.rows; ++row) {
     const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * a.stride_height * l.row_pitch;
-    const Factors inputs = {
-        high + at, l.low + at, a.stride_width * l.pitch, l.offsets, a.first.depth_blocks, nullptr,
-        nullptr,   g.columns};
+    const Factors inputs = {high + at,
+                            l.low + at,
+                            a.stride_width * l.pitch,
+                            a.first.depth_blocks,
+                            run,
+                            l.row_pitch - run * kDepth,
+                            nullptr,
+                            nullptr,
+                            g.columns,
+                            single};
     if (!chained) {
       MultiplyOut<Tiles, kProducts>(a, g, l, a.first, row, inputs, tiles);
       continue;
     }
     MultiplyHidden<Tiles, kProducts>(l, a.first, inputs, tiles);
-    const Factors hidden = {l.hidden_high,         l.hidden_low, l.hidden_pitch, nullptr,
-                            a.second.depth_blocks, nullptr,      nullptr,        g.columns};
+    const int depth = a.second.depth_blocks;
+    const Factors hidden = {l.hidden_high, l.hidden_low, l.hidden_pitch, depth,    depth,
+                            0,             nullptr,      nullptr,        g.columns, depth > 4};
     MultiplyOut<Tiles, kProducts>(a, g, l, a.second, row, hidden, tiles);
   }
 }

@@ -30,39 +30,127 @@ class Tiles {
   Tiles& operator=(const Tiles&) = delete;
   ~Tiles() { _tile_release(); }
 
-  template <int kProducts, typename Aside>
-  void Multiply(const Factors& f, float* out, const Aside& aside) {
+  // Loads the first tiles of what `Multiply` takes next.
+  template <int kProducts>
+  static void Begin(const Factors& f) {
+    const Loads<kProducts> loads(f);
+    loads.Upper();
+    loads.Left();
+    if (f.right != nullptr) loads.Right();
+    if (f.rows > kTileRows) loads.Lower();
+  }
+
+  // Of what `Begin`, or the call before, has begun with; and begins with `next`, unless it is null.
+  template <int kProducts, typename Finish>
+  void Multiply(const Factors& f, const Factors* next, float* out, const Finish& finish,
+                const float* products) {
     if (f.rows > kTileRows) {
-      f.right != nullptr ? Sum<kProducts, true, true>(f, out, aside)
-                         : Sum<kProducts, true, false>(f, out, aside);
+      f.right != nullptr ? Sum<kProducts, true, true>(f, next, out, finish, products)
+                         : Sum<kProducts, true, false>(f, next, out, finish, products);
     } else {
-      f.right != nullptr ? Sum<kProducts, false, true>(f, out, aside)
-                         : Sum<kProducts, false, false>(f, out, aside);
+      f.right != nullptr ? Sum<kProducts, false, true>(f, next, out, finish, products)
+                         : Sum<kProducts, false, false>(f, next, out, finish, products);
     }
   }
 
  private:
-  template <bool kLower, bool kRight>
-  static void MultiplyAll() {
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (kRight) _tile_dpbf16ps(1, 4, 7);
-    if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
-    if constexpr (kLower && kRight) _tile_dpbf16ps(3, 5, 7);
-  }
+  static constexpr int kTile = kTileColumns * kDepth;
+  static constexpr int kRowBytes = 64;  // of a row
 
-  template <int kProducts, bool kLower, bool kRight, typename Aside>
-  static void Sum(const Factors& f, float* out, const Aside& aside) {
-    // Tiles are loaded from memory that the compiler does not see read.
-    asm volatile("" ::: "memory");
+  // Of one block of depth after the other, of inputs and weights: first high ones and low ones.
+  template <int kProducts>
+  class Loads {
+   public:
+    explicit Loads(const Factors& f)
+        : inputs_(f.high),
+          bytes_(f.step * static_cast<std::ptrdiff_t>(sizeof(Bf16))),
+          lower_(static_cast<std::ptrdiff_t>(kTileRows) * f.step),
+          weights_(f.left + (kProducts > 1 ? kTile : 0)),
+          right_(f.right - f.left),
+          blocks_(f),
+          once_(kProducts == 1 && f.once) {}
+
+    // What comes from a farther cache to be used once would push the weights out of the nearest.
+    void Upper() const {
+      const Bf16* const from = inputs_ + blocks_.at();
+      if (once_) {
+        _tile_stream_loadd(4, from, bytes_);
+      } else {
+        _tile_loadd(4, from, bytes_);
+      }
+    }
+
+    void Lower() const {
+      const Bf16* const from = inputs_ + blocks_.at() + lower_;
+      if (once_) {
+        _tile_stream_loadd(5, from, bytes_);
+      } else {
+        _tile_loadd(5, from, bytes_);
+      }
+    }
+
+    void Left() const { _tile_loadd(6, weights_, kRowBytes); }
+    void Right() const { _tile_loadd(7, weights_ + right_, kRowBytes); }
+
+    void Next() {
+      blocks_.Next();
+      weights_ += (kProducts > 1 ? 2 : 1) * kTile;
+    }
+
+   private:
+    const Bf16* inputs_;
+    std::ptrdiff_t bytes_;
+    std::ptrdiff_t lower_;
+    const Bf16* weights_;
+    std::ptrdiff_t right_;
+    Blocks blocks_;
+    bool once_;
+  };
+
+  template <int kProducts, bool kLower, bool kRight, typename Finish>
+  __attribute__((noinline)) static void Sum(const Factors& factors, const Factors* next,
+                                            float* out, const Finish& pending,
+                                            const float* products) {
+    // Copies, which stay in registers while memory is written.
+    const Factors f = factors;
+    const int pending_rows = pending.rows;
+    typename Finish::Rows finish(pending, products);
     _tile_zero(0);
     if constexpr (kRight) _tile_zero(1);
     if constexpr (kLower) _tile_zero(2);
     if constexpr (kLower && kRight) _tile_zero(3);
+    const int parts = (kProducts > 1 ? 3 : 1) * f.depth;
+    const int per_part = (pending_rows << 16) / parts;
+    int row = 0;
+    int until = 1 << 15;
+    const auto finish_rows = [&] {
+      until += per_part;
+      const int end = until >> 16;
+      if (row < end) finish(row, end);
+      row = std::max(row, end);
+    };
     if constexpr (kProducts == 1) {
-      SumSingle<kLower, kRight>(f, aside);
+      Loads<1> loads(f);
+      for (int k = f.depth - 1; k > 0; --k) {
+        // The next tiles are on their way as soon as nothing needs what they take the place of.
+        loads.Next();
+        _tile_dpbf16ps(0, 4, 6);
+        if constexpr (kRight) _tile_dpbf16ps(1, 4, 7);
+        loads.Upper();
+        if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
+        loads.Left();
+        if constexpr (kLower && kRight) _tile_dpbf16ps(3, 5, 7);
+        if constexpr (kRight) loads.Right();
+        if constexpr (kLower) loads.Lower();
+        finish_rows();
+      }
+      MultiplyAll<kLower, kRight>();
     } else {
-      SumSplit<kLower, kRight>(f, aside);
+      SumSplit<kLower, kRight>(f, finish_rows);
     }
+    if (next != nullptr) Begin<kProducts>(*next);
+    if (row < pending_rows) finish(row, pending_rows);
+    finish.End();
     constexpr int kPitch = 2 * kTileColumns;
     constexpr int kBytes = kPitch * sizeof(float);
     _tile_stored(0, out, kBytes);
@@ -72,57 +160,45 @@ class Tiles {
       _tile_stored(3, out + kTileRows * kPitch + kTileColumns, kBytes);
   }
 
-  template <bool kLower, bool kRight, typename Aside>
-  static void SumSingle(const Factors& f, const Aside& aside) {
-    LoadInputs<kLower>(f, f.high, 0);
-    LoadWeights<kRight>(f, 0);
-    for (int k = 0; k < f.depth; ++k) {
-      MultiplyAll<kLower, kRight>();
-      // The next tiles are on their way while the vector units are at work.
-      if (k + 1 < f.depth) {
-        LoadInputs<kLower>(f, f.high, k + 1);
-        LoadWeights<kRight>(f, (k + 1) * kTile);
-      }
-      aside(k, f.depth);
-    }
-  }
-
+  // high * low, high * high and low * high of one block of depth after the other.
   template <bool kLower, bool kRight, typename Aside>
   static void SumSplit(const Factors& f, const Aside& aside) {
-    const int parts = 3 * f.depth;
-    int part = 0;
-    for (int k = 0; k < f.depth; ++k) {
+    const std::ptrdiff_t bytes = f.step * static_cast<std::ptrdiff_t>(sizeof(Bf16));
+    const std::ptrdiff_t lower = static_cast<std::ptrdiff_t>(kTileRows) * f.step;
+    Blocks blocks(f);
+    const auto load_inputs = [&](const Bf16* inputs) {
+      _tile_loadd(4, inputs + blocks.at(), bytes);
+      if constexpr (kLower) _tile_loadd(5, inputs + blocks.at() + lower, bytes);
+    };
+    const auto load_weights = [&](int at) {
+      _tile_loadd(6, f.left + at, kRowBytes);
+      if constexpr (kRight) _tile_loadd(7, f.right + at, kRowBytes);
+    };
+    for (int k = 0; k < f.depth; ++k, blocks.Next()) {
       const int high = 2 * k * kTile;
-      const int low = high + kTile;
-      LoadInputs<kLower>(f, f.high, k);
-      LoadWeights<kRight>(f, low);
+      if (k > 0) {
+        load_inputs(f.high);
+        load_weights(high + kTile);
+      }
       MultiplyAll<kLower, kRight>();
-      aside(part++, parts);
-      LoadWeights<kRight>(f, high);
+      load_weights(high);
+      aside();
       MultiplyAll<kLower, kRight>();
-      aside(part++, parts);
-      LoadInputs<kLower>(f, f.low, k);
+      load_inputs(f.low);
+      aside();
       MultiplyAll<kLower, kRight>();
-      aside(part++, parts);
+      aside();
     }
   }
 
-  template <bool kLower>
-  static void LoadInputs(const Factors& f, const Bf16* inputs, int k) {
-    const int at = f.offsets == nullptr ? k * kDepth : f.offsets[k];
-    const int bytes = f.step * static_cast<int>(sizeof(Bf16));
-    _tile_loadd(4, inputs + at, bytes);
-    if constexpr (kLower) _tile_loadd(5, inputs + at + kTileRows * f.step, bytes);
+  template <bool kLower, bool kRight>
+  static void MultiplyAll() {
+    _tile_dpbf16ps(0, 4, 6);
+    if constexpr (kRight) _tile_dpbf16ps(1, 4, 7);
+    if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
+    if constexpr (kLower && kRight) _tile_dpbf16ps(3, 5, 7);
   }
 
-  template <bool kRight>
-  static void LoadWeights(const Factors& f, int at) {
-    _tile_loadd(6, f.left + at, kRowBytes);
-    if constexpr (kRight) _tile_loadd(7, f.right + at, kRowBytes);
-  }
-
-  static constexpr int kTile = kTileColumns * kDepth;
-  static constexpr int kRowBytes = 64;  // of a row
 };
 
 }  // namespace

@@ -13,8 +13,12 @@ namespace {
 
 class Tiles {
  public:
-  template <int kProducts, typename Aside>
-  void Multiply(const Factors& f, float* out, const Aside& aside) {
+  template <int kProducts>
+  void Begin(const Factors& /*first*/) {}
+
+  template <int kProducts, typename Finish>
+  void Multiply(const Factors& f, const Factors* /*next*/, float* out, const Finish& pending,
+                const float* products) {
     const int used = f.rows > kTileRows ? 2 * kTileRows : kTileRows;
     for (int row = 0; row < used; row += kRows) {
       const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * f.step;
@@ -22,7 +26,9 @@ class Tiles {
       Sum<kProducts>(f, at, f.left, to);
       if (f.right != nullptr) Sum<kProducts>(f, at, f.right, to + kTileColumns);
     }
-    aside(0, 1);
+    typename Finish::Rows finish(pending, products);
+    finish(0, pending.rows);
+    finish.End();
   }
 
  private:
@@ -38,8 +44,8 @@ class Tiles {
   static void Sum(const Factors& f, std::ptrdiff_t first, const Bf16* tiles, float* out) {
     constexpr int kTile = kTileColumns * kDepth;
     __m512 sums[kRows] = {};
-    for (int k = 0; k < f.depth; ++k) {
-      const int at = f.offsets == nullptr ? k * kDepth : f.offsets[k];
+    Blocks blocks(f);
+    for (int k = 0; k < f.depth; ++k, blocks.Next()) {
       const Bf16* const w = tiles + static_cast<std::size_t>(k) * kTile * (kProducts > 1 ? 2 : 1);
       for (int pair = 0; pair < kDepth / 2; ++pair) {
         const auto weights =
@@ -51,7 +57,7 @@ class Tiles {
 #pragma GCC unroll 16
         for (int row = 0; row < kRows; ++row) {
           const std::ptrdiff_t from =
-              first + static_cast<std::ptrdiff_t>(row) * f.step + at + 2 * pair;
+              first + static_cast<std::ptrdiff_t>(row) * f.step + blocks.at() + 2 * pair;
           const __m512bh x = Pair(f.high + from);
           sums[row] = _mm512_dpbf16_ps(sums[row], x, weights);
           if constexpr (kProducts > 1) {

@@ -12,20 +12,55 @@ namespace {
 struct Factors {
   const Bf16* high;
   const Bf16* low;
-  int step;            // elements between rows
-  const int* offsets;  // of each block of depth; null for one behind the other
-  int depth;           // blocks
+  int step;   // elements between rows
+  int depth;  // blocks
+  int run;    // blocks that lie one behind the other
+  int jump;   // elements from the end of a run to the next
   const Bf16* left;
   const Bf16* right;  // null for one tile of columns
   int rows;
+  bool once;  // whether inputs are of one row alone, as those of wider kernels are not
+};
+
+// Goes over the blocks of depth of a row of inputs.
+class Blocks {
+ public:
+  explicit Blocks(const Factors& f) : run_(f.run), jump_(f.jump), in_run_(f.run) {}
+
+  [[nodiscard]] std::ptrdiff_t at() const { return at_; }
+
+  void Next() {
+    at_ += kDepth;
+    if (--in_run_ > 0) return;
+    at_ += jump_;
+    in_run_ = run_;
+  }
+
+ private:
+  int run_;
+  int jump_;
+  int in_run_;
+  std::ptrdiff_t at_ = 0;
 };
 
 // Products of two tiles of rows and two of columns, as they are being used and as they come.
 constexpr int kPitch = 2 * kTileColumns;
 constexpr int kPixels = 2 * kTileRows;
 
-// While tiles are multiplied, the vector units do what the ones before are for: `Finish` of theirs,
-// (products, first row, end), some rows at a time.
+// What comes before the first products.
+struct Nothing {
+  static constexpr int rows = 0;
+
+  struct Rows {
+    Rows(Nothing /*all*/, const float* /*products*/) {}
+    void operator()(int /*begin*/, int /*end*/) const {}
+    void End() const {}
+  };
+};
+
+// While tiles are multiplied, the vector units do what the ones before are for: a `Finish` of those,
+// `Row(products, row)` of the first `rows`, then `End()`. What begins with the same row is done in
+// the same order always: what is summed up on the way is then the same wherever regions end.
 template <typename Tiles, int kProducts, typename Finish>
 class Pipeline {
  public:
@@ -33,49 +68,29 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
   ~Pipeline() {
-    if (!waiting_) return;
-    for (int part = 0; part < parts_; ++part) FinishPart(part);
+    if (finish_.rows == 0) return;
+    typename Finish::Rows finish(finish_, products_);
+    finish(0, finish_.rows);
+    finish.End();
   }
 
-  void Add(Tiles& tiles, const Factors& factors, const Finish& finish) {
+  // `next` is what the call after this one multiplies; null for none.
+  void Add(Tiles& tiles, const Factors& factors, const Factors* next, const Finish& finish) {
     float* const free = products_ == both_ ? both_ + kPixels * kPitch : both_;
-    tiles.template Multiply<kProducts>(factors, free, [this](int part, int parts) {
-      SetParts(parts);
-      if (waiting_) FinishPart(part);
-    });
+    if (finish_.rows == 0) {
+      tiles.template Begin<kProducts>(factors);
+      tiles.template Multiply<kProducts>(factors, next, free, Nothing(), nullptr);
+    } else {
+      tiles.template Multiply<kProducts>(factors, next, free, finish_, products_);
+    }
     finish_ = finish;
-    waiting_ = true;
     products_ = free;
   }
 
  private:
-  // What begins a few rows costs as much as some of them.
-  static constexpr int kFewestRows = kProducts == 1 ? 16 : 1;
-  static constexpr int kOne = 1 << 20;  // row, of a fraction
-
-  void SetParts(int parts) {
-    if (parts == parts_) return;
-    parts_ = parts;
-    rows_per_part_ = (kPixels * kOne + parts - 1) / parts;
-  }
-
-  // The same rows together always: what is summed up on the way is then the same wherever regions
-  // end.
-  void FinishPart(int part) {
-    const bool last = part + 1 == parts_;
-    const int end = last ? kPixels : (part + 1) * rows_per_part_ / kOne;
-    if (!last && end - finished_ < kFewestRows) return;
-    finish_(products_, finished_, end);
-    finished_ = last ? 0 : end;
-  }
-
   float* const both_;
   float* products_;
-  bool waiting_ = false;
-  int parts_ = 0;
-  int rows_per_part_ = 0;
-  int finished_ = 0;  // rows
-  Finish finish_;
+  Finish finish_;  // of no rows, at first
 };
 
 template <int kProducts>
@@ -90,16 +105,25 @@ template <int kProducts, typename Finish, typename Tiles, typename Make>
 void MultiplyTiles(Tiles& tiles, float* products, const Weights& w, int begin, int end,
                    const Factors& first, const Make& make) {
   Pipeline<Tiles, kProducts, Finish> pipeline(products);
-  Factors f = first;
-  for (int tile = begin; tile < end; tile += 2) {
+  const auto at = [&](int tile, int row) {
+    Factors f = first;
+    f.high += static_cast<std::ptrdiff_t>(row) * f.step;
+    f.low += static_cast<std::ptrdiff_t>(row) * f.step;
+    f.rows -= row;
     f.left = TilesOf<kProducts>(w, tile);
     f.right = tile + 1 < end ? TilesOf<kProducts>(w, tile + 1) : nullptr;
+    return f;
+  };
+  Factors f = at(begin, 0);
+  for (int tile = begin; tile < end; tile += 2) {
     for (int row = 0; row < first.rows; row += kPixels) {
-      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * f.step;
-      f.high = first.high + at;
-      f.low = first.low + at;
-      f.rows = first.rows - row;
-      pipeline.Add(tiles, f, make(row, tile, f.right == nullptr ? 1 : 2));
+      const bool last_row = row + kPixels >= first.rows;
+      const bool last = last_row && tile + 2 >= end;
+      const Factors next = last       ? f
+                           : last_row ? at(tile + 2, 0)
+                                      : at(tile, row + kPixels);
+      pipeline.Add(tiles, f, last ? nullptr : &next, make(row, tile, f.right == nullptr ? 1 : 2));
+      f = next;
     }
   }
 }

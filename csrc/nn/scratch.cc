@@ -42,7 +42,6 @@ Scratch LayOut(const ConvolveArgs& args, const Region& region, std::uint8_t* mem
   s.hidden_low = reinterpret_cast<Bf16*>(take(both ? hidden : 0));
   constexpr std::size_t kProductBytes = 8UL * kTileRows * kTileColumns * sizeof(float);
   s.products = reinterpret_cast<float*>(take(kProductBytes));
-  s.offsets = reinterpret_cast<int*>(take(args.first.depth_blocks * sizeof(int)));
   return s;
 }
 

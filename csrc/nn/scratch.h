@@ -15,7 +15,6 @@ struct Scratch {
   Bf16* hidden_high = nullptr;  // [columns, hidden_pitch]: what the second weights multiply
   Bf16* hidden_low = nullptr;
   float* products = nullptr;  // [2, 32, 32]: the latest and the ones before
-  int* offsets = nullptr;     // of each block of depth, from a pixel's first input
   int pitch = 0;
   int room = 0;       // of a pixel's elements, those that are its channels, and zeros
   int row_pitch = 0;  // elements between rows
