@@ -107,15 +107,15 @@ void ClassifyPatch(const ClassifyArgs& a, const Patch& p, float* values, int* in
   const int pitch = a.weights.depth_blocks * kDepth;
   const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(p.row) * pitch;
   const int depth = a.weights.depth_blocks;
-  const Factors factors = {a.high + at, a.low + at, pitch,   depth, depth,
+  const Factors factors = {a.high + at, a.low + at, pitch,   depth,  depth,
                            0,           nullptr,    nullptr, p.rows, true};
   const auto look = [&]<typename See>(const See& see) {
     Tiles tiles;
-    MultiplyTiles<kProducts, LookAt<See>>(
-        tiles, products, a.weights, p.tile, p.tile + p.tiles, factors,
-        [&](int row, int tile, int wide) {
-          return LookAt<See>{a.weights.bias, see, row, kPixels, tile, wide};
-        });
+    MultiplyTiles<kProducts, LookAt<See>>(tiles, products, a.weights, p.tile, p.tile + p.tiles,
+                                          factors, [&](int row, int tile, int wide) {
+                                            return LookAt<See>{a.weights.bias, see,  row,
+                                                               kPixels,        tile, wide};
+                                          });
   };
   if (compares) {
     look(Compare{&seen});

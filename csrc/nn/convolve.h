@@ -289,8 +289,9 @@ inline const Bf16* InPlace(const ConvolveArgs& a, const Region& g) {
   return part.rounded + (row * a.width + left) * a.channels;
 }
 
-// `Tiles::Multiply<products>(factors, out, aside)`: out [32, 32] = inputs [rows, 32 * depth] x
-// weights of one or two column tiles; `aside(part, parts)` is called now and then on the way.
+// `Tiles::Multiply<products>(factors, next, out, finish, before)`: out [32, 32] = inputs [rows, 32
+// * depth] x weights of one or two column tiles, and meanwhile what Pipeline says of a Finish of
+// the products before. `Tiles::Begin<products>(factors)` comes before the first.
 template <typename Tiles, int kProducts>
 void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratch) {
   Scratch l = LayOut(a, g, scratch);
@@ -303,7 +304,7 @@ void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratc
     l.row_pitch = a.width * a.channels;
   }
   const int run = a.first.depth_blocks / a.kernel_height;
-  const bool single = a.kernel_height == 1 && a.kernel_width == 1 && run > 4;
+  const bool single = a.kernel_height == 1 && a.kernel_width == 1;
   const bool chained = a.second.column_tiles > 0;
   Tiles tiles;
   for (int row = 0; row < g.rows; ++row) {
@@ -317,15 +318,16 @@ void ConvolveRegion(const ConvolveArgs& a, const Region& g, std::uint8_t* scratc
                             nullptr,
                             nullptr,
                             g.columns,
-                            single};
+                            single && run > kNearBlocks};
     if (!chained) {
       MultiplyOut<Tiles, kProducts>(a, g, l, a.first, row, inputs, tiles);
       continue;
     }
     MultiplyHidden<Tiles, kProducts>(l, a.first, inputs, tiles);
     const int depth = a.second.depth_blocks;
-    const Factors hidden = {l.hidden_high, l.hidden_low, l.hidden_pitch, depth,    depth,
-                            0,             nullptr,      nullptr,        g.columns, depth > 4};
+    const Factors hidden = {
+        l.hidden_high, l.hidden_low, l.hidden_pitch,     depth, depth, 0, nullptr,
+        nullptr,       g.columns,    depth > kNearBlocks};
     MultiplyOut<Tiles, kProducts>(a, g, l, a.second, row, hidden, tiles);
   }
 }

@@ -141,15 +141,24 @@ inline void SumPixels(const DepthwiseArgs& a, int image, int y, int x, int c) {
   if constexpr (kRows > 1) WriteRow(a, image, y + 1, x, c, lanes, sums.lower);
 }
 
-// All channels of some pixels before the next pixels: neighbours in memory.
+// All channels of some pixels before the next pixels, which are neighbours in memory; or all pixels
+// of some channels, whose weights would else be pushed out of the nearest cache by the others'.
 template <int kWidth, int kStride, int kRows>
 void SumRows(const DepthwiseArgs& a, int image, int y) {
-  for (int x = 0; x < a.out_width; x += kOutputs) {
+  constexpr int kNearWeights = 16 << 8;  // a third of that cache
+  const auto sum = [&](int x, int c) {
     const int first = x * a.stride_width - a.pad_left;
     const int last = first + (kOutputs - 1) * a.stride_width + a.kernel_width;
-    const auto sum = first >= 0 && last <= a.width ? SumPixels<kWidth, kStride, kRows, true>
-                                                   : SumPixels<kWidth, kStride, kRows, false>;
-    for (int c = 0; c < a.channels; c += kLanes) sum(a, image, y, x, c);
+    const auto of_pixels = first >= 0 && last <= a.width ? SumPixels<kWidth, kStride, kRows, true>
+                                                         : SumPixels<kWidth, kStride, kRows, false>;
+    of_pixels(a, image, y, x, c);
+  };
+  if (a.kernel_height * a.kernel_width * a.channels > kNearWeights) {
+    for (int c = 0; c < a.channels; c += kLanes)
+      for (int x = 0; x < a.out_width; x += kOutputs) sum(x, c);
+  } else {
+    for (int x = 0; x < a.out_width; x += kOutputs)
+      for (int c = 0; c < a.channels; c += kLanes) sum(x, c);
   }
 }
 

@@ -33,6 +33,8 @@ class Tiles {
   // Loads the first tiles of what `Multiply` takes next.
   template <int kProducts>
   static void Begin(const Factors& f) {
+    // Tiles are loaded from memory that the compiler does not see read.
+    asm volatile("" ::: "memory");
     const Loads<kProducts> loads(f);
     loads.Upper();
     loads.Left();
@@ -40,7 +42,7 @@ class Tiles {
     if (f.rows > kTileRows) loads.Lower();
   }
 
-  // Of what `Begin`, or the call before, has begun with; and begins with `next`, unless it is null.
+  // Products of what `Begin`, or the call before, has begun with. Begins with `next`, unless null.
   template <int kProducts, typename Finish>
   void Multiply(const Factors& f, const Factors* next, float* out, const Finish& finish,
                 const float* products) {
@@ -108,9 +110,8 @@ class Tiles {
   };
 
   template <int kProducts, bool kLower, bool kRight, typename Finish>
-  __attribute__((noinline)) static void Sum(const Factors& factors, const Factors* next,
-                                            float* out, const Finish& pending,
-                                            const float* products) {
+  __attribute__((noinline)) static void Sum(const Factors& factors, const Factors* next, float* out,
+                                            const Finish& pending, const float* products) {
     // Copies, which stay in registers while memory is written.
     const Factors f = factors;
     const int pending_rows = pending.rows;
@@ -119,12 +120,13 @@ class Tiles {
     if constexpr (kRight) _tile_zero(1);
     if constexpr (kLower) _tile_zero(2);
     if constexpr (kLower && kRight) _tile_zero(3);
+    // Rows in even shares, in 2^-16 of a row.
     const int parts = (kProducts > 1 ? 3 : 1) * f.depth;
-    const int per_part = (pending_rows << 16) / parts;
+    const int share = (pending_rows << 16) / parts;
     int row = 0;
     int until = 1 << 15;
     const auto finish_rows = [&] {
-      until += per_part;
+      until += share;
       const int end = until >> 16;
       if (row < end) finish(row, end);
       row = std::max(row, end);
@@ -198,7 +200,6 @@ class Tiles {
     if constexpr (kLower) _tile_dpbf16ps(2, 5, 6);
     if constexpr (kLower && kRight) _tile_dpbf16ps(3, 5, 7);
   }
-
 };
 
 }  // namespace

@@ -19,8 +19,10 @@ struct Factors {
   const Bf16* left;
   const Bf16* right;  // null for one tile of columns
   int rows;
-  bool once;  // whether inputs are of one row alone, as those of wider kernels are not
+  bool once;  // whether inputs are more than the nearest cache holds, and each of one row alone
 };
+
+constexpr int kNearBlocks = 4;  // of depth, of a region's rows, that the nearest cache holds
 
 // Goes over the blocks of depth of a row of inputs.
 class Blocks {
@@ -58,9 +60,10 @@ struct Nothing {
   };
 };
 
-// While tiles are multiplied, the vector units do what the ones before are for: a `Finish` of those,
-// `Row(products, row)` of the first `rows`, then `End()`. What begins with the same row is done in
-// the same order always: what is summed up on the way is then the same wherever regions end.
+// While tiles are multiplied, the vector units do what the ones before are for. A `Finish` says
+// what that is; its `Rows(finish, products)` hold what stays in registers, do it to rows [begin,
+// end) at a time, in their order, until `finish.rows`, and `End()`. So what is summed up on the way
+// is the same wherever regions end.
 template <typename Tiles, int kProducts, typename Finish>
 class Pipeline {
  public:
@@ -74,7 +77,8 @@ class Pipeline {
     finish.End();
   }
 
-  // `next` is what the call after this one multiplies; null for none.
+  // Multiplies `factors`, whose products are for `finish`. `next` is what the call after this one
+  // multiplies; null for none.
   void Add(Tiles& tiles, const Factors& factors, const Factors* next, const Finish& finish) {
     float* const free = products_ == both_ ? both_ + kPixels * kPitch : both_;
     if (finish_.rows == 0) {
@@ -119,9 +123,7 @@ void MultiplyTiles(Tiles& tiles, float* products, const Weights& w, int begin, i
     for (int row = 0; row < first.rows; row += kPixels) {
       const bool last_row = row + kPixels >= first.rows;
       const bool last = last_row && tile + 2 >= end;
-      const Factors next = last       ? f
-                           : last_row ? at(tile + 2, 0)
-                                      : at(tile, row + kPixels);
+      const Factors next = last ? f : last_row ? at(tile + 2, 0) : at(tile, row + kPixels);
       pipeline.Add(tiles, f, last ? nullptr : &next, make(row, tile, f.right == nullptr ? 1 : 2));
       f = next;
     }

@@ -31,7 +31,7 @@ _SIDE_BY_SIDE = 2
 """Batches of an Op at the same time on kernels that share the cores among them: the networks of one are at work while
 the Python of another is."""
 
-_OWN_KERNELS = "+4"
+_OWN_KERNELS = "+5"
 """Our own kernels in an Op's version; the number rises when what they give changes."""
 
 _registered: RegisteredOnce[OcrConfig] = RegisteredOnce("reads text")
