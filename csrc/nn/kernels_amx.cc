@@ -1,6 +1,8 @@
 // Tiles multiplied by AMX.
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "nn/classify.h"
 #include "nn/convolve.h"
 #include "nn/depthwise.h"
